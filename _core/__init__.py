@@ -1,0 +1,1 @@
+"""Compiled arithmetic: posterior, wait, scoring, choosing. Policy and validation live above it."""

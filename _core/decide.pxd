@@ -1,0 +1,152 @@
+# Score, choose, look at the chosen lane closely, admit or reject. No clock, no lock, no allocation.
+from libc.math cimport INFINITY, isnan, log, log1p, sqrt
+
+from _core.choose cimport choose, mask_cost
+from _core.layout cimport (
+    LANES, Load, MAX_COLUMNS, MAX_D, ModelInfo, ROW_COLUMN, ROW_COLUMN_MEAN, ROW_COLUMN_VAR, ROW_DOF,
+    ROW_INV_AVAIL, ROW_MEAN, ROW_SCALE2, State, int64_t, profile_at, seconds_at, served_block, uint64_t,
+)
+from _core.score cimport score_blocks, score_lane
+from _core.student cimport student_cdf
+from _core.wait cimport n_open, refresh, service_mean, service_var, wait_mean, wait_var
+
+cdef struct RouteInfo:
+    int model, level
+    double deadline_s, on_time
+    double reject_below             # raw P under which a job is refused; 0 = never
+
+cdef struct Forecast:               # one job on one lane
+    int lane
+    double x[MAX_D]                 # encoded, the lane's columns filled in
+    double m, s, dof                # ln(service): location, scale, degrees of freedom
+    double mean_s, var_s2           # service moments
+    double wait_s, wait_var
+    double m_total, s_total         # ln(completion), moment-matched lognormal
+    double availability, p_on_time
+
+cdef enum Verdict:
+    ADMITTED = 0
+    LATE = 1
+    NO_CANDIDATE = 2
+
+
+cdef inline void forecast_service(
+    const State* st, int model, int lane, const double* x, const float* given, Forecast* f
+) noexcept nogil:
+    """m = mean'x, s^2 = scale2 (1 + |F x|^2) + what unknown columns add (slope^2 x variance)."""
+    cdef const ModelInfo* info = st.model + model
+    cdef const float* row = served_block(st, model, 0, lane // LANES) + lane % LANES
+    cdef int d = info.d, first = info.d - info.n_columns, stride = st.head.n_blocks * LANES
+    cdef int i, j, k = 0, g = 0
+    cdef double v, slope, q = 0.0, extra = 0.0
+    f.lane = lane
+    f.m = 0.0
+    for i in range(d):
+        slope = row[(ROW_MEAN + i) * LANES]
+        if i < first:
+            f.x[i] = x[i]
+        else:
+            j = i - first
+            if info.column_kind[j] == 0:
+                v = given[g * stride + lane]
+                g += 1
+            else:
+                v = row[(ROW_COLUMN + j) * LANES]
+            if isnan(v):
+                v = row[(ROW_COLUMN_MEAN + j) * LANES]
+                extra += slope * slope * row[(ROW_COLUMN_VAR + j) * LANES]
+            f.x[i] = v
+        f.m += slope * f.x[i]
+    row += (ROW_MEAN + d) * LANES
+    for i in range(d):
+        v = 0.0
+        for j in range(i + 1):
+            v += row[k * LANES] * f.x[j]
+            k += 1
+        q += v * v
+    row = served_block(st, model, 0, lane // LANES) + lane % LANES
+    f.s = sqrt(row[ROW_SCALE2 * LANES] * (1.0 + q) + extra)
+    f.dof = row[ROW_DOF * LANES]
+    f.availability = 1.0 / row[ROW_INV_AVAIL * LANES]
+    f.mean_s = service_mean(f.m, f.s)
+    f.var_s2 = service_var(f.m, f.s)
+
+
+cdef inline void forecast_total(Forecast* f, double deadline_s) noexcept nogil:
+    """Completion = wait + service, matched by its first two moments to a lognormal; its tail is the service's t."""
+    cdef double mean = f.wait_s + f.mean_s
+    cdef double s2 = log1p((f.wait_var + f.var_s2) / (mean * mean))
+    f.s_total = sqrt(s2)
+    f.m_total = log(mean) - 0.5 * s2
+    f.p_on_time = f.availability * student_cdf((log(deadline_s) - f.m_total) / f.s_total, f.dof)
+
+
+cdef inline void score_all(const State* st, const RouteInfo* route, const double* x, int64_t now_ns) noexcept nogil:
+    cdef const ModelInfo* info = st.model + route.model
+    cdef float x32[MAX_D]
+    cdef int given_row[MAX_COLUMNS]
+    cdef int i, g = 0, n_request = info.d - info.n_columns
+    for i in range(n_request):
+        x32[i] = <float>x[i]
+    for i in range(info.n_columns):
+        given_row[i] = -1
+        if info.column_kind[i] == 0:
+            given_row[i] = g
+            g += 1
+    score_blocks(
+        served_block(st, route.model, 0, 0), st.wait, st.given, given_row, x32, n_request, info.n_columns,
+        (st.head.n_resources + LANES - 1) // LANES, st.head.n_blocks * LANES, route.level, seconds_at(st, now_ns), st.service, st.waiting, st.cost,
+    )
+
+
+cdef inline void favour_untried(const State* st, int model) noexcept nogil:
+    """An idle candidate without a single result counts as just faster than the fastest known one, so that it is
+    tried at its first chance instead of starving behind whoever answered first."""
+    cdef const ModelInfo* info = st.model + model
+    cdef int lane, n = st.head.n_resources
+    cdef float best = INFINITY
+    cdef uint64_t any_untried = 0
+    for lane in range((n + 63) >> 6):
+        any_untried |= info.untried[lane]
+    if not any_untried:
+        return
+    for lane in range(n):
+        if not (info.untried[lane >> 6] >> (lane & 63)) & 1 and st.cost[lane] < INFINITY:
+            best = st.service[lane] if st.service[lane] < best else best
+    best *= <float>0.99
+    for lane in range(n):
+        if (info.untried[lane >> 6] >> (lane & 63)) & 1 and best < st.service[lane] \
+                and st.cost[lane] < INFINITY and n_open(st.load + lane) == 0:
+            score_lane(st, model, lane, st.waiting[lane], best)
+
+
+cdef inline int decide(
+    State* st, const RouteInfo* route, const double* x, const uint64_t* mask, int64_t now_ns,
+    Forecast* f, int* n_tied,
+) noexcept nogil:
+    """x (d - n_columns,) encoded; st.given already encoded; mask NULL = all candidates  # IN
+    f, n_tied  # OUT. Writes only scratch, the generator and at most two lanes' residual lines."""
+    cdef Load* load
+    cdef int lane, k
+    score_all(st, route, x, now_ns)
+    if mask != NULL:
+        mask_cost(st.cost, mask, st.head.n_resources)
+    favour_untried(st, route.model)
+    for k in range(3):
+        lane = choose(st.cost, st.load, st.head.n_resources, st.head.rng, n_tied)
+        if lane < 0:
+            return NO_CANDIDATE
+        load = st.load + lane
+        if load.n_running < load.slots or now_ns <= load.refresh_ns or k == 2:
+            break
+        # the line has run out: a job that overstays looks nearly done on it, and would attract everybody
+        refresh(st, lane, now_ns)
+        score_lane(st, route.model, lane, wait_mean(st, lane, route.level, now_ns), st.service[lane])
+    forecast_service(st, route.model, lane, x, st.given, f)
+    f.wait_s = wait_mean(st, lane, route.level, now_ns)
+    f.wait_var = wait_var(st, lane, route.level) if f.wait_s > 0.0 else 0.0
+    forecast_total(f, route.deadline_s)
+    # a cold profile is never refused: it would refuse everything and never learn
+    if f.p_on_time < route.reject_below and profile_at(st, route.model, lane).signal[0].total[0] >= 8.0:
+        return LATE
+    return ADMITTED

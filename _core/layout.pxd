@@ -1,0 +1,127 @@
+# Data only: every struct lies in one flat zeroed block (no pointers inside, indices instead), so that
+# the block can move into shared memory. Units: seconds float64, clock readings int64 nanoseconds.
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+
+cdef enum:
+    LANES = 16          # candidates per block: one cache line of float32
+    MAX_D = 12          # encoded features, the intercept included
+    MAX_PACKED = 78     # MAX_D (MAX_D + 1) / 2, lower triangle by rows
+    MAX_SUMS = 91       # packed A, then b, then c
+    MAX_COLUMNS = 4
+    MAX_LEVELS = 8      # priorities 0 (served first) .. 7
+    N_SIGNALS = 2
+    MASK_WORDS = 64     # 4096 lanes
+
+# Rows of one served block (each LANES float32). The first sixteen have fixed places, then d rows of
+# the mean, then d (d + 1) / 2 rows of the factor F with F'F = posterior covariance / sigma^2.
+cdef enum:
+    ROW_SCALE2 = 0      # beta / a, the noise scale squared in ln(seconds)
+    ROW_DOF = 1         # 2 a
+    ROW_INV_AVAIL = 2   # 1 / posterior mean of availability
+    ROW_OFFSET = 3      # seconds added; +inf where the resource is not a candidate of the model
+    ROW_COLUMN_MEAN = 4 # what an unknown column is taken to be
+    ROW_COLUMN_VAR = 8  # and how unsure that is
+    ROW_COLUMN = 12     # stored columns now, encoded; NaN = unknown
+    ROW_MEAN = 16
+    SERVED_ROWS = 106   # 16 + MAX_D + MAX_PACKED
+
+cdef enum ColumnKind:
+    COLUMN_GIVEN = 0
+    COLUMN_RUNNING = 1
+    COLUMN_WAITING = 2
+    COLUMN_IN_FLIGHT = 3
+    COLUMN_REPORTED = 4
+
+cdef enum TicketState:
+    TICKET_FREE = 0
+    TICKET_QUEUED = 1
+    TICKET_RUNNING = 2
+
+cdef struct Evidence:                # sufficient statistics of one signal, data only
+    double total[MAX_SUMS]           # sum w x x' (packed), sum w x y, sum w y^2; y = ln(s) - y0
+    double lost[MAX_SUMS]            # what rounding took from `total` (compensated summation)
+
+cdef struct Profile:                 # belief about one (model, resource)
+    Evidence signal[N_SIGNALS]
+    int64_t decayed_ns               # the sums are weighted as of this moment
+    int64_t served_ns                # when the served copy was last rebuilt
+    double succeeded, failed         # decayed counts behind availability
+    double given_ln, given_spread    # user's prior: ln of the median, sd of ln(seconds)
+    double given_weight              # its pseudo-observations; 0 = nothing given
+    int64_t n_results                # completed + failed, ever
+    int64_t pending                  # completions since the served copy was rebuilt
+
+cdef struct ModelInfo:
+    int32_t d, n_features, n_columns, n_given, n_signals, _pad
+    double y0[N_SIGNALS]             # ln(seconds) that the sums are centred on
+    int32_t has_y0[N_SIGNALS]
+    double typical[MAX_D]            # per feature; 0 = none: ln(1 + u)
+    int32_t knee[MAX_D]              # per feature; 1 adds ln cosh z
+    int32_t column_kind[MAX_COLUMNS]
+    double column_scale[MAX_COLUMNS]
+    uint64_t untried[MASK_WORDS]     # bit set: candidate that has not shown one result
+
+cdef struct Load:                    # one resource's own account of its jobs
+    int32_t slots, in_order          # in_order: fifo, starts are inferred; else the queue's owner says
+    int32_t n_running, alive
+    int32_t n_queued[MAX_LEVELS]
+    double queued_s[MAX_LEVELS]      # sum of E[service]
+    double queued_var[MAX_LEVELS]    # sum of Var[service]
+    double residual_var
+    int64_t refresh_ns               # the line in WaitBlock holds until then
+    int64_t freed_ns                 # when a job last ended
+    int32_t first_running, first_queued, last_queued   # ticket indices, -1 = none
+    int32_t _pad
+
+cdef struct WaitBlock:               # what a decision reads of LANES resources
+    double residual_s[LANES]         # remaining seconds of running jobs at `since_s`, 0 with a slot free
+    double slope[LANES]              # its rate of change
+    double since_s[LANES]
+    double inv_slots[LANES]
+    double ahead_s[MAX_LEVELS * LANES]   # queued seconds ahead of a job of each level
+
+cdef struct TicketSlot:
+    int32_t state, generation
+    int32_t lane, model, level
+    int32_t next, prev               # in the lane's running or queued list, or the free list
+    int32_t d
+    int64_t arrival_ns, start_ns     # start 0 = not started
+    double m, s                      # service forecast: location and spread of ln(seconds)
+    double mean_s, var_s2            # its moments
+    double x[MAX_D]                  # the chosen lane's encoded features at the decision
+
+cdef struct Header:
+    int32_t max_resources, max_models, max_tickets, n_blocks
+    int32_t n_resources, n_models, free_ticket, n_open
+    int32_t sweep, _pad              # next profile whose served copy is checked for age
+    int64_t start_ns
+    double tau_s                     # forgetting time constant; inf = none
+    uint64_t rng[4]
+    int64_t n_clipped, n_abandoned
+
+cdef struct State:                   # typed views of the one block
+    Header* head
+    ModelInfo* model                 # [max_models]
+    Load* load                       # [max_resources]
+    WaitBlock* wait                  # [n_blocks]
+    Profile* profile                 # [max_models, max_resources]
+    TicketSlot* ticket               # [max_tickets]
+    float* served                    # [max_models, N_SIGNALS, n_blocks, SERVED_ROWS, LANES]
+    float* cost                      # scratch [n_blocks * LANES], and so the next two
+    float* service
+    float* waiting
+    float* given                     # scratch [MAX_COLUMNS, n_blocks * LANES]
+
+
+cdef inline float* served_block(const State* st, int model, int signal, int block) noexcept nogil:
+    cdef int64_t index = (<int64_t>model * N_SIGNALS + signal) * st.head.n_blocks + block
+    return st.served + index * SERVED_ROWS * LANES
+
+
+cdef inline Profile* profile_at(const State* st, int model, int lane) noexcept nogil:
+    return st.profile + <int64_t>model * st.head.max_resources + lane
+
+
+cdef inline double seconds_at(const State* st, int64_t now_ns) noexcept nogil:
+    """Seconds since the engine started: float64 holds that to the nanosecond for 100 days."""
+    return <double>(now_ns - st.head.start_ns) * 1e-9

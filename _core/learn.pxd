@@ -1,0 +1,82 @@
+# What a settled ticket teaches: latency, availability, and when the served copy is rebuilt.
+from libc.math cimport log
+
+from _core.layout cimport (
+    LANES, ModelInfo, Profile, ROW_INV_AVAIL, State, TicketSlot, int64_t, profile_at, served_block,
+    uint64_t,
+)
+from _core.posterior cimport fade, kept, observe
+from _core.served cimport any_cold, inv_availability, profile_age_s, serve, serve_cold
+
+
+cdef inline void fade_profile(State* st, Profile* p, int model, int64_t now_ns) noexcept nogil:
+    """Brings every decayed number of the profile to now. A clock that went back fades nothing."""
+    cdef double age_s = profile_age_s(p, now_ns)
+    cdef double factor
+    cdef int s
+    if age_s <= 0.0:
+        return
+    for s in range(st.model[model].n_signals):
+        factor = kept(p.signal[s].total[0], age_s, st.head.tau_s)
+        if factor < 1.0:
+            fade(&p.signal[s], st.model[model].d, factor)
+    factor = kept(p.succeeded + p.failed, age_s, st.head.tau_s)
+    p.succeeded *= factor
+    p.failed *= factor
+    p.decayed_ns = now_ns
+
+
+cdef inline void sweep(State* st, int64_t now_ns) noexcept nogil:
+    """Looks at one profile a call and rebuilds its served copy once it is older than tau / 8."""
+    cdef int n = st.head.n_models * st.head.n_resources
+    cdef int model, lane, s
+    cdef Profile* p
+    st.head.sweep = (st.head.sweep + 1) % n
+    model = st.head.sweep // st.head.n_resources
+    lane = st.head.sweep % st.head.n_resources
+    p = profile_at(st, model, lane)
+    if p.n_results > 0 and <double>(now_ns - p.served_ns) * 8e-9 > st.head.tau_s:
+        for s in range(st.model[model].n_signals):
+            serve(st, model, s, lane, now_ns)
+
+
+cdef inline void tried(State* st, int model, int lane) noexcept nogil:
+    cdef Profile* p = profile_at(st, model, lane)
+    p.n_results += 1
+    st.model[model].untried[lane >> 6] &= ~(<uint64_t>1 << (lane & 63))
+
+
+cdef inline void learn_service(State* st, const TicketSlot* job, double service_s, int64_t now_ns) noexcept nogil:
+    """Adds one completion. The served copy follows after 1 result while few are known, then after an eighth of
+    what is known, at most 64: it lacks at most an eighth of the evidence and a rebuild is amortised."""
+    cdef ModelInfo* info = st.model + job.model
+    cdef Profile* p = profile_at(st, job.model, job.lane)
+    cdef double y = log(service_s)
+    cdef int64_t due
+    fade_profile(st, p, job.model, now_ns)
+    if not info.has_y0[0]:
+        info.has_y0[0] = 1
+        info.y0[0] = y
+    observe(&p.signal[0], job.x, job.d, y - info.y0[0])
+    p.succeeded += 1.0
+    p.pending += 1
+    tried(st, job.model, job.lane)
+    due = <int64_t>(p.signal[0].total[0]) // 8
+    due = 1 if due < 1 else (64 if due > 64 else due)
+    if p.pending >= due:
+        serve(st, job.model, 0, job.lane, now_ns)
+        if any_cold(st, job.model, 0):
+            serve_cold(st, job.model, 0, now_ns)
+    sweep(st, now_ns)
+
+
+cdef inline void learn_failure(State* st, const TicketSlot* job, int64_t now_ns) noexcept nogil:
+    """A failure says nothing about latency: fast errors must not look fast. It counts against availability."""
+    cdef Profile* p = profile_at(st, job.model, job.lane)
+    cdef int s
+    fade_profile(st, p, job.model, now_ns)
+    p.failed += 1.0
+    tried(st, job.model, job.lane)
+    for s in range(st.model[job.model].n_signals):
+        served_block(st, job.model, s, job.lane // LANES)[ROW_INV_AVAIL * LANES + job.lane % LANES] = \
+            <float>inv_availability(p)

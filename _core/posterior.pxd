@@ -1,0 +1,117 @@
+# Bayesian linear regression with unknown noise (normal-inverse-gamma) as data-only sums; the prior is
+# added when reading. Row-packed lower triangles: element (i, j <= i) at i (i + 1) / 2 + j.
+from libc.math cimport exp, sqrt
+
+from _core.layout cimport Evidence, MAX_SUMS
+
+
+cdef inline int n_sums(int d) noexcept nogil:
+    return d * (d + 1) // 2 + d + 1
+
+
+cdef inline double kept(double n, double age_s, double tau_s) noexcept nogil:
+    """Weight factor after age_s: exp(-age / tau), but the clock alone never takes n below 8."""
+    cdef double factor
+    if age_s <= 0.0 or n <= 8.0:
+        return 1.0
+    factor = exp(-age_s / tau_s)
+    return factor if n * factor > 8.0 else 8.0 / n
+
+
+cdef inline void observe(Evidence* e, const double* x, int d, double y) noexcept nogil:
+    """A += x x', b += x y, c += y^2, as compensated sums (Knuth's TwoSum: no branch, exact error)."""
+    cdef double row[MAX_SUMS]
+    cdef double total, back
+    cdef int i, j, k = 0
+    for i in range(d):
+        for j in range(i + 1):
+            row[k] = x[i] * x[j]
+            k += 1
+    for i in range(d):
+        row[k] = x[i] * y
+        k += 1
+    row[k] = y * y
+    for i in range(k + 1):
+        total = e.total[i] + row[i]
+        back = total - e.total[i]
+        e.lost[i] += (e.total[i] - (total - back)) + (row[i] - back)
+        e.total[i] = total
+
+
+cdef inline void fade(Evidence* e, int d, double factor) noexcept nogil:
+    cdef int i
+    for i in range(n_sums(d)):
+        e.total[i] *= factor
+        e.lost[i] *= factor
+
+
+cdef inline void add_sums(const Evidence* e, int d, double factor, double* sums) noexcept nogil:
+    """sums += factor * evidence: how profiles pool and shards merge."""
+    cdef int i
+    for i in range(n_sums(d)):
+        sums[i] += factor * (e.total[i] + e.lost[i])
+
+
+cdef inline void factorise(const double* sums, const double* l0, int d, double* c) noexcept nogil:
+    """Cholesky of L = diag(l0) + A:  c c' = L, c packed lower  # OUT.
+
+    A is a sum of squares, so every pivot of L is >= min l0 in exact arithmetic; rounding is held to that.
+    """
+    cdef int i, j, k
+    cdef double v, least = l0[0]
+    for i in range(1, d):
+        if l0[i] < least:
+            least = l0[i]
+    for i in range(d):
+        for j in range(i + 1):
+            v = sums[i * (i + 1) // 2 + j]
+            if i == j:
+                v += l0[i]
+            for k in range(j):
+                v -= c[i * (i + 1) // 2 + k] * c[j * (j + 1) // 2 + k]
+            if i == j:
+                c[i * (i + 1) // 2 + i] = sqrt(v if v > least else least)
+            else:
+                c[i * (i + 1) // 2 + j] = v / c[j * (j + 1) // 2 + j]
+
+
+cdef inline void solve_mean(
+    const double* sums, const double* l0, const double* mu0, const double* c, int d, double* mean
+) noexcept nogil:
+    """mean = L^-1 (L0 mu0 + b) by two triangular solves with the factor c."""
+    cdef const double* b = sums + d * (d + 1) // 2
+    cdef int i, k
+    for i in range(d):
+        mean[i] = l0[i] * mu0[i] + b[i]
+        for k in range(i):
+            mean[i] -= c[i * (i + 1) // 2 + k] * mean[k]
+        mean[i] /= c[i * (i + 1) // 2 + i]
+    for i in range(d - 1, -1, -1):
+        for k in range(i + 1, d):
+            mean[i] -= c[k * (k + 1) // 2 + i] * mean[k]
+        mean[i] /= c[i * (i + 1) // 2 + i]
+
+
+cdef inline void invert(const double* c, int d, double* f) noexcept nogil:
+    """f = c^-1, packed lower  # OUT: then x' L^-1 x = |f x|^2, which no rounding makes negative."""
+    cdef int i, j, k
+    cdef double v
+    for i in range(d):
+        f[i * (i + 1) // 2 + i] = 1.0 / c[i * (i + 1) // 2 + i]
+        for j in range(i):
+            v = 0.0
+            for k in range(j, i):
+                v -= c[i * (i + 1) // 2 + k] * f[k * (k + 1) // 2 + j]
+            f[i * (i + 1) // 2 + j] = v * f[i * (i + 1) // 2 + i]
+
+
+cdef inline double noise(
+    const double* sums, const double* l0, const double* mu0, const double* mean, int d, double beta0
+) noexcept nogil:
+    """beta = beta0 + (c + mu0'L0 mu0 - mu'L mu) / 2, never below beta0."""
+    cdef const double* b = sums + d * (d + 1) // 2
+    cdef double q = b[d]
+    cdef int i
+    for i in range(d):
+        q += l0[i] * mu0[i] * mu0[i] - mean[i] * (l0[i] * mu0[i] + b[i])
+    return beta0 + (0.5 * q if q > 0.0 else 0.0)

@@ -1,0 +1,203 @@
+# A (model, class) resolved once: what the hot path runs on.
+
+cdef class RouteCore:
+    """The compiled half of `tailwise.Route`: its constants and the hot path."""
+
+    cdef readonly Core core
+    cdef readonly object model, qos
+    cdef RouteInfo info
+    cdef double z_on_time
+    cdef int n_features, n_given
+    cdef uint64_t[MASK_WORDS] words
+
+    def __init__(self, Core core, model, qos, int model_index, double z_on_time):
+        self.core = core
+        self.model = model
+        self.qos = qos
+        self.info.model = model_index
+        self.info.level = qos.priority
+        self.info.deadline_s = qos.deadline_s
+        self.info.on_time = qos.on_time
+        self.info.reject_below = qos.reject_below
+        self.z_on_time = z_on_time
+        self.n_features = core.st.model[model_index].n_features
+        self.n_given = core.st.model[model_index].n_given
+
+    def buffer(self):
+        """A float64 array (n_given, n_resources) of NaN (unknown), to be written in place and handed to select."""
+        return np.full((self.n_given, self.core.st.head.n_resources), np.nan)
+
+    def select(self, x, Z=None, *, mask=None):
+        """Chooses a resource for one job and counts the job on it at once.
+
+        x: the request's raw features in declared order, a tuple of floats or a float64 array (n_features,).
+        Z: given columns, float64 C-contiguous (n_given, n_resources), >= 0, NaN = unknown; None = all unknown.
+        mask: which candidates this call may use: bool (n_resources,) or an int bit set (bit i = lane i).
+        Returns a Ticket; `admitted` may be False. Raises InputError (wrong shape, not finite, empty mask) or
+        CapacityError (too many open tickets) and then changes nothing.
+        Cost: well below a microsecond up to 64 resources; linear in resources. Allocates the ticket only.
+        """
+        cdef Core core = self.core
+        cdef State* st = &core.st
+        cdef Forecast f
+        cdef double[MAX_D] encoded
+        cdef int64_t clipped = 0
+        cdef int64_t now_ns
+        cdef int n_tied = 0, verdict
+        cdef Ticket ticket
+        self._read_features(x, encoded, &clipped)
+        if self.n_given or Z is not None:
+            self._read_given(Z)
+        if mask is not None:
+            self._read_mask(mask)
+        if st.head.free_ticket < 0:
+            raise CapacityError(
+                f"{st.head.n_open} tickets are open, the engine's capacity: settle them, or build it with more")
+        now_ns = core.clock.read()
+        verdict = decide(st, &self.info, encoded, NULL if mask is None else self.words, now_ns, &f, &n_tied)
+        if verdict == NO_CANDIDATE:
+            raise InputError(f"mask={mask!r} leaves no candidate of model {self.model.name!r}: set a bit of one")
+        st.head.n_clipped += clipped
+        core.last_ns = now_ns
+        ticket = Ticket.__new__(Ticket)
+        ticket.route = self
+        ticket.verdict = verdict
+        ticket.lane = f.lane
+        ticket.n_tied = n_tied
+        ticket.p = f.p_on_time
+        ticket.wait = f.wait_s
+        ticket.service_mean = f.mean_s
+        ticket.m = f.m
+        ticket.s = f.s
+        ticket.dof = f.dof
+        ticket.m_total = f.m_total
+        ticket.s_total = f.s_total
+        if verdict == ADMITTED:
+            ticket.slot = open_ticket(st, &f, self.info.model, self.info.level, now_ns)
+            ticket.generation = st.ticket[ticket.slot].generation
+            ticket.is_open = True
+        return ticket
+
+    def forecasts(self, x, Z=None, *, mask=None):
+        """Every candidate's numbers, as a list of dicts; nothing is claimed and nothing changes (see `peek`)."""
+        cdef State* st = &self.core.st
+        cdef Forecast f
+        cdef double[MAX_D] encoded
+        cdef int64_t clipped = 0
+        cdef int64_t now_ns = self.core.clock.read()
+        cdef int lane, i
+        self._read_features(x, encoded, &clipped)
+        if self.n_given or Z is not None:
+            self._read_given(Z)
+        if mask is not None:
+            self._read_mask(mask)
+        score_all(st, &self.info, encoded, now_ns)
+        if mask is not None:
+            mask_cost(st.cost, self.words, st.head.n_resources)
+        favour_untried(st, self.info.model)
+        rows = []
+        for lane in range(st.head.n_resources):
+            if not isfinite(st.cost[lane]):
+                continue
+            forecast_service(st, self.info.model, lane, encoded, st.given, &f)
+            f.wait_s = wait_mean(st, lane, self.info.level, now_ns)
+            f.wait_var = wait_var(st, lane, self.info.level) if f.wait_s > 0.0 else 0.0
+            forecast_total(&f, self.info.deadline_s)
+            rows.append(dict(
+                lane=lane, rank_s=st.cost[lane], wait_s=f.wait_s, service_s=f.mean_s, ln_service=f.m, spread=f.s,
+                dof=f.dof, availability=f.availability, p_on_time=f.p_on_time,
+                features=np.array([f.x[i] for i in range(st.model[self.info.model].d)])))
+        return rows
+
+    cdef int _read_features(self, x, double* encoded, int64_t* clipped) except -1:
+        cdef double[MAX_D] u
+        cdef const double* values = u
+        cdef int i, n = self.n_features, code
+        if type(x) is tuple:
+            if len(<tuple>x) != n:
+                raise self._wrong_features(x, len(<tuple>x))
+            for i in range(n):
+                u[i] = as_float(<object>PyTuple_GET_ITEM(x, i))
+        else:
+            if not (type(x) is np.ndarray and is_float64_row(x)):
+                try:
+                    x = np.ascontiguousarray(x, dtype=np.float64)
+                except (TypeError, ValueError):
+                    raise InputError(f"x={x!r}: a tuple of {n} floats or a float64 array ({n},) is expected") from None
+            if cnp.PyArray_NDIM(x) != 1 or cnp.PyArray_DIM(x, 0) != n:
+                raise self._wrong_features(x, x.shape)
+            values = <const double*>cnp.PyArray_DATA(x)
+        code = encode_features(self.core.st.model + self.info.model, values, encoded, clipped)
+        if code != ENCODED:
+            raise self._bad_feature([values[i] for i in range(n)])
+        return 0
+
+    cdef int _read_given(self, Z) except -1:
+        cdef State* st = &self.core.st
+        cdef const ModelInfo* model = st.model + self.info.model
+        cdef int n = st.head.n_resources, stride = st.head.n_blocks * LANES, j, g = 0
+        cdef const double* data
+        if Z is None:
+            Z = self.buffer()
+        if not (type(Z) is np.ndarray and is_float64_block(Z) and cnp.PyArray_DIM(Z, 0) == self.n_given
+                and cnp.PyArray_DIM(Z, 1) == n):
+            raise InputError(
+                f"Z must be a C-contiguous float64 array ({self.n_given}, {n}): one row per given column of model "
+                f"{self.model.name!r}, one entry per resource; route.buffer() makes it")
+        data = <const double*>cnp.PyArray_DATA(Z)
+        if check_given(data, self.n_given * n) != ENCODED:
+            raise InputError("Z has a negative or infinite entry: columns are >= 0, and NaN where unknown")
+        for j in range(model.n_columns):
+            if model.column_kind[j] == COLUMN_GIVEN:
+                encode_given(data + g * n, model.column_scale[j], n, st.given + g * stride)
+                g += 1
+        return 0
+
+    cdef int _read_mask(self, mask) except -1:
+        cdef int n = self.core.st.head.n_resources, i
+        cdef const unsigned char* bits
+        memset(self.words, 0, sizeof(self.words))
+        if type(mask) is np.ndarray and mask.dtype == np.bool_ and mask.ndim == 1 and mask.shape[0] == n:
+            mask = np.ascontiguousarray(mask)
+            bits = <const unsigned char*>cnp.PyArray_DATA(mask)
+            for i in range(n):
+                self.words[i >> 6] |= <uint64_t>(bits[i] != 0) << (i & 63)
+        elif n <= 64 and type(mask) is int and 0 <= mask <= (0xFFFFFFFFFFFFFFFF >> (64 - n)):
+            self.words[0] = mask
+        elif isinstance(mask, int) and not isinstance(mask, bool) and 0 <= mask < (1 << n):
+            for i in range((n + 63) >> 6):
+                self.words[i] = (mask >> (64 * i)) & 0xFFFFFFFFFFFFFFFF
+        else:
+            raise InputError(
+                f"mask={mask!r}: a bool array ({n},) or an int with bits below {n} is expected, one per resource")
+        return 0
+
+    def _wrong_features(self, x, got):
+        return InputError(
+            f"x has {got} numbers, model {self.model.name!r} declares {self.n_features} features: "
+            f"{', '.join(f.name for f in self.model.features)}")
+
+    def _bad_feature(self, values):
+        for feature, value in zip(self.model.features, values):
+            if not isfinite(value):
+                return InputError(f"feature {feature.name!r} is {value!r}: it must be finite")
+            if value < 0 or (feature.typical is not None and value == 0):
+                least = "> 0, since it has a typical value" if feature.typical is not None else ">= 0"
+                return InputError(f"feature {feature.name!r} is {value!r}: it must be {least}")
+
+
+cdef double as_float(value) except? -1.0:
+    if type(value) is float:
+        return PyFloat_AS_DOUBLE(value)
+    try:
+        return value
+    except TypeError:
+        raise InputError(f"feature value {value!r}: a number is expected") from None
+
+
+cdef inline bint is_float64_row(cnp.ndarray x):
+    return cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(x)
+
+
+cdef inline bint is_float64_block(cnp.ndarray Z):
+    return cnp.PyArray_TYPE(Z) == cnp.NPY_DOUBLE and cnp.PyArray_NDIM(Z) == 2 and cnp.PyArray_ISCARRAY_RO(Z)

@@ -1,0 +1,186 @@
+# The served copy: float32, structure of arrays over lanes, rebuilt from the sums and the prior.
+from libc.math cimport sqrt
+from libc.string cimport memset
+
+from _core.layout cimport (
+    COLUMN_GIVEN, LANES, MAX_COLUMNS, MAX_D, MAX_PACKED, MAX_SUMS, ModelInfo, Profile, ROW_COLUMN_MEAN,
+    ROW_COLUMN_VAR, ROW_DOF, ROW_INV_AVAIL, ROW_MEAN, ROW_SCALE2, State, int64_t, profile_at, served_block,
+)
+from _core.posterior cimport add_sums, factorise, invert, kept, n_sums, noise, solve_mean
+
+cdef struct Prior:                  # normal-inverse-gamma, the coefficient precision diagonal
+    double l0[MAX_D]                # in units of 1 / sigma^2
+    double mu0[MAX_D]
+    double a0, beta0
+
+cdef struct Posterior:
+    double mean[MAX_D]              # of y - y0
+    double factor[MAX_PACKED]       # F, x' L^-1 x = |F x|^2
+    double scale2, dof
+
+
+cdef inline double profile_age_s(const Profile* p, int64_t now_ns) noexcept nogil:
+    return <double>(now_ns - p.decayed_ns) * 1e-9
+
+
+cdef inline double read_sums(
+    const State* st, int model, int signal, int lane, int64_t now_ns, double* sums
+) noexcept nogil:
+    """sums += the profile's sums, faded to now; returns their n (the corner of A, since x[0] = 1)."""
+    cdef const Profile* p = profile_at(st, model, lane)
+    cdef double n = p.signal[signal].total[0] + p.signal[signal].lost[0]
+    cdef double factor
+    if n <= 0.0:
+        return 0.0
+    factor = kept(n, profile_age_s(p, now_ns), st.head.tau_s)
+    add_sums(&p.signal[signal], st.model[model].d, factor, sums)
+    return factor * n
+
+
+cdef inline void vague(const ModelInfo* model, int signal, Prior* prior) noexcept nogil:
+    """Nothing known: one second give or take sd 7.7 sigma; variances 3 for request slopes, 1 for columns."""
+    cdef int i
+    for i in range(model.d):
+        prior.l0[i] = 1.0 / 3.0 if i < model.d - model.n_columns else 1.0
+        prior.mu0[i] = 0.0
+    prior.l0[0] = 1.0 / 60.0
+    prior.mu0[0] = -model.y0[signal]
+    prior.a0 = 2.0
+    prior.beta0 = 0.18
+
+
+cdef inline double pooled_mean(
+    const State* st, int model, int signal, int skip, int64_t now_ns, double* mean, double* sums
+) noexcept nogil:
+    """Regression over all resources but `skip`: mean (d,)  # OUT, sums  # OUT. Returns n. Cost O(resources d^2)."""
+    cdef const ModelInfo* info = st.model + model
+    cdef double c[MAX_PACKED]
+    cdef double n = 0.0
+    cdef Prior prior
+    cdef int r
+    memset(sums, 0, MAX_SUMS * sizeof(double))
+    for r in range(st.head.n_resources):
+        if r != skip:
+            n += read_sums(st, model, signal, r, now_ns, sums)
+    vague(info, signal, &prior)
+    factorise(sums, prior.l0, info.d, c)
+    solve_mean(sums, prior.l0, prior.mu0, c, info.d, mean)
+    return n
+
+
+cdef inline void prior_of(
+    const State* st, int model, int signal, int lane, double n_pool, const double* pool_mean, Prior* prior
+) noexcept nogil:
+    """vague, else the pooled mean of the other resources, and the user's own numbers above both.
+
+    A pooled intercept has variance 4: no resource offset is known yet, and devices of other kinds lie
+    within a factor of exp(2 x 0.3) of the pool one time in three.
+    """
+    cdef const Profile* p = profile_at(st, model, lane)
+    cdef int i
+    vague(st.model + model, signal, prior)
+    if n_pool > 0.0:
+        for i in range(st.model[model].d):
+            prior.mu0[i] = pool_mean[i]
+        prior.l0[0] = 0.25
+    if p.given_weight > 0.0:
+        prior.l0[0] = p.given_weight
+        prior.mu0[0] = p.given_ln - st.model[model].y0[signal]
+        prior.a0 = 2.0 + 0.5 * p.given_weight
+        prior.beta0 = prior.a0 * p.given_spread * p.given_spread
+
+
+cdef inline void posterior_of(const double* sums, double n, const Prior* prior, int d, Posterior* out) noexcept nogil:
+    cdef double c[MAX_PACKED]
+    cdef double a = prior.a0 + 0.5 * n
+    cdef int i
+    factorise(sums, prior.l0, d, c)
+    solve_mean(sums, prior.l0, prior.mu0, c, d, out.mean)
+    invert(c, d, out.factor)
+    out.scale2 = noise(sums, prior.l0, prior.mu0, out.mean, d, prior.beta0) / a
+    out.dof = 2.0 * a
+
+
+cdef inline double inv_availability(const Profile* p) noexcept nogil:
+    """1 / mean of Beta(99 + succeeded, 1 + failed)."""
+    return (100.0 + p.succeeded + p.failed) / (99.0 + p.succeeded)
+
+
+cdef inline void write_served(
+    State* st, int model, int signal, int lane, const Posterior* post, const double* sums, double n
+) noexcept nogil:
+    """Copies one posterior into the lane's float32 rows. More load never speeds a job up: slopes of columns
+    that measure the resource's load are floored at 0."""
+    cdef const ModelInfo* info = st.model + model
+    cdef float* row = served_block(st, model, signal, lane // LANES) + lane % LANES
+    cdef int d = info.d, first = info.d - info.n_columns, i, k
+    cdef double mean
+    row[ROW_SCALE2 * LANES] = <float>post.scale2
+    row[ROW_DOF * LANES] = <float>post.dof
+    row[ROW_INV_AVAIL * LANES] = <float>inv_availability(profile_at(st, model, lane))
+    for i in range(d):
+        mean = post.mean[i] + (info.y0[signal] if i == 0 else 0.0)
+        if i >= first and info.column_kind[i - first] != COLUMN_GIVEN and mean < 0.0:
+            mean = 0.0
+        row[(ROW_MEAN + i) * LANES] = <float>mean
+    for i in range(d * (d + 1) // 2):
+        row[(ROW_MEAN + d + i) * LANES] = <float>post.factor[i]
+    for i in range(info.n_columns):
+        k = first + i
+        mean = sums[k * (k + 1) // 2] / n if n > 0.0 else 0.0
+        row[(ROW_COLUMN_MEAN + i) * LANES] = <float>mean
+        mean = sums[k * (k + 1) // 2 + k] / n - mean * mean if n > 0.0 else 1.0
+        row[(ROW_COLUMN_VAR + i) * LANES] = <float>(mean if mean > 0.0 else 0.0)
+
+
+cdef inline bint is_cold(const State* st, int model, int signal, int lane) noexcept nogil:
+    return profile_at(st, model, lane).signal[signal].total[0] <= 0.0
+
+
+cdef inline bint any_cold(const State* st, int model, int signal) noexcept nogil:
+    cdef int lane
+    for lane in range(st.head.n_resources):
+        if is_cold(st, model, signal, lane):
+            return True
+    return False
+
+
+cdef inline void serve_cold(State* st, int model, int signal, int64_t now_ns) noexcept nogil:
+    """Hands the pooled mean to every lane that has completed nothing. Cost O(resources d^2), once for all."""
+    cdef ModelInfo* info = st.model + model
+    cdef double mean[MAX_D]
+    cdef double sums[MAX_SUMS]
+    cdef double zeros[MAX_SUMS]
+    cdef double n = pooled_mean(st, model, signal, -1, now_ns, mean, sums)
+    cdef Prior prior
+    cdef Posterior post
+    cdef int lane, i, d = info.d
+    memset(zeros, 0, sizeof(zeros))
+    memset(&post, 0, sizeof(post))
+    for lane in range(st.head.n_resources):
+        if not is_cold(st, model, signal, lane):
+            continue
+        prior_of(st, model, signal, lane, n, mean, &prior)
+        for i in range(d):      # no data: the posterior is the prior, its factor diagonal
+            post.mean[i] = prior.mu0[i]
+            post.factor[i * (i + 1) // 2 + i] = 1.0 / sqrt(prior.l0[i])
+        post.scale2 = prior.beta0 / prior.a0
+        post.dof = 2.0 * prior.a0
+        write_served(st, model, signal, lane, &post, zeros, 0.0)
+
+
+cdef inline void serve(State* st, int model, int signal, int lane, int64_t now_ns) noexcept nogil:
+    """Rebuilds one lane's served copy from its sums. Cost O(resources d^2 + d^3)."""
+    cdef double pool_mean[MAX_D]
+    cdef double sums[MAX_SUMS]
+    cdef double n_pool = pooled_mean(st, model, signal, lane, now_ns, pool_mean, sums)
+    cdef double n
+    cdef Prior prior
+    cdef Posterior post
+    prior_of(st, model, signal, lane, n_pool, pool_mean, &prior)
+    memset(sums, 0, sizeof(sums))
+    n = read_sums(st, model, signal, lane, now_ns, sums)
+    posterior_of(sums, n, &prior, st.model[model].d, &post)
+    write_served(st, model, signal, lane, &post, sums, n)
+    profile_at(st, model, lane).served_ns = now_ns
+    profile_at(st, model, lane).pending = 0

@@ -1,0 +1,73 @@
+/* Eight float32 lanes as one value. Plain GCC/Clang vector types: the compiler lowers them to AVX2, SSE2,
+ * NEON or scalars, whatever the function that uses them is compiled for. No intrinsics, no fast-math. */
+#ifndef TAILWISE_SIMD_H
+#define TAILWISE_SIMD_H
+#include <stdint.h>
+#include <string.h>
+
+typedef float tw_v8 __attribute__((vector_size(32), may_alias));
+typedef int32_t tw_i8 __attribute__((vector_size(32), may_alias));
+
+/* One binary, several instruction sets, chosen when the library loads (ELF ifunc; elsewhere the plain build). */
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define TW_CLONES __attribute__((target_clones("arch=haswell", "default")))
+#else
+#define TW_CLONES
+#endif
+
+/* Always inlined: a 32-byte vector never crosses a call, whatever the target's calling convention. */
+#define TW_INLINE static inline __attribute__((always_inline, unused))
+
+TW_INLINE tw_v8 tw_load(const float *p) { tw_v8 v; memcpy(&v, p, sizeof v); return v; }
+TW_INLINE void tw_store(float *p, tw_v8 v) { memcpy(p, &v, sizeof v); }
+TW_INLINE tw_v8 tw_splat(float a) { return (tw_v8){a, a, a, a, a, a, a, a}; }
+TW_INLINE tw_v8 tw_pick(tw_i8 mask, tw_v8 a, tw_v8 b) { return (tw_v8)((mask & (tw_i8)a) | (~mask & (tw_i8)b)); }
+TW_INLINE tw_v8 tw_known(tw_v8 v, tw_v8 otherwise) { return tw_pick(v == v, v, otherwise); }
+TW_INLINE tw_v8 tw_min(tw_v8 a, tw_v8 b) { return tw_pick(a < b, a, b); }
+TW_INLINE tw_v8 tw_max(tw_v8 a, tw_v8 b) { return tw_pick(a > b, a, b); }
+
+/* exp: 2^k p(r), r = x - k ln 2 in two parts; Cephes expf coefficients, relative error < 2e-7 on [-87, 88]. */
+TW_INLINE tw_v8 tw_exp(tw_v8 x)
+{
+    x = tw_min(tw_max(x, tw_splat(-87.0f)), tw_splat(88.0f));
+    const tw_v8 shift = tw_splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
+    tw_v8 k = x * 1.44269504f + shift;
+    tw_i8 bits = ((tw_i8)k) << 23;             /* the low bits of the sum are k: into the exponent */
+    k = k - shift;
+    tw_v8 r = x - k * 0.693359375f;
+    r = r - k * -2.12194440e-4f;
+    tw_v8 p = tw_splat(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    return (tw_v8)((tw_i8)p + bits);
+}
+
+/* ln of v >= 1 (columns: 1 + v/scale); Cephes logf coefficients, relative error < 2e-7. */
+TW_INLINE tw_v8 tw_ln(tw_v8 v)
+{
+    tw_i8 i = (tw_i8)v;
+    tw_i8 e = ((i >> 23) & 0xff) - 126;        /* v = m 2^e, m in [0.5, 1) */
+    tw_v8 m = (tw_v8)((i & 0x007fffff) | 0x3f000000);
+    tw_i8 low = m < 0.707106781f;
+    e = e + low;                               /* low is -1 where true */
+    m = m + tw_pick(low, m, tw_splat(0.0f)) - 1.0f;
+    tw_v8 k = __builtin_convertvector(e, tw_v8);
+    tw_v8 z = m * m;
+    tw_v8 p = tw_splat(7.0376836292e-2f);
+    p = p * m - 1.1514610310e-1f;
+    p = p * m + 1.1676998740e-1f;
+    p = p * m - 1.2420140846e-1f;
+    p = p * m + 1.4249322787e-1f;
+    p = p * m - 1.6668057665e-1f;
+    p = p * m + 2.0000714765e-1f;
+    p = p * m - 2.4999993993e-1f;
+    p = p * m + 3.3333331174e-1f;
+    p = p * m * z + k * -2.12194440e-4f - 0.5f * z;
+    return m + p + k * 0.693359375f;
+}
+
+#endif

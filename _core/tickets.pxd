@@ -1,0 +1,149 @@
+# Open decisions: a free list of slots, a running and a fifo list per lane, and the counts that follow them.
+from libc.string cimport memcpy
+
+from _core.decide cimport Forecast
+from _core.encode cimport encode_column, store_column
+from _core.layout cimport (
+    COLUMN_IN_FLIGHT, COLUMN_RUNNING, COLUMN_WAITING, Load, ModelInfo, State, TICKET_FREE, TICKET_QUEUED,
+    TICKET_RUNNING, TicketSlot, int64_t,
+)
+from _core.wait cimport n_open, refresh, update_ahead
+
+
+cdef inline void track_columns(State* st, int lane) noexcept nogil:
+    """Rewrites the tracked columns of every model that has one: on the lane's events, never in a decision."""
+    cdef const Load* load = st.load + lane
+    cdef const ModelInfo* info
+    cdef double count
+    cdef int m, j
+    for m in range(st.head.n_models):
+        info = st.model + m
+        for j in range(info.n_columns):
+            if info.column_kind[j] == COLUMN_RUNNING:
+                count = load.n_running
+            elif info.column_kind[j] == COLUMN_WAITING:
+                count = n_open(load) - load.n_running
+            elif info.column_kind[j] == COLUMN_IN_FLIGHT:
+                count = n_open(load)
+            else:
+                continue
+            store_column(st, m, j, lane, encode_column(count, info.column_scale[j], &st.head.n_clipped))
+
+
+cdef inline void lane_changed(State* st, int lane, int64_t now_ns) noexcept nogil:
+    update_ahead(st, lane)
+    refresh(st, lane, now_ns)
+    track_columns(st, lane)
+
+
+cdef inline void unlink(State* st, int t) noexcept nogil:
+    cdef TicketSlot* job = st.ticket + t
+    cdef Load* load = st.load + job.lane
+    if job.prev >= 0:
+        st.ticket[job.prev].next = job.next
+    elif job.state == TICKET_RUNNING:
+        load.first_running = job.next
+    else:
+        load.first_queued = job.next
+    if job.next >= 0:
+        st.ticket[job.next].prev = job.prev
+    elif job.state == TICKET_QUEUED:
+        load.last_queued = job.prev
+
+
+cdef inline void leave_queue(State* st, int t) noexcept nogil:
+    cdef TicketSlot* job = st.ticket + t
+    cdef Load* load = st.load + job.lane
+    unlink(st, t)
+    load.n_queued[job.level] -= 1
+    load.queued_s[job.level] -= job.mean_s
+    load.queued_var[job.level] -= job.var_s2
+    if load.n_queued[job.level] == 0:   # rounding must not outlive the queue
+        load.queued_s[job.level] = 0.0
+        load.queued_var[job.level] = 0.0
+
+
+cdef inline void run_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
+    """Puts a ticket that is in no list at the head of its lane's running list."""
+    cdef TicketSlot* job = st.ticket + t
+    cdef Load* load = st.load + job.lane
+    job.state = TICKET_RUNNING
+    job.start_ns = now_ns
+    job.prev = -1
+    job.next = load.first_running
+    if job.next >= 0:
+        st.ticket[job.next].prev = t
+    load.first_running = t
+    load.n_running += 1
+
+
+cdef inline void queue_ticket(State* st, int t) noexcept nogil:
+    cdef TicketSlot* job = st.ticket + t
+    cdef Load* load = st.load + job.lane
+    job.state = TICKET_QUEUED
+    job.start_ns = 0
+    job.next = -1
+    job.prev = load.last_queued
+    if job.prev >= 0:
+        st.ticket[job.prev].next = t
+    else:
+        load.first_queued = t
+    load.last_queued = t
+    load.n_queued[job.level] += 1
+    load.queued_s[job.level] += job.mean_s
+    load.queued_var[job.level] += job.var_s2
+
+
+cdef inline int open_ticket(State* st, const Forecast* f, int model, int level, int64_t now_ns) noexcept nogil:
+    """Takes a slot (the caller saw that one is free) and counts the job on its lane at once."""
+    cdef int t = st.head.free_ticket
+    cdef TicketSlot* job = st.ticket + t
+    cdef Load* load = st.load + f.lane
+    st.head.free_ticket = job.next
+    st.head.n_open += 1
+    job.lane = f.lane
+    job.model = model
+    job.level = level
+    job.d = st.model[model].d
+    job.arrival_ns = now_ns
+    job.m = f.m
+    job.s = f.s
+    job.mean_s = f.mean_s
+    job.var_s2 = f.var_s2
+    memcpy(job.x, f.x, sizeof(job.x))
+    if load.in_order and load.n_running < load.slots:
+        run_ticket(st, t, now_ns)
+    else:
+        queue_ticket(st, t)
+    lane_changed(st, f.lane, now_ns)
+    return t
+
+
+cdef inline void start_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
+    if st.ticket[t].state == TICKET_QUEUED:
+        leave_queue(st, t)
+        run_ticket(st, t, now_ns)
+        lane_changed(st, st.ticket[t].lane, now_ns)
+
+
+cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
+    """Frees the slot; on a fifo resource the next job's service is taken to start now."""
+    cdef TicketSlot* job = st.ticket + t
+    cdef Load* load = st.load + job.lane
+    cdef int waiting
+    if job.state == TICKET_RUNNING:
+        unlink(st, t)
+        load.n_running -= 1
+    else:
+        leave_queue(st, t)
+    load.freed_ns = now_ns
+    while load.in_order and load.n_running < load.slots and load.first_queued >= 0:
+        waiting = load.first_queued
+        leave_queue(st, waiting)
+        run_ticket(st, waiting, now_ns)
+    job.state = TICKET_FREE
+    job.generation += 1
+    job.next = st.head.free_ticket
+    st.head.free_ticket = t
+    st.head.n_open -= 1
+    lane_changed(st, job.lane, now_ns)

@@ -1,0 +1,114 @@
+# What is ahead of a job: running jobs' residuals as a line in time, queued seconds by level.
+from libc.math cimport exp, log
+
+from _core.layout cimport (
+    LANES, Load, MAX_LEVELS, State, TicketSlot, WaitBlock, int64_t, seconds_at,
+)
+from _core.student cimport normal_cdf, normal_pdf
+
+
+cdef inline double moment_spread(double s) noexcept nogil:
+    """A Student-t has no exponential moment: moments take the spread as at most 1."""
+    return (1.0 if s > 1.0 else s) if s > 1e-6 else 1e-6
+
+
+cdef inline double service_mean(double m, double s) noexcept nogil:
+    s = moment_spread(s)
+    return exp(m + 0.5 * s * s)
+
+
+cdef inline double service_var(double m, double s) noexcept nogil:
+    s = moment_spread(s)
+    return exp(2.0 * m + s * s) * (exp(s * s) - 1.0)
+
+
+cdef inline double residual(double m, double s, double elapsed_s, double* var, double* slope) noexcept nogil:
+    """E[S - e | S > e] of a lognormal service, its variance and its rate of change (hazard x mean - 1)."""
+    cdef double z, tail, mean, square, hazard
+    s = moment_spread(s)
+    mean = exp(m + 0.5 * s * s)
+    if elapsed_s <= 1e-9:
+        var[0] = service_var(m, s)
+        slope[0] = -1.0
+        return mean
+    z = (log(elapsed_s) - m) / s
+    tail = normal_cdf(-z)
+    if tail < 1e-12:
+        # beyond 7 s: Mills' ratio gives hazard z / (e s), and the overshoot is close to exponential
+        mean = elapsed_s * s / z
+        var[0] = mean * mean
+        slope[0] = s / z
+        return mean
+    square = exp(2.0 * m + 2.0 * s * s) * normal_cdf(2.0 * s - z) / tail
+    mean = mean * normal_cdf(s - z) / tail
+    var[0] = square - mean * mean
+    if var[0] < 0.0:
+        var[0] = 0.0
+    mean -= elapsed_s
+    if mean < 0.0:
+        mean = 0.0
+    hazard = normal_pdf(z) / (elapsed_s * s * tail)
+    slope[0] = hazard * mean - 1.0
+    return mean
+
+
+cdef inline void refresh(State* st, int lane, int64_t now_ns) noexcept nogil:
+    """Redraws the lane's residual line from its running jobs. Cost: O(running jobs), at most `slots`."""
+    cdef Load* load = st.load + lane
+    cdef WaitBlock* w = st.wait + lane // LANES
+    cdef int l = lane % LANES
+    cdef double total = 0.0, total_var = 0.0, rate = 0.0, var, slope
+    cdef int t = load.first_running
+    cdef TicketSlot* job
+    if load.n_running >= load.slots:
+        while t >= 0:
+            job = st.ticket + t
+            total += residual(job.m, job.s, <double>(now_ns - job.start_ns) * 1e-9, &var, &slope)
+            total_var += var
+            rate += slope
+            t = job.next
+    w.residual_s[l] = total
+    w.slope[l] = rate
+    w.since_s[l] = seconds_at(st, now_ns)
+    load.residual_var = total_var
+    # the line bends where a job nears its expected end: trust it for a quarter of what is left, 50 us at least
+    load.refresh_ns = now_ns + 50_000 + <int64_t>(2.5e8 * (total if total < 1e6 else 1e6) / load.slots)
+
+
+cdef inline void update_ahead(State* st, int lane) noexcept nogil:
+    """Queued seconds that a job of each level finds ahead: its own level's and those served before it."""
+    cdef Load* load = st.load + lane
+    cdef WaitBlock* w = st.wait + lane // LANES
+    cdef double total = 0.0
+    cdef int p
+    for p in range(MAX_LEVELS):
+        total += load.queued_s[p]
+        w.ahead_s[p * LANES + lane % LANES] = total
+    if load.in_order:   # first come, first served: all levels are ahead of everyone
+        for p in range(MAX_LEVELS):
+            w.ahead_s[p * LANES + lane % LANES] = total
+
+
+cdef inline double wait_mean(const State* st, int lane, int level, int64_t now_ns) noexcept nogil:
+    """Seconds until a job of `level` that arrives now would start on the lane."""
+    cdef const WaitBlock* w = st.wait + lane // LANES
+    cdef int l = lane % LANES
+    cdef double left = w.residual_s[l] + w.slope[l] * (seconds_at(st, now_ns) - w.since_s[l])
+    return ((left if left > 0.0 else 0.0) + w.ahead_s[level * LANES + l]) * w.inv_slots[l]
+
+
+cdef inline double wait_var(const State* st, int lane, int level) noexcept nogil:
+    cdef const Load* load = st.load + lane
+    cdef double total = load.residual_var
+    cdef int p
+    for p in range(MAX_LEVELS if load.in_order else level + 1):
+        total += load.queued_var[p]
+    return total / (<double>load.slots * load.slots)
+
+
+cdef inline int n_open(const Load* load) noexcept nogil:
+    cdef int total = load.n_running
+    cdef int p
+    for p in range(MAX_LEVELS):
+        total += load.n_queued[p]
+    return total

@@ -1,0 +1,52 @@
+"""tailwise: picks, per inference job and within a microsecond, the resource on which its deadline holds.
+
+An online-learning scheduling engine for jobs with different QoS on shared hardware. See `Engine`.
+"""
+
+from tailwise._core.core import Ticket
+from tailwise.clock import Clock, ManualClock, MonotonicClock
+from tailwise.engine import Engine
+from tailwise.errors import (
+    CapacityError,
+    ConfigError,
+    InputError,
+    JobExpired,
+    JobRejected,
+    MissingExtra,
+    TailwiseError,
+    TicketError,
+    UnknownName,
+    WorkerError,
+)
+from tailwise.route import Route
+from tailwise.summary import Candidate, ProfileSummary
+from tailwise.types import Column, Feature, Model, Profile, QoS, Resource
+
+__all__ = [
+    "Candidate",
+    "CapacityError",
+    "Clock",
+    "Column",
+    "ConfigError",
+    "Engine",
+    "Feature",
+    "InputError",
+    "JobExpired",
+    "JobRejected",
+    "ManualClock",
+    "MissingExtra",
+    "Model",
+    "MonotonicClock",
+    "Profile",
+    "ProfileSummary",
+    "QoS",
+    "Resource",
+    "Route",
+    "TailwiseError",
+    "Ticket",
+    "TicketError",
+    "UnknownName",
+    "WorkerError",
+]
+
+__version__ = "0.1.0"

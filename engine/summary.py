@@ -1,0 +1,89 @@
+"""Readable answers: what is believed of a profile, what a candidate looks like for one request."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailwise._core.core import student_q
+from tailwise.errors import InputError
+from tailwise.types import Resource
+
+__all__ = ["Candidate", "ProfileSummary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One candidate's numbers for one request, as `route.peek` returns them; seconds, probabilities in [0, 1]."""
+
+    resource: Resource
+    rank_s: float  #: (wait + median service) / availability + offset: what the choice minimises
+    wait_s: float
+    service_s: float
+    ln_service: float  #: location of ln(service seconds)
+    spread: float  #: scale of ln(service seconds)
+    dof: float
+    availability: float
+    p_on_time: float
+    features: NDArray[np.float64]  #: encoded (d,)
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileSummary:
+    """What is believed of one (resource, model) at given features."""
+
+    resource: str
+    model: str
+    source: str  #: "data", "given", "pooled" (the model on other resources) or "unknown"
+    n: float  #: effective number of completions, after forgetting
+    n_results: int  #: completed and failed, ever
+    median_s: float
+    mean_s: float
+    spread: float  #: scale of ln(seconds)
+    dof: float
+    availability: float
+
+    def quantile(self, probability: float) -> float:
+        """Service seconds that are not exceeded with `probability` in (0, 1). Raises InputError."""
+        if not 0.0 < probability < 1.0:
+            raise InputError(f"probability={probability!r}: a number in (0, 1) is expected")
+        t = student_q(NormalDist().inv_cdf(probability), self.dof)
+        return math.exp(math.log(self.median_s) + self.spread * t)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.model} on {self.resource}: median {self.median_s:.4g} s, "
+            f"90% within {self.quantile(0.9):.4g} s, 99% within {self.quantile(0.99):.4g} s "
+            f"({self.source}, n = {self.n:.1f}, availability {self.availability:.3f})"
+        )
+
+
+def summarise(
+    resource: str, model: str, x: NDArray[np.float64], raw: dict[str, object], given: bool, pooled: bool
+) -> ProfileSummary:
+    """Evaluates a posterior (see `Core.posterior`) at encoded features x (d,)."""
+    mean = np.asarray(raw["mean"])
+    d = len(mean)
+    factor = np.zeros((d, d))
+    factor[np.tril_indices(d)] = raw["factor"]
+    location = float(mean @ x)
+    spread = math.sqrt(float(raw["scale2"]) * (1.0 + float(np.sum((factor @ x) ** 2))))  # type: ignore[arg-type]
+    n = float(raw["n"])  # type: ignore[arg-type]
+    succeeded, failed = float(raw["succeeded"]), float(raw["failed"])  # type: ignore[arg-type]
+    source = "data" if n > 0 else "given" if given else "pooled" if pooled else "unknown"
+    return ProfileSummary(
+        resource=resource,
+        model=model,
+        source=source,
+        n=n,
+        n_results=int(raw["n_results"]),  # type: ignore[call-overload]
+        median_s=math.exp(location),
+        mean_s=math.exp(location + 0.5 * min(spread, 1.0) ** 2),
+        spread=spread,
+        dof=float(raw["dof"]),  # type: ignore[arg-type]
+        availability=(99.0 + succeeded) / (100.0 + succeeded + failed),
+    )

@@ -1,0 +1,35 @@
+"""The compiled core; everything declarative is in pyproject.toml."""
+
+import platform
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+# -fwrapv comes from Python's own flags and slows the triangular loops three to five times.
+# No -march=native and no -ffast-math: wheels must run elsewhere, and the host's arithmetic is not ours to change.
+FLAGS = ["-O3", "-fno-wrapv", "-fno-math-errno", "-fno-trapping-math", "-Wno-unused-function", "-Wno-psabi"]
+
+core = Extension(
+    "tailwise._core.core",
+    ["_core/core.pyx"],
+    include_dirs=["_core", numpy.get_include()],
+    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+    extra_compile_args=[] if platform.system() == "Windows" else FLAGS,
+    depends=["_core/simd.h"],
+)
+
+# Set here and not in the sources, because a .pxd does not inherit the directives of the .pyx that cimports it.
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+}
+
+setup(
+    ext_modules=cythonize(
+        [core], include_path=["."], build_dir="build/cython", compiler_directives=DIRECTIVES
+    )
+)
