@@ -69,7 +69,7 @@ cdef inline void forecast_service(
     f.dof = row[ROW_DOF * LANES]
     f.availability = 1.0 / row[ROW_INV_AVAIL * LANES]
     f.mean_s = service_mean(f.m, f.s)
-    f.var_s2 = service_var(f.m, f.s)
+    f.var_s2 = service_var(f.mean_s, f.s)
 
 
 cdef inline void forecast_total(Forecast* f, double deadline_s) noexcept nogil:

@@ -30,9 +30,11 @@ cdef inline void track_columns(State* st, int lane) noexcept nogil:
             store_column(st, m, j, lane, encode_column(count, info.column_scale[j], &st.head.n_clipped))
 
 
-cdef inline void lane_changed(State* st, int lane, int64_t now_ns) noexcept nogil:
+cdef inline void lane_changed(State* st, int lane, bint running_changed, int64_t now_ns) noexcept nogil:
+    """Brings what decisions read of a lane up to date after its jobs changed."""
     update_ahead(st, lane)
-    refresh(st, lane, now_ns)
+    if running_changed:
+        refresh(st, lane, now_ns)
     track_columns(st, lane)
 
 
@@ -115,7 +117,7 @@ cdef inline int open_ticket(State* st, const Forecast* f, int model, int level, 
         run_ticket(st, t, now_ns)
     else:
         queue_ticket(st, t)
-    lane_changed(st, f.lane, now_ns)
+    lane_changed(st, f.lane, job.state == TICKET_RUNNING, now_ns)
     return t
 
 
@@ -123,7 +125,7 @@ cdef inline void start_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
     if st.ticket[t].state == TICKET_QUEUED:
         leave_queue(st, t)
         run_ticket(st, t, now_ns)
-        lane_changed(st, st.ticket[t].lane, now_ns)
+        lane_changed(st, st.ticket[t].lane, True, now_ns)
 
 
 cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
@@ -131,7 +133,8 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + job.lane
     cdef int waiting
-    if job.state == TICKET_RUNNING:
+    cdef bint was_running = job.state == TICKET_RUNNING
+    if was_running:
         unlink(st, t)
         load.n_running -= 1
     else:
@@ -146,4 +149,4 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
     job.next = st.head.free_ticket
     st.head.free_ticket = t
     st.head.n_open -= 1
-    lane_changed(st, job.lane, now_ns)
+    lane_changed(st, job.lane, was_running, now_ns)

@@ -1,5 +1,5 @@
 # What is ahead of a job: running jobs' residuals as a line in time, queued seconds by level.
-from libc.math cimport exp, log
+from libc.math cimport exp, expm1, log
 
 from _core.layout cimport (
     LANES, Load, MAX_LEVELS, State, TicketSlot, WaitBlock, int64_t, seconds_at,
@@ -17,9 +17,10 @@ cdef inline double service_mean(double m, double s) noexcept nogil:
     return exp(m + 0.5 * s * s)
 
 
-cdef inline double service_var(double m, double s) noexcept nogil:
+cdef inline double service_var(double mean_s, double s) noexcept nogil:
+    """Variance of the lognormal whose mean is mean_s."""
     s = moment_spread(s)
-    return exp(2.0 * m + s * s) * (exp(s * s) - 1.0)
+    return mean_s * mean_s * expm1(s * s)
 
 
 cdef inline double residual(double m, double s, double elapsed_s, double* var, double* slope) noexcept nogil:
@@ -28,7 +29,7 @@ cdef inline double residual(double m, double s, double elapsed_s, double* var, d
     s = moment_spread(s)
     mean = exp(m + 0.5 * s * s)
     if elapsed_s <= 1e-9:
-        var[0] = service_var(m, s)
+        var[0] = service_var(mean, s)
         slope[0] = -1.0
         return mean
     z = (log(elapsed_s) - m) / s

@@ -9,7 +9,6 @@ from statistics import NormalDist
 from typing import TypeVar
 
 import numpy as np
-
 from tailwise._core.core import Core
 from tailwise.clock import Clock, MonotonicClock
 from tailwise.errors import ConfigError, InputError, UnknownName
@@ -61,13 +60,14 @@ class Engine:
             raise ConfigError(f"Engine: tau_s={tau_s!r}, but seconds > 0 are expected (inf = never forget)")
         if not 1 <= max_tickets <= 1 << 20:
             raise ConfigError(f"Engine: max_tickets={max_tickets!r}, but 1..{1 << 20} is expected")
+        self.clock: Clock = MonotonicClock() if clock is None else clock
         self._core = Core(
             max_resources=len(self.resources),
             max_models=len(self.models),
             max_tickets=max_tickets,
             seed=secrets.randbits(64) if seed is None else seed & (1 << 64) - 1,
             tau_s=tau_s,
-            clock=MonotonicClock() if clock is None else clock,
+            clock=self.clock,
         )
         for resource in self.resources:
             self._core.add_resource(resource, resource.slots, resource.discipline == "fifo")
@@ -95,7 +95,9 @@ class Engine:
         deadline_s: seconds > 0. on_time: probability in (0, 1). Raises InputError when no class is that strict.
         """
         if not (math.isfinite(deadline_s) and deadline_s > 0 and 0 < on_time < 1):
-            raise InputError(f"deadline_s={deadline_s!r}, on_time={on_time!r}: seconds > 0 and a probability in (0, 1)")
+            raise InputError(
+                f"deadline_s={deadline_s!r}, on_time={on_time!r}: seconds > 0 and a probability in (0, 1)"
+            )
         covering = [q for q in self.qos if q.deadline_s <= deadline_s and q.on_time >= on_time]
         if not covering:
             raise InputError(
@@ -114,9 +116,13 @@ class Engine:
         targets = self._report_targets
         for name, value in values.items():
             if name not in targets:
-                raise UnknownName(f"no model has a reported column {name!r}; there are {sorted(targets) or 'none'}")
+                raise UnknownName(
+                    f"no model has a reported column {name!r}; there are {sorted(targets) or 'none'}"
+                )
             if not (isinstance(value, int | float) and (math.isnan(value) or 0 <= value < math.inf)):
-                raise InputError(f"report of {resource!r}: {name}={value!r}, but a number >= 0 or NaN is expected")
+                raise InputError(
+                    f"report of {resource!r}: {name}={value!r}, but a number >= 0 or NaN is expected"
+                )
         if at is not None:
             if not math.isfinite(at):
                 raise InputError(f"report of {resource!r}: at={at!r}, but finite seconds are expected")
@@ -127,9 +133,7 @@ class Engine:
             for model, column in targets[name]:
                 self._core.store(model, column, lane, value)
 
-    def profile(
-        self, resource: str, model: str, features: Sequence[float] | None = None
-    ) -> ProfileSummary:
+    def profile(self, resource: str, model: str, features: Sequence[float] | None = None) -> ProfileSummary:
         """What is believed of one (resource, model) at raw `features` (None: at their typical values, idle).
 
         Raises UnknownName, InputError.
@@ -141,7 +145,9 @@ class Engine:
         x[0] = 1.0
         if features is not None:
             if len(features) != len(declared.features):
-                raise InputError(f"features={features!r}, but model {model!r} declares {len(declared.features)}")
+                raise InputError(
+                    f"features={features!r}, but model {model!r} declares {len(declared.features)}"
+                )
             encoded = self._core.encode(index, features)
             x[: len(encoded)] = encoded
         pooled = any(self._core.posterior(index, r)["n"] > 0 for r in range(len(self.resources)) if r != lane)

@@ -8,7 +8,6 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-
 from tailwise._core.core import student_q
 from tailwise.errors import InputError
 from tailwise.types import Resource

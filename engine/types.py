@@ -5,25 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from tailwise._core.core import LIMITS
 from tailwise.errors import ConfigError
 
 __all__ = ["Column", "Feature", "Model", "Profile", "QoS", "Resource"]
 
-#: Raw P(on time) below which a `standard` class refuses a job. Rejecting there costs nothing at moderate load
-#: and gains 2.7 points of goodput at 2.5 times capacity (simulated, DESIGN section 6).
+#: Raw P(on time) below which a `standard` class refuses a job: with priorities and late drop, rejecting there
+#: costs nothing at moderate load and gained 2.7 points of goodput at 2.5 times capacity (simulated).
 STANDARD_REJECT_BELOW = 0.3
 
 
 def _require(ok: bool, owner: str, name: str, value: object, expected: str) -> None:
     if not ok:
-        raise ConfigError(f"{owner}: {name}={value!r}, but {expected}")
+        raise ConfigError(f"{owner}: {name}={value!r}, but {expected} is expected")
+
+
+def _require_name(owner: str, name: str) -> None:
+    _require(isinstance(name, str) and bool(name), owner, "name", name, "a non-empty string")
 
 
 def _is_positive(value: float) -> bool:
     return isinstance(value, int | float) and math.isfinite(value) and value > 0
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +53,20 @@ class Resource:
 
     def __post_init__(self) -> None:
         me = f"Resource {self.name!r}"
-        _require(bool(self.name) and isinstance(self.name, str), "Resource", "name", self.name, "a non-empty string is expected")
-        _require(isinstance(self.slots, int) and 1 <= self.slots <= 256, me, "slots", self.slots, "an int in 1..256 is expected")
+        _require_name("Resource", self.name)
+        _require(
+            isinstance(self.slots, int) and 1 <= self.slots <= 256,
+            me,
+            "slots",
+            self.slots,
+            "an int in 1..256",
+        )
         for name in ("cost_per_s", "offset_s"):
             value = getattr(self, name)
-            _require(value == 0 or _is_positive(value), me, name, value, "a finite number >= 0 is expected")
-        _require(self.discipline in ("fifo", "priority"), me, "discipline", self.discipline, "'fifo' or 'priority' is expected")
+            _require(value == 0 or _is_positive(value), me, name, value, "a finite number >= 0")
+        _require(
+            self.discipline in ("fifo", "priority"), me, "discipline", self.discipline, "'fifo' or 'priority'"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +84,21 @@ class Feature:
 
     def __post_init__(self) -> None:
         me = f"Feature {self.name!r}"
-        _require(bool(self.name) and isinstance(self.name, str), "Feature", "name", self.name, "a non-empty string is expected")
-        _require(self.typical is None or _is_positive(self.typical), me, "typical", self.typical, "a finite number > 0 or None is expected")
-        _require(not self.knee or self.typical is not None, me, "knee", self.knee, "a knee needs a typical value to stand at")
+        _require_name("Feature", self.name)
+        _require(
+            self.typical is None or _is_positive(self.typical),
+            me,
+            "typical",
+            self.typical,
+            "a finite number > 0 or None",
+        )
+        _require(
+            not self.knee or self.typical is not None,
+            me,
+            "knee",
+            self.knee,
+            "a typical value for the knee to stand at",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +117,28 @@ class Column:
 
     def __post_init__(self) -> None:
         me = f"Column {self.name!r}"
-        _require(isinstance(self.name, str) and self.name.isidentifier(), "Column", "name", self.name, "an identifier is expected")
-        _require(_is_positive(self.scale), me, "scale", self.scale, "a finite number > 0 is expected")
-        _require(self.tracked in (None, "running", "waiting", "in_flight"), me, "tracked", self.tracked, "'running', 'waiting', 'in_flight' or None is expected")
-        _require(not (self.tracked and self.reported), me, "reported", self.reported, "a tracked column is not reported too")
+        _require(
+            isinstance(self.name, str) and self.name.isidentifier(),
+            "Column",
+            "name",
+            self.name,
+            "an identifier",
+        )
+        _require(_is_positive(self.scale), me, "scale", self.scale, "a finite number > 0")
+        _require(
+            self.tracked in (None, "running", "waiting", "in_flight"),
+            me,
+            "tracked",
+            self.tracked,
+            "'running', 'waiting', 'in_flight' or None",
+        )
+        _require(
+            not (self.tracked and self.reported),
+            me,
+            "reported",
+            self.reported,
+            "either tracked or reported, not both,",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +159,35 @@ class Model:
 
     def __post_init__(self) -> None:
         me = f"Model {self.name!r}"
-        _require(bool(self.name) and isinstance(self.name, str), "Model", "name", self.name, "a non-empty string is expected")
+        _require_name("Model", self.name)
         features = tuple(Feature(f) if isinstance(f, str) else f for f in self.features)
         object.__setattr__(self, "features", features)
         object.__setattr__(self, "columns", tuple(self.columns))
         unique_names(me, "features", features)
         unique_names(me, "columns", self.columns)
-        _require(len(self.columns) <= LIMITS["columns"], me, "columns", [c.name for c in self.columns], f"at most {LIMITS['columns']} are kept")
+        _require(
+            len(self.columns) <= LIMITS["columns"],
+            me,
+            "columns",
+            [c.name for c in self.columns],
+            f"at most {LIMITS['columns']} of them",
+        )
         d = 1 + len(features) + sum(f.knee for f in features) + len(self.columns)
         object.__setattr__(self, "d", d)
-        _require(d <= LIMITS["features"], me, "encoded size", d, f"1 + features + knees + columns is at most {LIMITS['features']}")
-        _require(self.signals == ("service",), me, "signals", self.signals, "only ('service',) is learned in this version")
+        _require(
+            d <= LIMITS["features"],
+            me,
+            "encoded size",
+            d,
+            f"1 + features + knees + columns <= {LIMITS['features']}",
+        )
+        _require(
+            self.signals == ("service",),
+            me,
+            "signals",
+            self.signals,
+            "('service',) (the only signal of this version)",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +208,34 @@ class QoS:
 
     def __post_init__(self) -> None:
         me = f"QoS {self.name!r}"
-        _require(bool(self.name) and isinstance(self.name, str), "QoS", "name", self.name, "a non-empty string is expected")
-        _require(_is_positive(self.deadline_s), me, "deadline_s", self.deadline_s, "a finite number of seconds > 0 is expected")
-        _require(_is_positive(self.on_time) and self.on_time < 1, me, "on_time", self.on_time, "a probability in (0, 1) is expected")
-        _require(isinstance(self.priority, int) and 0 <= self.priority < LIMITS["levels"], me, "priority", self.priority, f"an int in 0..{LIMITS['levels'] - 1} is expected, 0 served first")
-        _require(self.weight == 0 or _is_positive(self.weight), me, "weight", self.weight, "a finite number >= 0 is expected")
-        _require(self.contract in ("best_effort", "standard"), me, "contract", self.contract, "'best_effort' or 'standard' is expected")
+        _require_name("QoS", self.name)
+        _require(
+            _is_positive(self.deadline_s), me, "deadline_s", self.deadline_s, "a finite number of seconds > 0"
+        )
+        _require(
+            _is_positive(self.on_time) and self.on_time < 1,
+            me,
+            "on_time",
+            self.on_time,
+            "a probability in (0, 1)",
+        )
+        _require(
+            isinstance(self.priority, int) and 0 <= self.priority < LIMITS["levels"],
+            me,
+            "priority",
+            self.priority,
+            f"an int in 0..{LIMITS['levels'] - 1}",
+        )
+        _require(
+            self.weight == 0 or _is_positive(self.weight), me, "weight", self.weight, "a finite number >= 0"
+        )
+        _require(
+            self.contract in ("best_effort", "standard"),
+            me,
+            "contract",
+            self.contract,
+            "'best_effort' or 'standard'",
+        )
 
     @property
     def reject_below(self) -> float:
@@ -173,7 +260,13 @@ class Profile:
     def __post_init__(self) -> None:
         for name in ("mean_s", "spread", "weight"):
             value = getattr(self, name)
-            _require(_is_positive(value), f"Profile ({self.resource!r}, {self.model!r})", name, value, "a finite number > 0 is expected")
+            _require(
+                _is_positive(value),
+                f"Profile ({self.resource!r}, {self.model!r})",
+                name,
+                value,
+                "a finite number > 0",
+            )
 
     @property
     def ln_median(self) -> float:
@@ -181,10 +274,10 @@ class Profile:
         return math.log(self.mean_s) - 0.5 * self.spread**2
 
 
-def unique_names(owner: str, kind: str, items: Iterable[Feature | Column | Resource | Model | QoS]) -> dict[str, int]:
+def unique_names(owner: str, kind: str, items: Iterable[_Named]) -> dict[str, int]:
     """Index by name; raises ConfigError on a name given twice."""
     index: dict[str, int] = {}
     for i, item in enumerate(items):
-        _require(item.name not in index, owner, kind, item.name, "names must differ")
+        _require(item.name not in index, owner, kind, item.name, "a name used once")
         index[item.name] = i
     return index

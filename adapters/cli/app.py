@@ -1,0 +1,83 @@
+"""`tailwise run`: a workload through tailwise and the field's policies on this machine's devices."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+import tailwise
+from tailwise.adapters.cli.live import Display, class_table, headline_table
+from tailwise.adapters.cli.report import write_report
+from tailwise.adapters.cli.results import RunResult
+from tailwise.adapters.cli.run import run as run_workload
+from tailwise.adapters.cli.workload import load
+from tailwise.errors import TailwiseError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tailwise {tailwise.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Online-learning scheduling of inference jobs with different QoS on shared hardware."""
+
+
+@app.command()
+def run(
+    workload: Annotated[
+        Path | None, typer.Argument(help="Workload file (TOML); default: the embedded one.", show_default=False)
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Seconds of arrivals that each policy gets.")] = 20.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of arrivals, inputs and ties.")] = 0,
+    trace: Annotated[
+        Path | None, typer.Option(help="CSV with recorded arrival times, scaled to the calibrated rate.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write one self-contained HTML page here.")] = None,
+) -> None:
+    """Plays the same arrivals through tailwise, round robin, least outstanding and P2C peak-EWMA.
+
+    Real models on real devices: each policy gets the same jobs at the same times in turn, at 80% of what the
+    machine was just measured to serve. Ctrl-C ends it and prints what it has.
+    """
+    console = Console()
+    for path in (json_file, report):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise typer.BadParameter(f"{path}: its folder does not exist")
+    try:
+        with Display(console) as display:
+            result = run_workload(load(workload), seconds=seconds, seed=seed, trace=trace, display=display)
+    except TailwiseError as error:
+        console.print(f"[red]tailwise: {error}", soft_wrap=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        console.print("interrupted before the first block; nothing was measured")
+        raise typer.Exit(130) from None
+    _show(console, result)
+    if json_file is not None:
+        json_file.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
+        console.print(f"figures: {json_file}", soft_wrap=True)
+    if report is not None:
+        write_report(result, report)
+        console.print(f"page: {report}", soft_wrap=True)
+
+
+def _show(console: Console, result: RunResult) -> None:
+    if result.interrupted:
+        console.print(f"interrupted: {len(result.blocks)} blocks were measured")
+    if result.blocks:
+        console.print(class_table(result))
+        console.print(headline_table(result))

@@ -1,0 +1,280 @@
+"""The run: the same arrivals through every policy, in blocks of a few seconds in rotated order."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tailwise.adapters.cli.arrivals import Times, gamma_times, read_trace, trace_times
+from tailwise.adapters.cli.baselines import BASELINES, baseline
+from tailwise.adapters.cli.calibrate import Calibration, measure
+from tailwise.adapters.cli.live import Display
+from tailwise.adapters.cli.results import Block, RunResult, Sighting
+from tailwise.adapters.cli.sources import Arrival, source_of, tape
+from tailwise.adapters.cli.workload import ResourceSpec, Workload, resolve
+from tailwise.adapters.cli.workloads.request import Request, Source
+from tailwise.adapters.torch import Executor, JobFuture, Process, Thread, Worker, WorkerSpec
+from tailwise.engine import Engine
+from tailwise.errors import ConfigError
+from tailwise.policy import Learned, Policy
+from tailwise.types import Resource
+
+__all__ = ["POLICIES", "run"]
+
+POLICIES = ("tailwise", *BASELINES)
+
+#: Requests of each model that calibration repeats; a recalibration takes a second.
+_N_CALIBRATION = 12
+_CALIBRATION_S = 3.0
+_RECALIBRATION_S = 1.0
+_SIGHTING_S = 0.25
+
+
+def run(
+    workload: Workload,
+    *,
+    seconds: float,
+    seed: int,
+    trace: Path | None,
+    display: Display,
+    policies: Sequence[str] = POLICIES,
+) -> RunResult:
+    """Plays `seconds` of arrivals through each policy. Ctrl-C ends it cleanly with what was measured so far.
+
+    Raises ConfigError, UnknownName, and what preparing or loading a model raises.
+    """
+    times = None if trace is None else read_trace(trace)
+    accuracies = _prepare(workload, display)
+    sources = {spec.name: source_of(spec) for spec in workload.models}
+    with _started_workers(workload, display) as workers:
+        rng = np.random.default_rng([seed, 0])
+        requests = {name: [source.draw(rng) for _ in range(_N_CALIBRATION)] for name, source in sources.items()}
+        shares = _shares(workload)
+        display.status("calibrating")
+        first = measure(list(workers.values()), requests, shares, _CALIBRATION_S)
+        result = _new_result(workload, workers, accuracies, first, seconds, seed)
+        engine = Engine(
+            [Resource(name, slots=worker.slots) for name, worker in workers.items()],
+            workload.engine_models(),
+            result.qos,
+            seed=seed,
+        )
+        sources_by_path = {spec.name: workload.model_path(spec) for spec in workload.models}
+        with Executor(engine, sources_by_path, workers) as executor:
+            session = _Session(workload, executor, sources, times, result, display, _policies(engine, policies, seed))
+            try:
+                session.play(requests, shares, first)
+            except KeyboardInterrupt:
+                result.interrupted = True
+                executor.cancel_queued()
+    return result
+
+
+@dataclass(slots=True)
+class _Session:
+    """What the blocks of one run share."""
+
+    workload: Workload
+    executor: Executor
+    sources: dict[str, Source]
+    trace: Times | None
+    result: RunResult
+    display: Display
+    policies: dict[str, Policy]
+
+    def play(
+        self, requests: dict[str, list[Request]], shares: dict[str, float], calibration: Calibration
+    ) -> None:
+        n_rounds = max(1, math.ceil(self.result.seconds / self.workload.arrivals.block_s - 1e-9))
+        names = list(self.policies)
+        self.display.begin(self.result, n_rounds * len(names))
+        for round_ in range(n_rounds):
+            if round_ > 0:
+                self.display.status("measuring the machine again")
+                workers = list(self.executor.workers)
+                calibration = measure(workers, requests, shares, _RECALIBRATION_S)
+            rate_per_s = self.workload.arrivals.load * calibration.capacity_per_s
+            arrivals = self._tape(round_, rate_per_s)
+            turn = round_ % len(names)
+            for name in names[turn:] + names[:turn]:
+                self.display.status(f"round {round_ + 1} of {n_rounds}: {name}")
+                self.result.blocks.append(self._block(round_, name, arrivals, rate_per_s))
+                self.display.advance(self.result)
+
+    def _tape(self, round_: int, rate_per_s: float) -> list[Arrival]:
+        rng = np.random.default_rng([self.result.seed, 1 + round_])
+        arrivals = self.workload.arrivals
+        if self.trace is None:
+            times_s = gamma_times(rng, rate_per_s, arrivals.cv, arrivals.block_s)
+        else:
+            times_s = trace_times(rng, self.trace, rate_per_s, arrivals.block_s)
+        return tape(self.workload, self.sources, times_s, rng)
+
+    def _block(self, round_: int, name: str, arrivals: list[Arrival], rate_per_s: float) -> Block:
+        """Submits every arrival at its time, waits for the last end, then checks the answers."""
+        self.executor.policy = self.policies[name]
+        played_s = sum(block.seconds for block in self.result.of(name))
+        futures: list[JobFuture] = []
+        began_s = time.monotonic()
+        sighted_s = -math.inf
+        for arrival in arrivals:
+            if name == "tailwise" and arrival.at_s - sighted_s >= _SIGHTING_S:
+                sighted_s = arrival.at_s
+                self._sight(played_s + arrival.at_s)
+            pause_s = began_s + arrival.at_s - time.monotonic()
+            if pause_s > 0:
+                time.sleep(pause_s)
+            request = arrival.request
+            futures.append(
+                self.executor.submit(arrival.model, arrival.qos, request.inputs, features=request.features)
+            )
+        wait(futures)
+        wrong = 0
+        records = []
+        for arrival, future in zip(arrivals, futures, strict=True):
+            record = future.record
+            assert record is not None
+            if record.end == "completed" and not arrival.request.check(future.result()):
+                wrong += 1
+                record = replace(record, end="failed", on_time=False)
+            records.append(record)
+        return Block(
+            round=round_,
+            policy=name,
+            start_s=played_s,
+            seconds=self.workload.arrivals.block_s,
+            began_s=began_s,
+            rate_per_s=rate_per_s,
+            records=tuple(records),
+            wrong=wrong,
+        )
+
+    def _sight(self, at_s: float) -> None:
+        engine = self.executor.engine
+        for resource in engine.resources:
+            for model in engine.models:
+                profile = engine.profile(resource.name, model.name)
+                self.result.sightings.append(
+                    Sighting(
+                        at_s=at_s,
+                        resource=resource.name,
+                        model=model.name,
+                        n=profile.n,
+                        low_s=profile.quantile(0.05),
+                        median_s=profile.median_s,
+                        high_s=profile.quantile(0.95),
+                    )
+                )
+
+
+def _prepare(workload: Workload, display: Display) -> dict[str, float]:
+    """Trains or loads what the models need; held-out accuracies by source, where there are labels."""
+    accuracies: dict[str, float] = {}
+    for path in dict.fromkeys(spec.prepare for spec in workload.models if spec.prepare is not None):
+        display.status(f"preparing {path.partition(':')[0].rpartition('.')[2]}")
+        measured: dict[str, float] = resolve(path, "[[model]] prepare")(display.status)
+        module = path.partition(":")[0]
+        accuracies |= {f"{module}:{name}": value for name, value in measured.items()}
+    return {
+        spec.name: accuracies[spec.source] for spec in workload.models if spec.source in accuracies
+    }
+
+
+@contextlib.contextmanager
+def _started_workers(workload: Workload, display: Display) -> Iterator[dict[str, Worker]]:
+    specs = _expand(workload.resources)
+    models = {spec.name: workload.model_path(spec) for spec in workload.models}
+    display.status(f"starting {len(specs)} workers")
+    workers = {name: spec.build(name) for name, spec in specs.items()}
+    try:
+        for worker in workers.values():
+            worker.start(models)
+        yield workers
+    finally:
+        for worker in workers.values():
+            worker.close()
+
+
+def _expand(resources: Sequence[ResourceSpec]) -> dict[str, WorkerSpec]:
+    """Worker specifications by resource name, for this machine's cores and devices."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    specs: dict[str, WorkerSpec] = {}
+    for resource in resources:
+        if not resource.here():
+            continue
+        devices = [resource.device]
+        if resource.device == "cuda:*":
+            devices = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        elif resource.share_of_cores is not None:
+            devices *= max(1, int(cores * resource.share_of_cores / resource.threads))
+        else:
+            devices *= resource.count or 1
+        for i, device in enumerate(devices):
+            name = resource.name if len(devices) == 1 else f"{resource.name}-{i}"
+            if resource.worker == "thread":
+                specs[name] = Thread(device=device, slots=resource.slots)
+            else:
+                specs[name] = Process(
+                    device=device, slots=resource.slots, threads=resource.threads, env=resource.env
+                )
+    if not specs:
+        raise ConfigError("no [[resource]] of the workload exists on this machine")
+    return specs
+
+
+def _policies(engine: Engine, names: Sequence[str], seed: int) -> dict[str, Policy]:
+    lanes = {model.name: range(len(engine.resources)) for model in engine.models}
+    return {
+        name: Learned(engine) if name == "tailwise" else baseline(name, lanes, seed, time.monotonic)
+        for name in names
+    }
+
+
+def _shares(workload: Workload) -> dict[str, float]:
+    return {
+        spec.name: sum(entry.share for entry in workload.mix if entry.model == spec.name)
+        for spec in workload.models
+    }
+
+
+def _new_result(
+    workload: Workload,
+    workers: dict[str, Worker],
+    accuracies: dict[str, float],
+    calibration: Calibration,
+    seconds: float,
+    seed: int,
+) -> RunResult:
+    services_s: dict[str, Any] = {
+        spec.name: {name: float(calibration.services_s[lane, m]) for lane, name in enumerate(workers)}
+        for m, spec in enumerate(workload.models)
+    }
+    return RunResult(
+        machine={
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "capability": torch.backends.cpu.get_cpu_capability(),
+        },
+        seed=seed,
+        seconds=seconds,
+        load=workload.arrivals.load,
+        qos=tuple(q.resolve(calibration.mean_best_s) for q in workload.qos),
+        resources=[{"name": name, "slots": worker.slots} for name, worker in workers.items()],
+        models=[
+            {"name": spec.name, "accuracy": accuracies.get(spec.name), "services_s": services_s[spec.name]}
+            for spec in workload.models
+        ],
+    )

@@ -1,0 +1,97 @@
+"""The workers of an executor by lane: started together, masked while one is down, replaced when one dies."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from tailwise.adapters.torch.outcome import ModelSource, Process, Thread, Worker, WorkerSpec
+from tailwise.errors import ConfigError
+from tailwise.types import Resource
+
+__all__ = ["Pool"]
+
+log = logging.getLogger("tailwise.torch")
+
+
+class Pool:
+    """lanes: each resource with its specification, or with a started Worker that somebody else closes.
+    models: what each worker loads. on_back(lane, n_slots): a replaced worker is ready. Raises ConfigError."""
+
+    def __init__(
+        self,
+        lanes: Sequence[tuple[Resource, WorkerSpec | Worker]],
+        models: Mapping[str, ModelSource],
+        on_back: Callable[[int, int], None],
+    ) -> None:
+        self.workers = tuple(_worker(resource, given) for resource, given in lanes)
+        self._owned = [w for w, (_, given) in zip(self.workers, lanes, strict=True) if w is not given]
+        self._models = dict(models)
+        self._on_back = on_back
+        self._missing: dict[int, int] = {}  # lane -> slots whose jobs died with their worker
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __getitem__(self, lane: int) -> Worker:
+        return self.workers[lane]
+
+    def start(self) -> None:
+        """Starts all at once (a process spends seconds importing torch); on an error none is left running."""
+        if not self._owned:
+            return
+        with ThreadPoolExecutor(len(self._owned)) as threads:
+            starts = [threads.submit(worker.start, self._models) for worker in self._owned]
+        errors = [error for start in starts if (error := start.exception()) is not None]
+        if errors:
+            self.close()
+            raise errors[0]
+
+    def mask(self) -> int | None:
+        """Bit set of lanes whose worker runs; None when all do."""
+        if not self._missing:
+            return None
+        return sum(1 << lane for lane in range(len(self.workers)) if lane not in self._missing)
+
+    def lost_slot(self, lane: int) -> None:
+        """A job died with its worker. The first one starts a replacement; its slot comes back by `on_back`."""
+        with self._lock:
+            self._missing[lane] = self._missing.get(lane, 0) + 1
+            if self._missing[lane] > 1 or self._closed:
+                return
+        name = self.workers[lane].name
+        log.warning("worker %s died; a new one is started", name)
+        threading.Thread(
+            target=self._replace, args=(lane,), name=f"tailwise-replace-{name}", daemon=True
+        ).start()
+
+    def close(self) -> None:
+        """Ends every worker that it started. Idempotent."""
+        with self._lock:
+            self._closed = True
+        for worker in self._owned:
+            worker.close()
+
+    def _replace(self, lane: int) -> None:
+        worker = self.workers[lane]
+        try:
+            worker.start(self._models)
+        except Exception:
+            log.exception("worker %s could not be started again; it gets no more jobs", worker.name)
+            return
+        with self._lock:
+            closed, n_slots = self._closed, self._missing.pop(lane)
+        if closed:
+            worker.close()
+        else:
+            self._on_back(lane, n_slots)
+
+
+def _worker(resource: Resource, given: WorkerSpec | Worker) -> Worker:
+    worker = given.build(resource.name) if isinstance(given, Thread | Process) else given
+    if worker.slots != resource.slots:
+        raise ConfigError(
+            f"worker for {resource.name!r} has slots={worker.slots}, but the resource has slots={resource.slots}"
+        )
+    return worker
