@@ -1,0 +1,126 @@
+"""The queue that executor, gateway and replay share: priority, then earliest deadline, expiry by the clock."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tailwise.queue import Queues
+
+SECOND = 1_000_000_000
+
+
+def drain(queues: Queues[str], lane: int, now_ns: int = 0) -> list[str]:
+    jobs = []
+    while (job := queues.take(lane, now_ns)) is not None:
+        jobs.append(job)
+        queues.release(lane)
+    return jobs
+
+
+def test_higher_priority_leaves_first_then_the_earlier_deadline_then_the_earlier_arrival() -> None:
+    queues: Queues[str] = Queues([1])
+    queues.put("batch", 0, 2, 1 * SECOND)
+    queues.put("late", 0, 0, 9 * SECOND)
+    queues.put("soon", 0, 0, 5 * SECOND)
+    queues.put("soon, second", 0, 0, 5 * SECOND)
+    assert drain(queues, 0) == ["soon", "soon, second", "late", "batch"]
+
+
+def test_no_job_starts_without_a_free_slot() -> None:
+    queues: Queues[str] = Queues([2])
+    for name in "abc":
+        queues.put(name, 0, 0, SECOND)
+    assert [queues.take(0, 0) for _ in range(3)] == ["a", "b", None]
+    queues.release(0)
+    assert queues.take(0, 0) == "c"
+
+
+def test_an_expired_job_is_never_taken_and_is_returned_by_expire_exactly_once() -> None:
+    queues: Queues[str] = Queues([1])
+    queues.put("dead", 0, 0, 1 * SECOND)
+    queues.put("alive", 0, 1, 3 * SECOND)
+    assert queues.next_expiry_ns() == 1 * SECOND
+    assert queues.take(0, 1 * SECOND) == "alive"
+    assert queues.expire(1 * SECOND) == ["dead"]
+    assert queues.expire(9 * SECOND) == []
+    assert queues.next_expiry_ns() is None
+
+
+def test_a_removed_job_is_gone_from_every_view() -> None:
+    queues: Queues[str] = Queues([1])
+    entry = queues.put("a", 0, 0, SECOND)
+    assert queues.remove(entry)
+    assert not queues.remove(entry)
+    assert len(queues) == 0
+    assert queues.take(0, 0) is None
+    assert queues.expire(2 * SECOND) == []
+
+
+def test_clear_empties_all_queues() -> None:
+    queues: Queues[str] = Queues([1, 1])
+    queues.put("a", 0, 0, SECOND)
+    queues.put("b", 1, 0, SECOND)
+    assert sorted(queues.clear()) == ["a", "b"]
+    assert len(queues) == 0
+    assert queues.take(0, 0) is None
+
+
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.integers(0, 2), st.integers(0, 3), st.integers(1, 30)),
+        st.tuples(st.just("take"), st.integers(0, 2)),
+        st.tuples(st.just("release"), st.integers(0, 2)),
+        st.tuples(st.just("remove"), st.integers(0, 50)),
+        st.tuples(st.just("tick"), st.integers(0, 5)),
+    ),
+    max_size=80,
+)
+
+
+@given(ACTIONS)
+def test_every_job_leaves_exactly_once_and_in_order(actions: list[tuple]) -> None:
+    """Any sequence of calls: a job is taken, expired or removed once; what is taken is the least of what waits;
+    nothing waits past its deadline after `expire`; slots are never oversubscribed."""
+    slots = [1, 2, 3]
+    queues: Queues[int] = Queues(slots)
+    waiting: dict[int, tuple[int, int, int, int]] = {}  # job -> (lane, priority, deadline, order)
+    entries = {}
+    left: set[int] = set()
+    running = [0, 0, 0]
+    now = 0
+    for action, *args in actions:
+        if action == "put":
+            job = len(entries)
+            lane, priority, after = args
+            entries[job] = queues.put(job, lane, priority, now + after)
+            waiting[job] = (lane, priority, now + after, job)
+        elif action == "take":
+            (lane,) = args
+            ready = [w[1:] + (j,) for j, w in waiting.items() if w[0] == lane and w[2] > now]
+            taken = queues.take(lane, now)
+            if running[lane] == slots[lane] or not ready:
+                assert taken is None
+            else:
+                assert taken == min(ready)[-1]
+                left.add(taken)
+                del waiting[taken]
+                running[lane] += 1
+        elif action == "release":
+            (lane,) = args
+            if running[lane]:
+                running[lane] -= 1
+                queues.release(lane)
+        elif action == "remove" and args[0] in entries:
+            assert queues.remove(entries[args[0]]) == (args[0] in waiting)
+            waiting.pop(args[0], None)
+            left.add(args[0])
+        elif action == "tick":
+            now += args[0]
+            for job in queues.expire(now):
+                assert job not in left
+                assert waiting.pop(job)[2] <= now
+                left.add(job)
+            assert all(w[2] > now for w in waiting.values())
+        assert len(queues) == len(waiting)
+        assert [queues.length(lane) for lane in range(3)] == [
+            sum(w[0] == lane for w in waiting.values()) for lane in range(3)
+        ]
