@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-
 from tailwise.adapters.cli.live import Display
 from tailwise.adapters.cli.results import RunResult, figures
 from tailwise.adapters.cli.run import run
@@ -51,7 +50,9 @@ def summary(results: list[RunResult], title: str) -> str:
     names = [q.name for q in qos]
     lines = [
         f"{title}:",
-        "| policy | weighted goodput | tailwise ahead by | " + " | ".join(f"{n} on time" for n in names) + " |",
+        "| policy | weighted goodput | tailwise ahead by | "
+        + " | ".join(f"{n} on time" for n in names)
+        + " |",
         "|---|---|---|" + "---|" * len(names),
     ]
     for policy in results[0].policies:
@@ -60,7 +61,11 @@ def summary(results: list[RunResult], title: str) -> str:
         shares = [
             f"{c.on_time / c.offered:.3f}" if c.offered else "" for c in (f.classes[name] for name in names)
         ]
-        lines.append(f"| {policy} | {f.weighted_goodput:.3f} | {_ahead(results, policy)} | " + " | ".join(shares) + " |")
+        lines.append(
+            f"| {policy} | {f.weighted_goodput:.3f} | {_ahead(results, policy)} | "
+            + " | ".join(shares)
+            + " |"
+        )
     return "\n".join(lines)
 
 

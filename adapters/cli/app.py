@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Annotated
 
+import tailwise
 import typer
 from rich.console import Console
-
-import tailwise
 from tailwise.adapters.cli.live import Display, class_table, headline_table
 from tailwise.adapters.cli.report import write_report
 from tailwise.adapters.cli.results import RunResult
@@ -38,9 +37,12 @@ def root(
 @app.command()
 def run(
     workload: Annotated[
-        Path | None, typer.Argument(help="Workload file (TOML); default: the embedded one.", show_default=False)
+        Path | None,
+        typer.Argument(help="Workload file (TOML); default: the embedded one.", show_default=False),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1.0, help="Seconds of arrivals that each policy gets.")] = 20.0,
+    seconds: Annotated[
+        float, typer.Option(min=1.0, help="Seconds of arrivals that each policy gets.")
+    ] = 20.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of arrivals, inputs and ties.")] = 0,
     trace: Annotated[
         Path | None, typer.Option(help="CSV with recorded arrival times, scaled to the calibrated rate.")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
 from tailwise.errors import ConfigError
 
 __all__ = ["gamma_times", "read_trace", "trace_times"]

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-
 from tailwise.errors import UnknownName
 from tailwise.policy import Assignment, End
 
@@ -24,7 +23,9 @@ class Baseline:
     candidates: lanes by model name. seed: of the generator that breaks ties. now_s: the clock, seconds.
     """
 
-    def __init__(self, candidates: Mapping[str, Sequence[int]], seed: int, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, candidates: Mapping[str, Sequence[int]], seed: int, now_s: Callable[[], float]
+    ) -> None:
         self._candidates = {model: tuple(lanes) for model, lanes in candidates.items()}
         n_lanes = 1 + max(lane for lanes in self._candidates.values() for lane in lanes)
         self._outstanding = [0] * n_lanes
@@ -58,7 +59,9 @@ class Baseline:
 class RoundRobin(Baseline):
     """Each in turn."""
 
-    def __init__(self, candidates: Mapping[str, Sequence[int]], seed: int, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, candidates: Mapping[str, Sequence[int]], seed: int, now_s: Callable[[], float]
+    ) -> None:
         super().__init__(candidates, seed, now_s)
         self._turn = itertools.count()
 
@@ -84,7 +87,9 @@ class PeakEwma(Baseline):
     DECAY_S = 10.0
     PENALTY_S = 1e9  # Finagle's Long.MaxValue / 2: known to be busy, not known to be fast
 
-    def __init__(self, candidates: Mapping[str, Sequence[int]], seed: int, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, candidates: Mapping[str, Sequence[int]], seed: int, now_s: Callable[[], float]
+    ) -> None:
         super().__init__(candidates, seed, now_s)
         self._cost_s = [0.0] * len(self._outstanding)
         self._stamp_s = [now_s()] * len(self._outstanding)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
-
 from tailwise.adapters.cli.workloads.request import Request
 from tailwise.adapters.torch import Outcome, Worker
 from tailwise.errors import WorkerError
@@ -28,7 +27,10 @@ class Calibration:
 
 
 def measure(
-    workers: Sequence[Worker], requests: Mapping[str, Sequence[Request]], shares: Mapping[str, float], seconds: float
+    workers: Sequence[Worker],
+    requests: Mapping[str, Sequence[Request]],
+    shares: Mapping[str, float],
+    seconds: float,
 ) -> Calibration:
     """Keeps every slot busy with the same requests in turn: once through all of them unmeasured (first calls
     compile kernels), then on until `seconds` have passed and all were measured once. Raises what a model raises.
@@ -77,7 +79,9 @@ def measure(
     mix = np.array([shares[name] for name in names])
     mix = mix / mix.sum()
     slots = np.array([worker.slots for worker in workers], dtype=float)
-    return Calibration(services_s, capacity_per_s(services_s, mix, slots), float(mix @ services_s.min(axis=0)))
+    return Calibration(
+        services_s, capacity_per_s(services_s, mix, slots), float(mix @ services_s.min(axis=0))
+    )
 
 
 def capacity_per_s(

@@ -9,7 +9,6 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-
 from tailwise.adapters.cli.results import RunResult
 
 __all__ = ["Display", "class_table", "headline_table", "machine_table"]
@@ -21,7 +20,11 @@ class Display:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
         )
         self._task = self._progress.add_task("starting", total=None)
         # two frames a second: drawing takes processor time from what is measured
@@ -71,7 +74,11 @@ def headline_table(result: RunResult) -> Table:
     """One line a policy: weighted goodput and tailwise's paired difference."""
     differences = result.differences()
     table = Table(title="Weighted goodput: on-time / offered jobs, by weight", title_justify="left")
-    for column, justify in (("policy", "left"), ("weighted goodput", "right"), ("tailwise is ahead by", "right")):
+    for column, justify in (
+        ("policy", "left"),
+        ("weighted goodput", "right"),
+        ("tailwise is ahead by", "right"),
+    ):
         table.add_column(column, justify="left" if justify == "left" else "right")
     for name, f in result.figures().items():
         ahead = ""
@@ -88,7 +95,18 @@ def class_table(result: RunResult) -> Table:
     table = Table(title="By policy and class", title_justify="left")
     table.add_column("policy")
     table.add_column("class")
-    for column in ("deadline ms", "offered", "on time", "%", "late", "expired", "rejected", "failed", "p50 ms", "p99 ms"):
+    for column in (
+        "deadline ms",
+        "offered",
+        "on time",
+        "%",
+        "late",
+        "expired",
+        "rejected",
+        "failed",
+        "p50 ms",
+        "p99 ms",
+    ):
         table.add_column(column, justify="right")
     for name, f in result.figures().items():
         for i, q in enumerate(result.qos):

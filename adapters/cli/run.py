@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-
 from tailwise.adapters.cli.arrivals import Times, gamma_times, read_trace, trace_times
 from tailwise.adapters.cli.baselines import BASELINES, baseline
 from tailwise.adapters.cli.calibrate import Calibration, measure
@@ -59,7 +58,9 @@ def run(
     sources = {spec.name: source_of(spec) for spec in workload.models}
     with _started_workers(workload, display) as workers:
         rng = np.random.default_rng([seed, 0])
-        requests = {name: [source.draw(rng) for _ in range(_N_CALIBRATION)] for name, source in sources.items()}
+        requests = {
+            name: [source.draw(rng) for _ in range(_N_CALIBRATION)] for name, source in sources.items()
+        }
         shares = _shares(workload)
         display.status("calibrating")
         first = measure(list(workers.values()), requests, shares, _CALIBRATION_S)
@@ -72,7 +73,9 @@ def run(
         )
         sources_by_path = {spec.name: workload.model_path(spec) for spec in workload.models}
         with Executor(engine, sources_by_path, workers) as executor:
-            session = _Session(workload, executor, sources, times, result, display, _policies(engine, policies, seed))
+            session = _Session(
+                workload, executor, sources, times, result, display, _policies(engine, policies, seed)
+            )
             try:
                 session.play(requests, shares, first)
             except KeyboardInterrupt:
@@ -186,9 +189,7 @@ def _prepare(workload: Workload, display: Display) -> dict[str, float]:
         measured: dict[str, float] = resolve(path, "[[model]] prepare")(display.status)
         module = path.partition(":")[0]
         accuracies |= {f"{module}:{name}": value for name, value in measured.items()}
-    return {
-        spec.name: accuracies[spec.source] for spec in workload.models if spec.source in accuracies
-    }
+    return {spec.name: accuracies[spec.source] for spec in workload.models if spec.source in accuracies}
 
 
 @contextlib.contextmanager

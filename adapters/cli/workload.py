@@ -141,7 +141,9 @@ def resolve(import_path: str, where: str) -> Callable[..., Any]:
 def _parse(data: dict[str, Any], name: str, folder: Path) -> Workload:
     unknown = set(data) - {"arrivals", "resource", "model", "qos", "mix"}
     if unknown:
-        raise ConfigError(f"{name}: unknown tables {sorted(unknown)}; arrivals, resource, model, qos, mix are known")
+        raise ConfigError(
+            f"{name}: unknown tables {sorted(unknown)}; arrivals, resource, model, qos, mix are known"
+        )
     for key in ("resource", "model", "qos", "mix"):
         if not isinstance(data.get(key), list) or not data[key]:
             raise ConfigError(f"{name}: at least one [[{key}]] table is expected")
@@ -186,7 +188,9 @@ def _check(workload: Workload) -> None:
     class_names = {q.name for q in workload.qos}
     for entry in workload.mix:
         if entry.model not in model_names or entry.qos not in class_names:
-            raise UnknownName(f"{where}: [[mix]] names model {entry.model!r} and class {entry.qos!r}; one is not declared")
+            raise UnknownName(
+                f"{where}: [[mix]] names model {entry.model!r} and class {entry.qos!r}; one is not declared"
+            )
         if not entry.share > 0:
             raise ConfigError(f"{where}: [[mix]] share={entry.share!r}, but a number > 0 is expected")
     for q in workload.qos:
@@ -195,6 +199,10 @@ def _check(workload: Workload) -> None:
         q.resolve(1.0)
     for m in workload.models:
         if (m.requests is None) == (not m.inputs):
-            raise ConfigError(f"{where}: [[model]] {m.name!r} needs either requests (import path) or inputs (shapes)")
+            raise ConfigError(
+                f"{where}: [[model]] {m.name!r} needs either requests (import path) or inputs (shapes)"
+            )
         if ":" not in m.source and not (workload.folder / m.source).is_file():
-            raise ConfigError(f"{where}: [[model]] {m.name!r}: no file {m.source!r}, and it is not 'module:factory'")
+            raise ConfigError(
+                f"{where}: [[model]] {m.name!r}: no file {m.source!r}, and it is not 'module:factory'"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import InvalidStateError
@@ -9,8 +10,8 @@ from types import TracebackType
 
 import torch
 from tailwise.adapters.torch.job import Job, JobFuture, JobRecord
-from tailwise.adapters.torch.outcome import ModelSource, Outcome, Worker, WorkerSpec
 from tailwise.adapters.torch.pool import Pool
+from tailwise.adapters.torch.worker import ModelSource, Outcome, Worker, WorkerSpec
 from tailwise.engine import Engine
 from tailwise.errors import ConfigError, InputError, JobExpired, JobRejected, UnknownName, WorkerError
 from tailwise.policy import Assignment, End, Learned, Policy
@@ -227,10 +228,8 @@ class Executor:
                 message = (
                     f"{job.model!r} in class {job.qos.name!r} was still queued after {job.qos.deadline_s} s"
                 )
-                try:
+                with contextlib.suppress(InvalidStateError):  # cancelled by its owner at the same moment
                     job.future.set_exception(JobExpired(message))
-                except InvalidStateError:
-                    pass  # cancelled by its owner at the same moment
 
     def _worker_back(self, lane: int, n_slots: int) -> None:
         """A replaced worker is ready: its slots are free again."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from tailwise.adapters.torch.outcome import ModelSource, Process, Thread, Worker, WorkerSpec
+from tailwise.adapters.torch.worker import ModelSource, Process, Thread, Worker, WorkerSpec
 from tailwise.errors import ConfigError
 from tailwise.types import Resource
 

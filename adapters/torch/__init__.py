@@ -1,0 +1,24 @@
+"""Executes jobs on torch devices and streams their results back into the posterior. Extra: tailwise[torch]."""
+
+from tailwise.errors import MissingExtra
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise MissingExtra("the executor needs torch: pip install 'tailwise[torch]'") from error
+
+from tailwise.adapters.torch.executor import Executor
+from tailwise.adapters.torch.job import JobFuture, JobRecord
+from tailwise.adapters.torch.worker import ModelSource, Outcome, Process, Thread, Worker, WorkerSpec
+
+__all__ = [
+    "Executor",
+    "JobFuture",
+    "JobRecord",
+    "ModelSource",
+    "Outcome",
+    "Process",
+    "Thread",
+    "Worker",
+    "WorkerSpec",
+]

@@ -1,0 +1,82 @@
+"""From what a user names to a callable: inside the worker, once."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from tailwise.adapters.torch.worker import ModelSource
+from tailwise.errors import ConfigError, WorkerError
+
+__all__ = ["Shipped", "load_all", "ship_all"]
+
+#: A source as it crosses to another process: ("path" | "file", text) or ("object", pickled bytes).
+Shipped = tuple[str, str | bytes]
+
+
+def load_all(models: Mapping[str, ModelSource], device: str) -> dict[str, Callable[..., Any]]:
+    """Loads every model onto a device, in eval mode. Raises ConfigError, WorkerError naming the model."""
+    return {name: _load(name, source, device) for name, source in models.items()}
+
+
+def ship_all(models: Mapping[str, ModelSource]) -> dict[str, Shipped]:
+    """What another process needs to load them. Raises ConfigError for what it could not load."""
+    return {name: _ship(name, source) for name, source in models.items()}
+
+
+def unship_all(shipped: Mapping[str, Shipped]) -> dict[str, ModelSource]:
+    """The other side of `ship_all`; the bytes come from our own parent process."""
+    return {
+        name: pickle.loads(data) if isinstance(data, bytes) else data for name, (_, data) in shipped.items()
+    }
+
+
+def _load(name: str, source: ModelSource, device: str) -> Callable[..., Any]:
+    try:
+        model = _resolve(source, device)
+    except ConfigError as error:
+        raise ConfigError(f"model {name!r}: {error}") from None
+    except Exception as error:
+        raise WorkerError(f"model {name!r} could not be loaded: {type(error).__name__}: {error}") from error
+    if not callable(model):
+        raise ConfigError(f"model {name!r}: {source!r} gave a {type(model).__name__}, which cannot be called")
+    if isinstance(model, torch.nn.Module):
+        model = model.to(device).eval()
+    return model
+
+
+def _resolve(source: ModelSource, device: str) -> Any:
+    if isinstance(source, str) and ":" in source and not Path(source).exists():
+        module_name, _, attribute = source.partition(":")
+        try:
+            factory = getattr(importlib.import_module(module_name), attribute)
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"cannot import {module_name!r}: {error}") from None
+        except AttributeError:
+            raise ConfigError(f"module {module_name!r} has no {attribute!r}") from None
+        return factory()
+    if isinstance(source, str | os.PathLike):
+        if not Path(source).is_file():
+            raise ConfigError(f"{os.fspath(source)!r} is neither 'module:factory' nor a TorchScript file")
+        return torch.jit.load(os.fspath(source), map_location=device)  # type: ignore[no-untyped-call]
+    return source
+
+
+def _ship(name: str, source: ModelSource) -> Shipped:
+    if isinstance(source, str | os.PathLike):
+        text = os.fspath(source)
+        return ("path", text) if ":" in text else ("file", str(Path(text).resolve()))
+    home = getattr(source, "__module__", None)
+    try:
+        if "__main__" in (home, type(source).__module__):
+            raise pickle.PicklingError("it is defined in __main__")
+        return ("object", pickle.dumps(source))
+    except Exception as error:
+        raise ConfigError(
+            f"model {name!r} cannot be sent to a process worker ({error}); give it as 'package.module:factory'"
+        ) from None

@@ -1,0 +1,172 @@
+"""A worker in its own process: messages over an inherited socket, tensors through shared memory."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+from tailwise.adapters.torch.arena import Arena
+from tailwise.adapters.torch.loading import ship_all
+from tailwise.adapters.torch.worker import Done, ModelSource, Outcome, Slots
+from tailwise.errors import WorkerError
+
+__all__ = ["ProcessWorker"]
+
+
+class ProcessWorker:
+    """See `tailwise.adapters.torch.Process`, which builds it."""
+
+    def __init__(self, name: str, device: str, slots: int, threads: int, env: Mapping[str, str]) -> None:
+        self.name = name
+        self.slots = slots
+        self._device = device
+        self._threads = threads
+        self._env = dict(env)
+        self._slots = Slots(name, slots)
+        self._arenas: list[tuple[Arena, Arena]] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection[Any, Any] | None = None
+        self._reader: threading.Thread | None = None
+        self._send_lock = threading.Lock()
+
+    @property
+    def alive(self) -> bool:
+        return self._slots.alive
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None before `start`."""
+        return None if self._process is None else self._process.pid
+
+    def start(self, models: Mapping[str, ModelSource]) -> None:
+        shipped = ship_all(models)
+        self._end_process()
+        self._arenas = [(Arena.create(), Arena.create()) for _ in range(self.slots)]
+        self._connection, theirs = Pipe()
+        fds = [arena.fd for pair in self._arenas for arena in pair]
+        threads = str(self._threads)
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "tailwise.adapters.torch.child",
+                str(theirs.fileno()),
+                self._device,
+                threads,
+            ]
+            + [str(fd) for fd in fds],
+            env={**os.environ, "OMP_NUM_THREADS": threads, **self._env},
+            pass_fds=[theirs.fileno(), *fds],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
+        )
+        theirs.close()
+        try:
+            self._connection.send((sys.path, shipped))
+            answer = self._connection.recv()
+        except (EOFError, OSError):
+            error = self._death()
+            self._end_process()
+            raise error from None
+        if answer[0] != "ready":
+            self._end_process()
+            raise _received(*answer[1:])
+        self._slots = Slots(self.name, self.slots)
+        self._slots.begin(models)
+        self._reader = threading.Thread(
+            target=self._read, args=(self._connection, self._slots), name=f"tailwise-{self.name}", daemon=True
+        )
+        self._reader.start()
+
+    def submit(self, model: str, inputs: tuple[torch.Tensor, ...], done: Done) -> None:
+        slot = self._slots.take(model, done)
+        try:
+            data = self._arenas[slot][0].pack(tuple(inputs))
+        except Exception as error:
+            now_ns = time.monotonic_ns()
+            self._slots.end(slot, Outcome(None, error, now_ns, now_ns))
+            return
+        try:
+            with self._send_lock:
+                assert self._connection is not None
+                self._connection.send((slot, model, data))
+        except OSError:
+            pass  # it just died: the reader ends every open job, this one too
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        if self._process is None:
+            return
+        try:
+            with self._send_lock:
+                assert self._connection is not None
+                self._connection.send(None)
+            self._process.wait(timeout_s)
+        except (OSError, subprocess.TimeoutExpired):
+            self._process.kill()
+        if self._reader is not None:
+            self._reader.join()
+        self._end_process()
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+        if self._reader is not None:
+            self._reader.join()
+        self._end_process()
+
+    def _read(self, connection: Connection[Any, Any], slots: Slots) -> None:
+        while True:
+            try:
+                kind, slot, start_ns, end_ns, *rest = connection.recv()
+            except (EOFError, OSError):
+                slots.fail(self._death(), time.monotonic_ns())
+                return
+            if kind == "done":
+                try:
+                    value = self._arenas[slot][1].unpack(rest[0], copy=True)
+                    outcome = Outcome(value, None, start_ns, end_ns)
+                except Exception as error:
+                    outcome = Outcome(None, error, start_ns, end_ns)
+            else:
+                outcome = Outcome(None, _received(*rest), start_ns, end_ns)
+            slots.end(slot, outcome)
+
+    def _death(self) -> WorkerError:
+        """Why the process is gone; its socket is closed, so it ends now if it has not."""
+        assert self._process is not None
+        try:
+            code = self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return WorkerError(f"the process of worker {self.name!r} ended ({reason})")
+
+    def _end_process(self) -> None:
+        """Gives back everything that `start` took; the process has ended or ends now."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        if self._connection is not None:
+            self._connection.close()
+        for pair in self._arenas:
+            for arena in pair:
+                arena.close()
+        self._process, self._connection, self._reader, self._arenas = None, None, None, []
+
+
+def _received(data: bytes | None, line: str, text: str) -> BaseException:
+    """The child's exception, its traceback there as a note."""
+    error: BaseException = WorkerError(line) if data is None else pickle.loads(data)
+    error.add_note("in the worker process:\n" + text)
+    return error

@@ -1,0 +1,181 @@
+"""What the executor knows of a worker, and the two specifications that users write."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from tailwise.errors import ConfigError, UnknownName, WorkerError
+
+__all__ = ["Done", "ModelSource", "Outcome", "Process", "Slots", "Thread", "Worker", "WorkerSpec"]
+
+#: What a model is given as: "package.module:factory" (called once in the worker, returns a callable), the path of
+#: a TorchScript file, or the callable or nn.Module itself.
+ModelSource = str | os.PathLike[str] | Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one job went on its worker. value: what the model returned, tensors on the CPU; None on an error."""
+
+    value: Any
+    error: BaseException | None
+    start_ns: int  #: service start and end on the device, on the clock of time.monotonic_ns
+    end_ns: int
+
+
+Done = Callable[[Outcome], None]
+
+
+class Worker(Protocol):
+    """Runs at most `slots` jobs at once. Whoever calls it keeps to that."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def slots(self) -> int: ...
+
+    @property
+    def alive(self) -> bool:
+        """True from `start` until it died, was killed or closed."""
+        ...
+
+    def start(self, models: Mapping[str, ModelSource]) -> None:
+        """Loads every model; also brings a dead worker back. Raises ConfigError, WorkerError naming the model."""
+        ...
+
+    def submit(self, model: str, inputs: tuple[torch.Tensor, ...], done: Done) -> None:
+        """Returns at once; `done` is called exactly once, from a thread of the worker.
+
+        Raises UnknownName; WorkerError when it is not alive or all slots are taken.
+        """
+        ...
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Waits for running jobs, then ends; after `timeout_s` it kills. Idempotent."""
+        ...
+
+    def kill(self) -> None:
+        """Ends now; open jobs get a WorkerError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A worker in this process: always right for CUDA, cheap for CPU models that release the interpreter lock.
+
+    device: a torch device. slots: jobs at once, one thread and, on CUDA, one stream each.
+    """
+
+    device: str = "cpu"
+    slots: int = 1
+
+    def __post_init__(self) -> None:
+        _check(self.device, self.slots)
+
+    def build(self, name: str) -> Worker:
+        from tailwise.adapters.torch.thread_worker import ThreadWorker
+
+        return ThreadWorker(name, self.device, self.slots)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A worker in its own process: own interpreter lock, own environment, killable.
+
+    device, slots: as in Thread. threads: of torch's CPU kernels. env: added to the environment before torch
+    loads, which is when it reads such variables as ONEDNN_MAX_CPU_ISA.
+    """
+
+    device: str = "cpu"
+    slots: int = 1
+    threads: int = 1
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check(self.device, self.slots)
+        if not (isinstance(self.threads, int) and self.threads >= 1):
+            raise ConfigError(f"Process: threads={self.threads!r}, but an int >= 1 is expected")
+
+    def build(self, name: str) -> Worker:
+        from tailwise.adapters.torch.process_worker import ProcessWorker
+
+        return ProcessWorker(name, self.device, self.slots, self.threads, self.env)
+
+
+WorkerSpec = Thread | Process
+
+
+def _check(device: str, slots: int) -> None:
+    try:
+        torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"device={device!r} is no torch device: {error}") from None
+    if not (isinstance(slots, int) and 1 <= slots <= 256):
+        raise ConfigError(f"slots={slots!r}, but an int in 1..256 is expected")
+
+
+class Slots:
+    """The open jobs of a worker by slot: each is ended exactly once, whoever comes first."""
+
+    def __init__(self, worker: str, n: int) -> None:
+        self._worker = worker
+        self._lock = threading.Lock()
+        self._n = n
+        self._free: list[int] = []
+        self._open: dict[int, Done] = {}
+        self._models: frozenset[str] = frozenset()
+        self._error: BaseException | None = WorkerError(f"worker {worker!r} was not started")
+
+    @property
+    def alive(self) -> bool:
+        return self._error is None
+
+    def begin(self, models: Mapping[str, ModelSource]) -> None:
+        """All slots free, for jobs of these models."""
+        with self._lock:
+            self._free = list(range(self._n))
+            self._open = {}
+            self._models = frozenset(models)
+            self._error = None
+
+    def take(self, model: str, done: Done) -> int:
+        """Gives a job a slot. Raises as `Worker.submit`."""
+        with self._lock:
+            if self._error is not None:
+                raise WorkerError(f"worker {self._worker!r} takes no jobs: {self._error}")
+            if model not in self._models:
+                known = ", ".join(map(repr, sorted(self._models)))
+                raise UnknownName(f"worker {self._worker!r} has no model {model!r}; it loaded {known}")
+            if not self._free:
+                raise WorkerError(
+                    f"worker {self._worker!r}: all {self._n} slots are taken; wait for a result"
+                )
+            slot = self._free.pop()
+            self._open[slot] = done
+            return slot
+
+    def end(self, slot: int, outcome: Outcome) -> None:
+        """Frees the slot and tells the job; nothing when it was told already."""
+        with self._lock:
+            done = self._open.pop(slot, None)
+            if done is not None:
+                self._free.append(slot)
+        if done is not None:
+            done(outcome)
+
+    def fail(self, error: BaseException, now_ns: int) -> None:
+        """No more jobs; the open ones end with `error`."""
+        with self._lock:
+            self._error = error
+            jobs, self._open = list(self._open.values()), {}
+        for done in jobs:
+            done(Outcome(None, error, now_ns, now_ns))
+
+    def idle(self) -> bool:
+        return not self._open
