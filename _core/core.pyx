@@ -17,8 +17,10 @@ from _core.encode cimport (
 )
 from _core.layout cimport *
 from _core.learn cimport learn_failure, learn_service
-from _core.posterior cimport n_sums
-from _core.served cimport Posterior, is_cold, pooled_mean, posterior_of, prior_of, Prior, read_sums, serve, serve_cold
+from _core.posterior cimport kept, n_sums
+from _core.served cimport (
+    Posterior, Prior, pooled_mean, posterior_of, prior_of, profile_age_s, read_sums, serve_cold,
+)
 from _core.student cimport student_cdf, student_quantile
 from _core.tickets cimport close_ticket, open_ticket, start_ticket, track_columns
 from _core.wait cimport n_open, update_ahead, wait_mean, wait_var
@@ -31,9 +33,13 @@ cnp.import_array()
 
 include "clock.pxi"
 
-LIMITS = {"features": MAX_D, "columns": MAX_COLUMNS, "levels": MAX_LEVELS, "resources": MASK_WORDS * 64}
+LIMITS = {
+    "features": MAX_D, "columns": MAX_COLUMNS, "levels": MAX_LEVELS, "resources": MASK_WORDS * 64,
+    "ln_service": LN_LIMIT,
+}
 
 
+@cython.no_gc_clear         # tickets that are collected with it still settle in it
 cdef class Core:
     """The engine's state: one flat zeroed block of fixed capacity, and the kernels' entry points."""
 
@@ -45,6 +51,8 @@ cdef class Core:
     cdef readonly list resources
 
     def __cinit__(self, *, int max_resources, int max_models, int max_tickets, uint64_t seed, double tau_s, clock):
+        if max_resources > MASK_WORDS * 64:
+            raise CapacityError(f"{max_resources} resources: an engine holds at most {MASK_WORDS * 64}; split them")
         self.clock = clock if isinstance(clock, Clock) else ForeignClock(clock)
         self.resources = []
         self._lay_out(max_resources, max_models, max_tickets)
@@ -187,10 +195,12 @@ cdef class Core:
         posterior_of(sums, n, &prior, d, &post)
         post.mean[0] += self.st.model[model].y0[0]
         cdef const Profile* p = profile_at(&self.st, model, lane)
+        cdef double factor = kept(p.succeeded + p.failed, profile_age_s(p, now_ns), self.st.head.tau_s)
         return dict(
             mean=np.array([post.mean[i] for i in range(d)]),
             factor=np.array([post.factor[i] for i in range(d * (d + 1) // 2)]),
-            scale2=post.scale2, dof=post.dof, n=n, succeeded=p.succeeded, failed=p.failed, n_results=p.n_results)
+            scale2=post.scale2, dof=post.dof, n=n,
+            succeeded=factor * p.succeeded, failed=factor * p.failed, n_results=p.n_results)
 
     def load(self, int lane):
         """(jobs in service, jobs queued) that tickets put on the lane."""

@@ -3,7 +3,7 @@ from libc.math cimport INFINITY, isnan, log, log1p, sqrt
 
 from _core.choose cimport choose, mask_cost
 from _core.layout cimport (
-    LANES, Load, MAX_COLUMNS, MAX_D, ModelInfo, ROW_COLUMN, ROW_COLUMN_MEAN, ROW_COLUMN_VAR, ROW_DOF,
+    LANES, LN_LIMIT, Load, MAX_COLUMNS, MAX_D, ModelInfo, ROW_COLUMN, ROW_COLUMN_MEAN, ROW_COLUMN_VAR, ROW_DOF,
     ROW_INV_AVAIL, ROW_MEAN, ROW_SCALE2, State, int64_t, profile_at, seconds_at, served_block, uint64_t,
 )
 from _core.score cimport score_blocks, score_lane
@@ -33,7 +33,7 @@ cdef enum Verdict:
 cdef inline void forecast_service(
     const State* st, int model, int lane, const double* x, const float* given, Forecast* f
 ) noexcept nogil:
-    """m = mean'x, s^2 = scale2 (1 + |F x|^2) + what unknown columns add (slope^2 x variance)."""
+    """m = mean'x within LN_LIMIT, s^2 = scale2 (1 + |F x|^2) + what unknown columns add (slope^2 x variance)."""
     cdef const ModelInfo* info = st.model + model
     cdef const float* row = served_block(st, model, 0, lane // LANES) + lane % LANES
     cdef int d = info.d, first = info.d - info.n_columns, stride = st.head.n_blocks * LANES
@@ -57,6 +57,7 @@ cdef inline void forecast_service(
                 extra += slope * slope * row[(ROW_COLUMN_VAR + j) * LANES]
             f.x[i] = v
         f.m += slope * f.x[i]
+    f.m = max(-<double>LN_LIMIT, min(<double>LN_LIMIT, f.m))
     row += (ROW_MEAN + d) * LANES
     for i in range(d):
         v = 0.0

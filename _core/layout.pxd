@@ -11,6 +11,8 @@ cdef enum:
     MAX_LEVELS = 8      # priorities 0 (served first) .. 7
     N_SIGNALS = 2
     MASK_WORDS = 64     # 4096 lanes
+    LN_LIMIT = 60       # |ln(service)| of a forecast: e^60 s times 2^20 queued jobs still fits float32, so that
+                        # no extrapolation makes a cost infinite (no candidate) or NaN
 
 # Rows of one served block (each LANES float32). The first sixteen have fixed places, then d rows of
 # the mean, then d (d + 1) / 2 rows of the factor F with F'F = posterior covariance / sigma^2.

@@ -79,4 +79,4 @@ cdef inline void learn_failure(State* st, const TicketSlot* job, int64_t now_ns)
     tried(st, job.model, job.lane)
     for s in range(st.model[job.model].n_signals):
         served_block(st, job.model, s, job.lane // LANES)[ROW_INV_AVAIL * LANES + job.lane % LANES] = \
-            <float>inv_availability(p)
+            <float>inv_availability(p, now_ns, st.head.tau_s)

@@ -1,5 +1,6 @@
 # A (model, class) resolved once: what the hot path runs on.
 
+@cython.no_gc_clear         # a ticket that is collected with it still needs the core
 cdef class RouteCore:
     """The compiled half of `tailwise.Route`: its constants and the hot path."""
 
@@ -120,10 +121,7 @@ cdef class RouteCore:
                 u[i] = as_float(<object>PyTuple_GET_ITEM(x, i))
         else:
             if not (type(x) is np.ndarray and is_float64_row(x)):
-                try:
-                    x = np.ascontiguousarray(x, dtype=np.float64)
-                except (TypeError, ValueError):
-                    raise InputError(f"x={x!r}: a tuple of {n} floats or a float64 array ({n},) is expected") from None
+                x = as_float64(x, n)
             if cnp.PyArray_NDIM(x) != 1 or cnp.PyArray_DIM(x, 0) != n:
                 raise self._wrong_features(x, x.shape)
             values = <const double*>cnp.PyArray_DATA(x)
@@ -164,7 +162,7 @@ cdef class RouteCore:
                 self.words[i >> 6] |= <uint64_t>(bits[i] != 0) << (i & 63)
         elif n <= 64 and type(mask) is int and 0 <= mask <= (0xFFFFFFFFFFFFFFFF >> (64 - n)):
             self.words[0] = mask
-        elif isinstance(mask, int) and not isinstance(mask, bool) and 0 <= mask < (1 << n):
+        elif isinstance(mask, int) and not isinstance(mask, bool) and mask >= 0 and mask.bit_length() <= n:
             for i in range((n + 63) >> 6):
                 self.words[i] = (mask >> (64 * i)) & 0xFFFFFFFFFFFFFFFF
         else:
@@ -191,8 +189,19 @@ cdef double as_float(value) except? -1.0:
         return PyFloat_AS_DOUBLE(value)
     try:
         return value
-    except TypeError:
-        raise InputError(f"feature value {value!r}: a number is expected") from None
+    except (TypeError, OverflowError):
+        raise InputError(f"feature value {value!r}: a number that fits a float is expected") from None
+
+
+cdef as_float64(x, int n):
+    """Any real array-like as C-contiguous float64; text and complex numbers are refused, never cast."""
+    try:
+        array = np.asarray(x)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or array.dtype.kind not in "biuf":
+        raise InputError(f"x={x!r}: a tuple of {n} floats or a float64 array ({n},) is expected")
+    return np.asarray(array, dtype=np.float64, order="C")
 
 
 cdef inline bint is_float64_row(cnp.ndarray x):

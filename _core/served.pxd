@@ -101,13 +101,14 @@ cdef inline void posterior_of(const double* sums, double n, const Prior* prior, 
     out.dof = 2.0 * a
 
 
-cdef inline double inv_availability(const Profile* p) noexcept nogil:
-    """1 / mean of Beta(99 + succeeded, 1 + failed)."""
-    return (100.0 + p.succeeded + p.failed) / (99.0 + p.succeeded)
+cdef inline double inv_availability(const Profile* p, int64_t now_ns, double tau_s) noexcept nogil:
+    """1 / mean of Beta(99 + succeeded, 1 + failed), the counts faded to now: an avoided resource recovers too."""
+    cdef double factor = kept(p.succeeded + p.failed, profile_age_s(p, now_ns), tau_s)
+    return (100.0 + factor * (p.succeeded + p.failed)) / (99.0 + factor * p.succeeded)
 
 
 cdef inline void write_served(
-    State* st, int model, int signal, int lane, const Posterior* post, const double* sums, double n
+    State* st, int model, int signal, int lane, const Posterior* post, const double* sums, double n, int64_t now_ns
 ) noexcept nogil:
     """Copies one posterior into the lane's float32 rows. More load never speeds a job up: slopes of columns
     that measure the resource's load are floored at 0."""
@@ -117,7 +118,7 @@ cdef inline void write_served(
     cdef double mean
     row[ROW_SCALE2 * LANES] = <float>post.scale2
     row[ROW_DOF * LANES] = <float>post.dof
-    row[ROW_INV_AVAIL * LANES] = <float>inv_availability(profile_at(st, model, lane))
+    row[ROW_INV_AVAIL * LANES] = <float>inv_availability(profile_at(st, model, lane), now_ns, st.head.tau_s)
     for i in range(d):
         mean = post.mean[i] + (info.y0[signal] if i == 0 else 0.0)
         if i >= first and info.column_kind[i - first] != COLUMN_GIVEN and mean < 0.0:
@@ -166,7 +167,7 @@ cdef inline void serve_cold(State* st, int model, int signal, int64_t now_ns) no
             post.factor[i * (i + 1) // 2 + i] = 1.0 / sqrt(prior.l0[i])
         post.scale2 = prior.beta0 / prior.a0
         post.dof = 2.0 * prior.a0
-        write_served(st, model, signal, lane, &post, zeros, 0.0)
+        write_served(st, model, signal, lane, &post, zeros, 0.0, now_ns)
 
 
 cdef inline void serve(State* st, int model, int signal, int lane, int64_t now_ns) noexcept nogil:
@@ -181,6 +182,6 @@ cdef inline void serve(State* st, int model, int signal, int lane, int64_t now_n
     memset(sums, 0, sizeof(sums))
     n = read_sums(st, model, signal, lane, now_ns, sums)
     posterior_of(sums, n, &prior, st.model[model].d, &post)
-    write_served(st, model, signal, lane, &post, sums, n)
+    write_served(st, model, signal, lane, &post, sums, n, now_ns)
     profile_at(st, model, lane).served_ns = now_ns
     profile_at(st, model, lane).pending = 0

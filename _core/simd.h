@@ -26,10 +26,11 @@ TW_INLINE tw_v8 tw_known(tw_v8 v, tw_v8 otherwise) { return tw_pick(v == v, v, o
 TW_INLINE tw_v8 tw_min(tw_v8 a, tw_v8 b) { return tw_pick(a < b, a, b); }
 TW_INLINE tw_v8 tw_max(tw_v8 a, tw_v8 b) { return tw_pick(a > b, a, b); }
 
-/* exp: 2^k p(r), r = x - k ln 2 in two parts; Cephes expf coefficients, relative error < 2e-7 on [-87, 88]. */
+/* exp: 2^k p(r), r = x - k ln 2 in two parts; Cephes expf coefficients, relative error < 2e-7.
+ * Held to [-60, 60] (LN_LIMIT in layout.pxd). */
 TW_INLINE tw_v8 tw_exp(tw_v8 x)
 {
-    x = tw_min(tw_max(x, tw_splat(-87.0f)), tw_splat(88.0f));
+    x = tw_min(tw_max(x, tw_splat(-60.0f)), tw_splat(60.0f));
     const tw_v8 shift = tw_splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
     tw_v8 k = x * 1.44269504f + shift;
     tw_i8 bits = ((tw_i8)k) << 23;             /* the low bits of the sum are k: into the exponent */

@@ -1,6 +1,5 @@
 # Normal and Student-t probabilities, to the accuracy that a decision needs.
-from libc.math cimport erfc, exp, log, sqrt
-
+from libc.math cimport erfc, exp, log1p, sqrt
 
 
 cdef inline double normal_cdf(double z) noexcept nogil:
@@ -15,7 +14,7 @@ cdef inline double student_z(double t, double dof) noexcept nogil:
     """The normal deviate with the tail of t: G. W. Hill, Algorithm 395 (CACM 13, 1970), error < 2e-4 at dof >= 4."""
     cdef double a = dof - 0.5
     cdef double b = 48.0 * a * a
-    cdef double y = a * log(1.0 + t * t / dof)
+    cdef double y = a * log1p(t * t / dof)  # log(1 + ..) is flat near 0, where the quantile needs its slope
     cdef double z = (((((-0.4 * y - 3.3) * y - 24.0) * y - 85.5) / (0.8 * y * y + 100.0 + b) + y + 3.0) / b + 1.0)
     z *= sqrt(y)
     return z if t >= 0.0 else -z

@@ -5,11 +5,13 @@ cdef tuple REASONS = (None, "late", "no_candidate")
 
 @cython.freelist(64)
 @cython.final
+@cython.no_gc_clear         # collected in a reference cycle, it must still know its route, and that its core
+@cython.auto_pickle(False)
 cdef class Ticket:
     """One decision. Settle it exactly once: `complete`, `fail`, `cancel`, or `with ticket:`.
 
     A rejected ticket (`admitted` False) occupies nothing and has nothing to settle. An admitted one that is
-    dropped unsettled is cancelled when it is collected, and counted in `engine.n_abandoned`.
+    dropped unsettled is cancelled when it is collected, and counted in `engine.counters["n_abandoned"]`.
     """
 
     cdef RouteCore route
@@ -17,6 +19,12 @@ cdef class Ticket:
     cdef bint is_open
     cdef double p, wait, service_mean, m, s, dof, m_total, s_total
     cdef object __weakref__
+
+    def __init__(self):
+        raise TicketError("tickets are made by route.select(), not by hand")
+
+    def __reduce__(self):
+        raise TicketError("a ticket stands for one place in this engine: it cannot be copied or pickled")
 
     @property
     def admitted(self):
@@ -164,7 +172,7 @@ cdef double seconds_of(value) except -1.0:
     cdef double seconds
     try:
         seconds = value
-    except TypeError:
+    except (TypeError, OverflowError):
         raise InputError(f"service_s={value!r}: seconds as a number >= 0 are expected") from None
     if not isfinite(seconds) or seconds < 0.0:
         raise InputError(f"service_s={value!r}: seconds must be finite and >= 0; a job without an end is fail() or cancel()")

@@ -60,8 +60,10 @@ cdef inline void leave_queue(State* st, int t) noexcept nogil:
     load.n_queued[job.level] -= 1
     load.queued_s[job.level] -= job.mean_s
     load.queued_var[job.level] -= job.var_s2
-    if load.n_queued[job.level] == 0:   # rounding must not outlive the queue
+    # rounding must not outlive the queue, nor leave less than nothing where a huge job stood before small ones
+    if load.n_queued[job.level] == 0 or load.queued_s[job.level] < 0.0:
         load.queued_s[job.level] = 0.0
+    if load.n_queued[job.level] == 0 or load.queued_var[job.level] < 0.0:
         load.queued_var[job.level] = 0.0
 
 

@@ -6,7 +6,7 @@ import math
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 from tailwise._core.core import Core
@@ -14,7 +14,7 @@ from tailwise.clock import Clock, MonotonicClock
 from tailwise.errors import ConfigError, InputError, UnknownName
 from tailwise.route import Route
 from tailwise.summary import ProfileSummary, summarise
-from tailwise.types import Column, Model, Profile, QoS, Resource, unique_names
+from tailwise.types import Column, Feature, Model, Profile, QoS, Resource, unique_names
 
 __all__ = ["Engine"]
 
@@ -190,9 +190,10 @@ class Engine:
             self._find(name, self._lanes, self.resources, "resource")
         if not allowed:
             raise ConfigError(f"Model {model.name!r}: resources is empty, at least one is expected")
+        features = cast(tuple[Feature, ...], model.features)  # Model made Features of plain names
         self._core.add_model(
-            [f.typical or 0.0 for f in model.features],
-            [f.knee for f in model.features],
+            [f.typical or 0.0 for f in features],
+            [f.knee for f in features],
             [_kind(c) for c in model.columns],
             [c.scale for c in model.columns],
             [r.offset_s if r.name in allowed else math.inf for r in self.resources],

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tailwise._core.core import student_q
+from tailwise._core.core import LIMITS, student_q
 from tailwise.errors import InputError
 from tailwise.types import Resource
 
@@ -51,7 +52,7 @@ class ProfileSummary:
         if not 0.0 < probability < 1.0:
             raise InputError(f"probability={probability!r}: a number in (0, 1) is expected")
         t = student_q(NormalDist().inv_cdf(probability), self.dof)
-        return math.exp(math.log(self.median_s) + self.spread * t)
+        return _seconds(math.log(self.median_s) + self.spread * t)
 
     def __str__(self) -> str:
         return (
@@ -62,7 +63,7 @@ class ProfileSummary:
 
 
 def summarise(
-    resource: str, model: str, x: NDArray[np.float64], raw: dict[str, object], given: bool, pooled: bool
+    resource: str, model: str, x: NDArray[np.float64], raw: dict[str, Any], given: bool, pooled: bool
 ) -> ProfileSummary:
     """Evaluates a posterior (see `Core.posterior`) at encoded features x (d,)."""
     mean = np.asarray(raw["mean"])
@@ -70,19 +71,24 @@ def summarise(
     factor = np.zeros((d, d))
     factor[np.tril_indices(d)] = raw["factor"]
     location = float(mean @ x)
-    spread = math.sqrt(float(raw["scale2"]) * (1.0 + float(np.sum((factor @ x) ** 2))))  # type: ignore[arg-type]
-    n = float(raw["n"])  # type: ignore[arg-type]
-    succeeded, failed = float(raw["succeeded"]), float(raw["failed"])  # type: ignore[arg-type]
+    spread = math.sqrt(float(raw["scale2"]) * (1.0 + float(np.sum((factor @ x) ** 2))))
+    n = float(raw["n"])
+    succeeded, failed = float(raw["succeeded"]), float(raw["failed"])
     source = "data" if n > 0 else "given" if given else "pooled" if pooled else "unknown"
     return ProfileSummary(
         resource=resource,
         model=model,
         source=source,
         n=n,
-        n_results=int(raw["n_results"]),  # type: ignore[call-overload]
-        median_s=math.exp(location),
-        mean_s=math.exp(location + 0.5 * min(spread, 1.0) ** 2),
+        n_results=int(raw["n_results"]),
+        median_s=_seconds(location),
+        mean_s=_seconds(location + 0.5 * min(spread, 1.0) ** 2),
         spread=spread,
-        dof=float(raw["dof"]),  # type: ignore[arg-type]
+        dof=float(raw["dof"]),
         availability=(99.0 + succeeded) / (100.0 + succeeded + failed),
     )
+
+
+def _seconds(ln: float) -> float:
+    """exp, held where the core holds its forecasts: extrapolation far outside the data must not overflow."""
+    return math.exp(max(-LIMITS["ln_service"], min(LIMITS["ln_service"], ln)))

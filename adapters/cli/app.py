@@ -10,7 +10,6 @@ import tailwise
 import typer
 from rich.console import Console
 from tailwise.adapters.cli.live import Display, class_table, headline_table
-from tailwise.adapters.cli.report import write_report
 from tailwise.adapters.cli.results import RunResult
 from tailwise.adapters.cli.run import run as run_workload
 from tailwise.adapters.cli.workload import load
@@ -73,6 +72,8 @@ def run(
         json_file.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
         console.print(f"figures: {json_file}", soft_wrap=True)
     if report is not None:
+        from tailwise.adapters.cli.report import write_report  # matplotlib takes a second to import
+
         write_report(result, report)
         console.print(f"page: {report}", soft_wrap=True)
 

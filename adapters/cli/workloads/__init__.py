@@ -1,0 +1,1 @@
+"""The embedded workloads: real models over real inputs, with nothing to download."""
