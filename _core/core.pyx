@@ -202,6 +202,20 @@ cdef class Core:
             scale2=post.scale2, dof=post.dof, n=n,
             succeeded=factor * p.succeeded, failed=factor * p.failed, n_results=p.n_results)
 
+    def served(self, int model, int lane):
+        """What select reads of one lane: the float32 copy, at most an eighth of the evidence behind the sums."""
+        cdef const float* row = served_block(&self.st, model, 0, lane // LANES) + lane % LANES
+        cdef int d = self.st.model[model].d, i
+        return dict(
+            mean=np.array([row[(ROW_MEAN + i) * LANES] for i in range(d)], dtype=np.float32),
+            factor=np.array([row[(ROW_MEAN + d + i) * LANES] for i in range(d * (d + 1) // 2)], dtype=np.float32),
+            scale2=row[ROW_SCALE2 * LANES], dof=row[ROW_DOF * LANES], inv_availability=row[ROW_INV_AVAIL * LANES],
+            columns=np.array(
+                [row[(ROW_COLUMN + i) * LANES] for i in range(self.st.model[model].n_columns)], dtype=np.float32),
+            column_mean=np.array(
+                [row[(ROW_COLUMN_MEAN + i) * LANES] for i in range(self.st.model[model].n_columns)],
+                dtype=np.float32))
+
     def load(self, int lane):
         """(jobs in service, jobs queued) that tickets put on the lane."""
         cdef const Load* load = self.st.load + lane

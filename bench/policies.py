@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+
 from tailwise.adapters.cli.live import Display
 from tailwise.adapters.cli.results import RunResult, figures
 from tailwise.adapters.cli.run import run

@@ -9,6 +9,7 @@ from statistics import NormalDist
 from typing import TypeVar, cast
 
 import numpy as np
+
 from tailwise._core.core import Core
 from tailwise.clock import Clock, MonotonicClock
 from tailwise.errors import ConfigError, InputError, UnknownName

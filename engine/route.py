@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tailwise._core.core import RouteCore
 from tailwise.summary import Candidate
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tailwise._core.core import LIMITS, student_q
 from tailwise.errors import InputError
 from tailwise.types import Resource

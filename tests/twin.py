@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+
 import tailwise as tw
 from tailwise._core import reference as ref
 

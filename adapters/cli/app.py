@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
-import tailwise
 import typer
 from rich.console import Console
+
+import tailwise
 from tailwise.adapters.cli.live import Display, class_table, headline_table
 from tailwise.adapters.cli.results import RunResult
 from tailwise.adapters.cli.run import run as run_workload
@@ -54,7 +56,8 @@ def run(
     Real models on real devices: each policy gets the same jobs at the same times in turn, at 80% of what the
     machine was just measured to serve. Ctrl-C ends it and prints what it has.
     """
-    console = Console()
+    # piped into a file there is no width to ask for; the tables need this much
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     for path in (json_file, report):
         if path is not None and not path.absolute().parent.is_dir():
             raise typer.BadParameter(f"{path}: its folder does not exist")

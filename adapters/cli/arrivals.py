@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tailwise.errors import ConfigError
 
 __all__ = ["gamma_times", "read_trace", "trace_times"]
@@ -48,7 +49,8 @@ def read_trace(path: Path) -> Times:
         raise ConfigError(f"trace {path}: {error}") from None
     if len(times) < 2 or times[-1] <= times[0]:
         raise ConfigError(f"trace {path}: at least two arrivals at different times are expected")
-    return times - times[0]
+    first: Times = times - times[0]
+    return first
 
 
 def trace_times(rng: np.random.Generator, trace: Times, rate_per_s: float, seconds: float) -> Times:

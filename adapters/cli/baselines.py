@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+
 from tailwise.errors import UnknownName
 from tailwise.policy import Assignment, End
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
+
 from tailwise.adapters.cli.workloads.request import Request
 from tailwise.adapters.torch import Outcome, Worker
-from tailwise.errors import WorkerError
 
 __all__ = ["Calibration", "capacity_per_s", "measure"]
 
@@ -105,7 +105,7 @@ def capacity_per_s(
 
 
 def _run(worker: Worker, model: str, request: Request) -> float:
-    """One job, waited for; the seconds it took its slot."""
+    """One job, waited for; the seconds it took its slot. Answers are checked in the run: a model may err."""
     finished = threading.Event()
     outcomes: list[Outcome] = []
 
@@ -119,6 +119,4 @@ def _run(worker: Worker, model: str, request: Request) -> float:
     service_s = time.monotonic() - start_s
     if outcomes[0].error is not None:
         raise outcomes[0].error
-    if not request.check(outcomes[0].value):
-        raise WorkerError(f"worker {worker.name!r}: model {model!r} gave a wrong answer while calibrating")
     return service_s

@@ -9,6 +9,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
 from tailwise.adapters.cli.results import RunResult
 
 __all__ = ["Display", "class_table", "headline_table", "machine_table"]

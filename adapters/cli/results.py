@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+
 from tailwise.adapters.torch.job import JobRecord
 from tailwise.types import QoS
 
@@ -115,7 +116,7 @@ class RunResult:
 
     def to_json(self) -> dict[str, Any]:
         """Figures as plain data; NaN becomes None."""
-        data = {
+        data: dict[str, Any] = {
             "machine": self.machine,
             "seed": self.seed,
             "seconds": self.seconds,
@@ -124,7 +125,7 @@ class RunResult:
             "classes": [asdict(q) for q in self.qos],
             "resources": self.resources,
             "models": self.models,
-            "policies": {name: _policy_json(f) for name, f in self.figures().items()},
+            "policies": {name: asdict(f) for name, f in self.figures().items()},
             "differences": {name: asdict(d) for name, d in self.differences().items()},
             "blocks": [
                 {
@@ -137,7 +138,8 @@ class RunResult:
                 for block in self.blocks
             ],
         }
-        return _without_nan(data)
+        plain: dict[str, Any] = _without_nan(data)
+        return plain
 
 
 def figures(blocks: Sequence[Block], qos: Iterable[QoS]) -> PolicyFigures:
@@ -183,12 +185,6 @@ def _class_figures(records: Sequence[JobRecord]) -> ClassFigures:
         p50_s=float(p50_s),
         p99_s=float(p99_s),
     )
-
-
-def _policy_json(f: PolicyFigures) -> dict[str, Any]:
-    return {"weighted_goodput": f.weighted_goodput, "wrong": f.wrong} | {
-        name: asdict(c) for name, c in f.classes.items()
-    }
 
 
 def _without_nan(value: Any) -> Any:

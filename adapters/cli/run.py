@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from tailwise.adapters.cli.arrivals import Times, gamma_times, read_trace, trace_times
 from tailwise.adapters.cli.baselines import BASELINES, baseline
 from tailwise.adapters.cli.calibrate import Calibration, measure

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+
 from tailwise.adapters.cli.arrivals import Times
 from tailwise.adapters.cli.workload import ModelSpec, Workload, resolve
 from tailwise.adapters.cli.workloads.request import Request, Source

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
+
 from tailwise.adapters.torch.arena import Arena
 from tailwise.adapters.torch.loading import load_all, unship_all
 

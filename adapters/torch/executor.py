@@ -9,6 +9,7 @@ from concurrent.futures import InvalidStateError
 from types import TracebackType
 
 import torch
+
 from tailwise.adapters.torch.job import Job, JobFuture, JobRecord
 from tailwise.adapters.torch.pool import Pool
 from tailwise.adapters.torch.worker import ModelSource, Outcome, Worker, WorkerSpec

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+
 from tailwise.policy import Assignment
 from tailwise.queue import Queued
 from tailwise.types import QoS

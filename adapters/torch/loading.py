@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from tailwise.adapters.torch.worker import ModelSource
 from tailwise.errors import ConfigError, WorkerError
 
@@ -45,9 +46,10 @@ def _load(name: str, source: ModelSource, device: str) -> Callable[..., Any]:
         raise WorkerError(f"model {name!r} could not be loaded: {type(error).__name__}: {error}") from error
     if not callable(model):
         raise ConfigError(f"model {name!r}: {source!r} gave a {type(model).__name__}, which cannot be called")
+    loaded: Callable[..., Any] = model
     if isinstance(model, torch.nn.Module):
-        model = model.to(device).eval()
-    return model
+        loaded = model.to(device).eval()
+    return loaded
 
 
 def _resolve(source: ModelSource, device: str) -> Any:

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
+
 from tailwise.adapters.torch.arena import Arena
 from tailwise.adapters.torch.loading import ship_all
 from tailwise.adapters.torch.worker import Done, ModelSource, Outcome, Slots

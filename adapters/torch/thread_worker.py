@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+
 from tailwise.adapters.torch.loading import load_all
 from tailwise.adapters.torch.worker import Done, ModelSource, Outcome, Slots
 from tailwise.errors import WorkerError
@@ -140,7 +141,8 @@ class _Origin:
         return _Origin(event, time.monotonic_ns())
 
     def at_ns(self, event: torch.cuda.Event) -> int:
-        return self.ns + round(self.event.elapsed_time(event) * 1e6)
+        elapsed_ms: float = self.event.elapsed_time(event)
+        return self.ns + round(elapsed_ms * 1e6)
 
 
 def _to_host(value: Any) -> Any:

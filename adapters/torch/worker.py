@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+
 from tailwise.errors import ConfigError, UnknownName, WorkerError
 
 __all__ = ["Done", "ModelSource", "Outcome", "Process", "Slots", "Thread", "Worker", "WorkerSpec"]

@@ -7,11 +7,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import tailwise as tw
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tailwise._core import reference as ref
 
+import tailwise as tw
+from tailwise._core import reference as ref
 from tests.twin import LEVELS, Job, Twin
 
 MODEL = tw.Model(

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import pytest
-import tailwise as tw
 from hypothesis import given
 from hypothesis import strategies as st
+
+import tailwise as tw
 from tailwise._core import reference as ref
 
 FEATURES = (tw.Feature("a", typical=7.0, knee=True), tw.Feature("b"), tw.Feature("c", typical=1e-3))

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
-import tailwise as tw
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tailwise._core import reference as ref
 
+import tailwise as tw
+from tailwise._core import reference as ref
 from tests.twin import Twin
 
 TWO = (tw.Resource("a"), tw.Resource("b"))

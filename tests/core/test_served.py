@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
-import tailwise as tw
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tailwise as tw
 from tests.twin import Twin
 
 MODEL = tw.Model(

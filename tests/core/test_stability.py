@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 import tailwise as tw
 from tailwise._core import reference as ref
 

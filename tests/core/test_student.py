@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+
 from tailwise._core import reference
 from tailwise._core.core import student_p, student_q
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import tailwise as tw
 from hypothesis import given
 from hypothesis import strategies as st
+
+import tailwise as tw
 
 URGENT = tw.QoS("urgent", 0.5, 0.99, priority=0, contract="best_effort")
 NORMAL = tw.QoS("normal", 2.0, 0.95, priority=1, contract="best_effort")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
-import tailwise as tw
 from hypothesis import given
 from hypothesis import strategies as st
+
+import tailwise as tw
 
 
 class Foreign:

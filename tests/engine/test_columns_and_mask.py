@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import pytest
-import tailwise as tw
 from hypothesis import given
 from hypothesis import strategies as st
+
+import tailwise as tw
 
 COLUMNS = (
     tw.Column("running", scale=1.0, tracked="running"),

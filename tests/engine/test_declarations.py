@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 import pytest
+
 import tailwise as tw
 
 R, M, Q = [tw.Resource("r")], [tw.Model("m")], [tw.QoS("q", 1.0)]

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
-import tailwise as tw
 from scipy import stats
+
+import tailwise as tw
 
 MODEL = tw.Model("m", (tw.Feature("u", typical=10.0),))
 KNOWN = tw.Profile("known", "m", mean_s=0.3, spread=0.2, weight=20.0)

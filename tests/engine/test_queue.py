@@ -95,7 +95,7 @@ def test_every_job_leaves_exactly_once_and_in_order(actions: list[tuple]) -> Non
             waiting[job] = (lane, priority, now + after, job)
         elif action == "take":
             (lane,) = args
-            ready = [w[1:] + (j,) for j, w in waiting.items() if w[0] == lane and w[2] > now]
+            ready = [(*w[1:], j) for j, w in waiting.items() if w[0] == lane and w[2] > now]
             taken = queues.take(lane, now)
             if running[lane] == slots[lane] or not ready:
                 assert taken is None

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+
 import tailwise as tw
 
 HUGE = 10**400  # an int that no float holds

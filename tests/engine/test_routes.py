@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tailwise as tw
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import tailwise as tw
 
 
 def engine(**options: object) -> tw.Engine:

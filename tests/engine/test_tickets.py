@@ -8,6 +8,7 @@ import gc
 import pickle
 
 import pytest
+
 import tailwise as tw
 
 

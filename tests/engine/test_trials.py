@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tailwise as tw
 from hypothesis import given
 from hypothesis import strategies as st
+
+import tailwise as tw
 
 
 def engine(k: int, *, slots: int = 1, seed: int = 1, profiles: tuple[tw.Profile, ...] = ()) -> tw.Engine:

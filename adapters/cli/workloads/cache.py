@@ -72,7 +72,9 @@ def obtain(recipe: Recipe, progress: Progress | None = None) -> tuple[nn.Module,
     try:
         _write(recipe.path, model, accuracy)
     except OSError as error:
-        say(f"cannot keep {recipe.name} in {folder()} ({error.strerror}); TAILWISE_CACHE names another folder")
+        say(
+            f"cannot keep {recipe.name} in {folder()} ({error.strerror}); TAILWISE_CACHE names another folder"
+        )
     return _served(model), accuracy
 
 

@@ -10,22 +10,25 @@ from typing import cast
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional
+
 from tailwise.adapters.cli.workloads.answers import has_shape
 from tailwise.adapters.cli.workloads.cache import Progress, Recipe, accuracy_of, obtain
 from tailwise.adapters.cli.workloads.request import Request
 from tailwise.errors import ConfigError
-from torch import nn
-from torch.nn import functional
 
 __all__ = ["VOCABULARY", "CodeSource", "next_character", "next_character_source", "prepare"]
 
 #: What the model reads and writes; any other character becomes the last one.
 VOCABULARY = "\n" + "".join(map(chr, range(32, 127))) + "\N{REPLACEMENT CHARACTER}"
 
-_TRAIN = ("argparse", "ast", "calendar", "configparser", "csv", "dataclasses", "difflib", "enum")
-_TRAIN += ("fractions", "functools", "gettext", "inspect", "ipaddress", "locale", "mailbox", "optparse")
-_TRAIN += ("pathlib", "pdb", "pickle", "shutil", "smtplib", "socket", "subprocess", "tarfile")
-_TRAIN += ("tempfile", "threading", "traceback", "typing", "uuid", "zipfile")
+_TRAIN = (
+    *("argparse", "ast", "calendar", "configparser", "csv", "dataclasses", "difflib", "enum"),
+    *("fractions", "functools", "gettext", "inspect", "ipaddress", "locale", "mailbox", "optparse"),
+    *("pathlib", "pdb", "pickle", "shutil", "smtplib", "socket", "subprocess", "tarfile"),
+    *("tempfile", "threading", "traceback", "typing", "uuid", "zipfile"),
+)
 _HELD_OUT = ("textwrap", "heapq", "statistics", "shelve", "sched", "cmd", "fileinput", "string")
 
 _MIN_PROMPT, _MAX_PROMPT = 32, 512

@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional
+
 from tailwise.adapters.cli.workloads.answers import has_shape
 from tailwise.adapters.cli.workloads.cache import Progress, Recipe, accuracy_of, obtain
 from tailwise.adapters.cli.workloads.request import Request
 from tailwise.errors import MissingExtra
-from torch import nn
-from torch.nn import functional
 
 __all__ = ["DigitsSource", "accurate", "accurate_source", "fast", "fast_source", "prepare"]
 

@@ -8,12 +8,13 @@ from typing import cast
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional
+
 from tailwise.adapters.cli.workloads.answers import has_shape
 from tailwise.adapters.cli.workloads.cache import Progress
 from tailwise.adapters.cli.workloads.request import Request
 from tailwise.errors import MissingExtra
-from torch import nn
-from torch.nn import functional
 
 __all__ = ["PhotoSource", "features", "features_source", "prepare"]
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tailwise.adapters.cli.arrivals import gamma_times, read_trace, trace_times
 from tailwise.errors import ConfigError
 

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from tailwise.adapters.cli.baselines import BASELINES, LeastOutstanding, PeakEwma, RoundRobin, baseline
 from tailwise.errors import UnknownName
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tailwise.adapters.cli.calibrate import capacity_per_s
 from tailwise.adapters.cli.workload import ResourceSpec, load, resolve
 from tailwise.errors import ConfigError, UnknownName

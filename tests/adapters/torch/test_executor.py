@@ -6,8 +6,9 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
-import tailwise as tw
 import torch
+
+import tailwise as tw
 from tailwise.adapters.torch import Executor, Process, Thread
 from tailwise.errors import ConfigError, InputError, JobExpired, JobRejected, UnknownName, WorkerError
 from tailwise.policy import Assignment

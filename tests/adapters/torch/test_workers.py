@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from tailwise.adapters.torch import Outcome, Process, Thread, Worker
 from tailwise.errors import ConfigError, UnknownName, WorkerError
 
@@ -180,7 +181,7 @@ def test_more_jobs_than_slots_are_refused_and_each_job_ends_once(worker: Worker,
 @pytest.mark.parametrize("spec", [Thread(), Process()], ids=["thread", "process"])
 def test_a_model_that_cannot_be_loaded_is_named(spec: Thread | Process) -> None:
     worker = spec.build("w")
-    with pytest.raises(ConfigError, match="'broken'.*no_such_module"):
+    with pytest.raises(ConfigError, match=r"'broken'.*no_such_module"):
         worker.start({"broken": "no_such_module:x"})
     assert not worker.alive
     with pytest.raises(WorkerError):
@@ -188,7 +189,9 @@ def test_a_model_that_cannot_be_loaded_is_named(spec: Thread | Process) -> None:
 
 
 @pytest.mark.parametrize("spec", [Thread(), Process()], ids=["thread", "process"])
-def test_a_module_object_and_a_torchscript_file_are_models_too(spec: Thread | Process, tmp_path: Path) -> None:
+def test_a_module_object_and_a_torchscript_file_are_models_too(
+    spec: Thread | Process, tmp_path: Path
+) -> None:
     linear = torch.nn.Linear(3, 2)
     torch.jit.script(linear).save(tmp_path / "linear.pt")
     worker = spec.build("w")

@@ -1,0 +1,160 @@
+"""The same decision in NumPy and in numba: what one would write without this library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.subject import DEADLINE_S, Subject
+
+__all__ = ["numba_decide", "numpy_decide"]
+
+Floats = NDArray[np.floating]
+Decide = Callable[[Floats], tuple[int, float]]
+
+
+def student_cdf(t: float, dof: float) -> float:
+    """Hill's Algorithm 395, as in the package."""
+    a = dof - 0.5
+    b = 48.0 * a * a
+    y = a * math.log(1.0 + t * t / dof)
+    z = ((((-0.4 * y - 3.3) * y - 24.0) * y - 85.5) / (0.8 * y * y + 100.0 + b) + y + 3.0) / b + 1.0
+    z *= math.sqrt(y)
+    return 0.5 * math.erfc(-(z if t >= 0.0 else -z) * 0.7071067811865476)
+
+
+def p_on_time(m: float, scale2: float, q: float, wait_s: float, dof: float, inv_availability: float) -> float:
+    """Moment-matched completion against the deadline, for the chosen lane."""
+    s = math.sqrt(scale2 * (1.0 + q))
+    bounded = min(s, 1.0)
+    mean = math.exp(m + 0.5 * bounded * bounded)
+    var = mean * mean * math.expm1(bounded * bounded)
+    total = wait_s + mean
+    s2 = math.log1p(var / (total * total))
+    m_total = math.log(total) - 0.5 * s2
+    return student_cdf((math.log(DEADLINE_S) - m_total) / math.sqrt(s2), dof) / inv_availability
+
+
+def numpy_decide(subject: Subject) -> Decide:
+    """Whole-array operations over lanes."""
+    a = subject.arrays
+    k, d = subject.n_resources, subject.model.d
+    n_columns = len(subject.model.columns)
+    mean, typical = a["mean"][:k].astype(np.float64), a["typical"]
+    wait, inv_slots, inv_availability = a["wait"][:, :k], a["inv_slots"][:k], a["inv_availability"][:k]
+    columns, mask = a["columns"][:, :k], subject.mask_array
+    factors = np.zeros((k, d, d))
+    factors[:, *np.tril_indices(d)] = a["factor"]
+
+    def decide(u: Floats) -> tuple[int, float]:
+        X = np.ones((k, d))
+        X[:, 1 : d - n_columns] = np.log(u / typical)
+        if n_columns:
+            given = np.minimum(np.log1p(subject.Z[0] / 512.0), 6.0)  # type: ignore[index]
+            Z = np.vstack([columns, given])
+            X[:, d - n_columns :] = np.where(np.isnan(Z), a["column_mean"][:, :k], Z).T
+        m = np.einsum("kd,kd->k", X, mean)
+        waits = (np.maximum(wait[0] + wait[1] * (1.0 - wait[2]), 0.0) + wait[3]) * inv_slots
+        cost = (waits + np.exp(m)) * inv_availability
+        if mask is not None:
+            cost = np.where(mask, cost, np.inf)
+        lane = int(np.argmin(cost))
+        q = float(np.sum((factors[lane] @ X[lane]) ** 2))
+        return lane, p_on_time(
+            float(m[lane]), float(a["scale2"][lane]), q, float(waits[lane]), float(a["dof"][lane]),
+            float(inv_availability[lane]),
+        )  # fmt: skip
+
+    return decide
+
+
+def numba_decide(subject: Subject) -> Decide:
+    """One compiled loop, float32, lanes innermost as in the package."""
+    import numba
+
+    a = subject.arrays
+    k, d, n_columns = subject.n_resources, subject.model.d, len(subject.model.columns)
+    jit = numba.njit(cache=False, fastmath=False)
+    inner_cdf = jit(student_cdf)
+    deadline_s = DEADLINE_S
+
+    @jit
+    def probability(m, scale2, q, wait_s, dof, inv_availability):  # type: ignore[no-untyped-def]
+        s = math.sqrt(scale2 * (1.0 + q))
+        bounded = min(s, 1.0)
+        mean = math.exp(m + 0.5 * bounded * bounded)
+        var = mean * mean * math.expm1(bounded * bounded)
+        total = wait_s + mean
+        s2 = math.log1p(var / (total * total))
+        m_total = math.log(total) - 0.5 * s2
+        return inner_cdf((math.log(deadline_s) - m_total) / math.sqrt(s2), dof) / inv_availability
+
+    @jit
+    def kernel(
+        u,
+        means,
+        factors,
+        columns,
+        column_mean,
+        given,
+        wait,
+        inv_slots,
+        inv_avail,
+        scale2,
+        dof,
+        typical,
+        mask,
+        m,
+    ):  # type: ignore[no-untyped-def]
+        x = np.ones(d)
+        n_request = d - n_columns
+        for i in range(1, n_request):
+            x[i] = math.log(u[i - 1] / typical[i - 1])
+        for lane in range(k):
+            m[lane] = means[0, lane]
+        for i in range(1, n_request):
+            for lane in range(k):
+                m[lane] += np.float32(x[i]) * means[i, lane]
+        for i in range(n_columns):
+            for lane in range(k):
+                v = (
+                    columns[i, lane]
+                    if i < n_columns - 1
+                    else np.float32(min(math.log1p(given[lane] / 512.0), 6.0))
+                )
+                v = column_mean[i, lane] if math.isnan(v) else v
+                m[lane] += v * means[n_request + i, lane]
+        best, chosen, chosen_wait = np.inf, 0, 0.0
+        for lane in range(k):
+            left = max(wait[0, lane] + wait[1, lane] * (1.0 - wait[2, lane]), 0.0)
+            waits = (left + wait[3, lane]) * inv_slots[lane]
+            cost = (waits + math.exp(m[lane])) * inv_avail[lane]
+            if mask[lane] and cost < best:
+                best, chosen, chosen_wait = cost, lane, waits
+        for i in range(n_columns):
+            x[n_request + i] = (
+                columns[i, chosen] if i < n_columns - 1 else min(math.log1p(given[chosen] / 512.0), 6.0)
+            )
+        q = 0.0
+        f = 0
+        for i in range(d):
+            v = 0.0
+            for j in range(i + 1):
+                v += factors[chosen, f] * x[j]
+                f += 1
+            q += v * v
+        return chosen, probability(m[chosen], scale2[chosen], q, chosen_wait, dof[chosen], inv_avail[chosen])
+
+    given = np.zeros(k) if subject.Z is None else subject.Z[0]
+    mask = np.ones(k, dtype=bool) if subject.mask_array is None else subject.mask_array
+    columns = a["columns"] if n_columns else np.zeros((1, k), dtype=np.float32)
+    column_mean = a["column_mean"] if n_columns else columns
+    means, m = np.ascontiguousarray(a["mean"].T), np.zeros(k, dtype=np.float32)
+    constants = (
+        means, a["factor"], columns, column_mean, given, a["wait"], a["inv_slots"], a["inv_availability"],
+        a["scale2"], a["dof"], a["typical"], mask, m,
+    )  # fmt: skip
+    return lambda u: kernel(u, *constants)

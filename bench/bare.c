@@ -1,0 +1,133 @@
+/* The arithmetic of one decision and nothing else: no Python, no clock, no ticket, no generator. What `route.select`
+ * adds to this is what a Python caller pays for it. Lanes in blocks of 16, float32, as in the package. */
+#include <math.h>
+#include <stdint.h>
+#include <time.h>
+#include "simd.h"
+
+enum { LANES = 16, MAX_D = 12 };
+
+typedef struct {
+    int n_lanes, n_blocks, d, n_columns, n_given; /* d counts the intercept and the columns */
+    const float *mean;      /* [n_blocks, d, LANES] */
+    const float *factor;    /* [n_lanes, d (d + 1) / 2], read for the chosen lane only */
+    const float *columns;   /* [n_columns - n_given, n_blocks LANES] stored, encoded */
+    const float *column_mean; /* [n_columns, n_blocks LANES] */
+    const float *scale2, *dof, *inv_availability; /* [n_blocks LANES] */
+    const double *residual_s, *slope, *since_s, *ahead_s, *inv_slots; /* [n_blocks LANES] */
+    const double *typical;  /* [d - 1 - n_columns] */
+    const uint8_t *mask;    /* [n_lanes] or NULL */
+    double given_scale, deadline_s;
+} Decision;
+
+static float cost[4096], service[4096], given[4096];
+
+static double normal_cdf(double z) { return 0.5 * erfc(-z * 0.7071067811865476); }
+
+static double student_cdf(double t, double dof)
+{
+    double a = dof - 0.5, b = 48.0 * a * a, y = a * log(1.0 + t * t / dof);
+    double z = ((((-0.4 * y - 3.3) * y - 24.0) * y - 85.5) / (0.8 * y * y + 100.0 + b) + y + 3.0) / b + 1.0;
+    z *= sqrt(y);
+    return normal_cdf(t >= 0.0 ? z : -z);
+}
+
+TW_CLONES static void score(const Decision *D, const float *x, double now_s)
+{
+    int n_request = D->d - D->n_columns, n_stored = D->n_columns - D->n_given, stride = D->n_blocks * LANES;
+    for (int b = 0; b < D->n_blocks; b++) {
+        const float *mean = D->mean + b * D->d * LANES;
+        tw_v8 low = tw_load(mean), high = tw_load(mean + 8);
+        for (int i = 1; i < n_request; i++) {
+            tw_v8 xi = tw_splat(x[i]);
+            low += xi * tw_load(mean + i * LANES);
+            high += xi * tw_load(mean + i * LANES + 8);
+        }
+        for (int i = 0; i < D->n_columns; i++) {
+            const float *column = (i < n_stored ? D->columns + i * stride : given) + b * LANES;
+            const float *otherwise = D->column_mean + i * stride + b * LANES;
+            const float *slope = mean + (n_request + i) * LANES;
+            low += tw_known(tw_load(column), tw_load(otherwise)) * tw_load(slope);
+            high += tw_known(tw_load(column + 8), tw_load(otherwise + 8)) * tw_load(slope + 8);
+        }
+        tw_store(service + b * LANES, tw_exp(low));
+        tw_store(service + b * LANES + 8, tw_exp(high));
+        for (int l = b * LANES; l < (b + 1) * LANES; l++) {
+            double left = D->residual_s[l] + D->slope[l] * (now_s - D->since_s[l]);
+            float wait = (float)(((left > 0.0 ? left : 0.0) + D->ahead_s[l]) * D->inv_slots[l]);
+            cost[l] = (wait + service[l]) * D->inv_availability[l];
+        }
+    }
+}
+
+TW_CLONES static void encode_given(const Decision *D, const double *row)
+{
+    tw_v8 one = tw_splat(1.0f);
+    float inv = (float)(1.0 / D->given_scale);
+    for (int l = 0; l < D->n_lanes; l++)
+        given[l] = (float)row[l];
+    for (int l = 0; l < D->n_lanes; l += 8) {
+        tw_v8 v = tw_load(given + l);
+        tw_store(given + l, (v - v) + tw_min(tw_ln(one + tw_known(v, one) * inv), tw_splat(6.0f)));
+    }
+}
+
+/* One decision: encode, score, choose, and the chosen lane's spread and P(on time). Returns the lane. */
+int bare_decide(const Decision *D, const double *u, const double *given_row, double now_s, double *p_on_time)
+{
+    double x[MAX_D] = {1.0};
+    float x32[MAX_D] = {1.0f};
+    int n_request = D->d - D->n_columns, n_stored = D->n_columns - D->n_given, stride = D->n_blocks * LANES;
+    for (int i = 1; i < n_request; i++)
+        x32[i] = (float)(x[i] = log(u[i - 1] / D->typical[i - 1]));
+    if (D->n_given)
+        encode_given(D, given_row);
+    score(D, x32, now_s);
+    if (D->mask)
+        for (int l = 0; l < D->n_lanes; l++)
+            if (!D->mask[l])
+                cost[l] = INFINITY;
+    float least = INFINITY;
+    for (int l = 0; l < D->n_lanes; l++)
+        least = cost[l] < least ? cost[l] : least;
+    int lane = 0;
+    while (cost[lane] > least)
+        lane++;
+    double m = 0.0, q = 0.0;
+    for (int i = 0; i < D->d; i++) {
+        if (i >= n_request) {
+            int j = i - n_request;
+            x[i] = j < n_stored ? D->columns[j * stride + lane] : given[lane];
+            if (isnan(x[i]))
+                x[i] = D->column_mean[j * stride + lane];
+        }
+        m += x[i] * D->mean[(lane / LANES * D->d + i) * LANES + lane % LANES];
+    }
+    const float *f = D->factor + lane * D->d * (D->d + 1) / 2;
+    for (int i = 0; i < D->d; i++) {
+        double v = 0.0;
+        for (int j = 0; j <= i; j++)
+            v += *f++ * x[j];
+        q += v * v;
+    }
+    double s = sqrt(D->scale2[lane] * (1.0 + q)), bounded = s > 1.0 ? 1.0 : s;
+    double mean = exp(m + 0.5 * bounded * bounded), var = mean * mean * expm1(bounded * bounded);
+    double left = D->residual_s[lane] + D->slope[lane] * (now_s - D->since_s[lane]);
+    double total = ((left > 0.0 ? left : 0.0) + D->ahead_s[lane]) * D->inv_slots[lane] + mean;
+    double s2 = log1p(var / (total * total)), m_total = log(total) - 0.5 * s2;
+    *p_on_time = student_cdf((log(D->deadline_s) - m_total) / sqrt(s2), D->dof[lane]) / D->inv_availability[lane];
+    return lane;
+}
+
+/* Nanoseconds per decision over n requests u [n, n_features]; a checksum keeps the work from being dropped. */
+double bare_time(const Decision *D, const double *u, int n, const double *given_row, double *checksum)
+{
+    struct timespec begin, end;
+    int n_features = D->d - D->n_columns - 1;
+    double p;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (int i = 0; i < n; i++)
+        *checksum += bare_decide(D, u + i * n_features, given_row, 1.0, &p) + p;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    return ((end.tv_sec - begin.tv_sec) * 1e9 + (end.tv_nsec - begin.tv_nsec)) / n;
+}

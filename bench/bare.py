@@ -1,0 +1,96 @@
+"""Builds bare.c with the compiler and the flags of the package, and calls it."""
+
+from __future__ import annotations
+
+import ctypes
+import shlex
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.subject import DEADLINE_S, LANES, N_REQUESTS, Subject
+
+__all__ = ["Bare"]
+
+ROOT = Path(__file__).parent.parent
+FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi", "-fPIC", "-shared"]
+POINTERS = ("mean", "factor", "columns", "column_mean", "scale2", "dof", "inv_availability")
+WAITS = ("residual_s", "slope", "since_s", "ahead_s")
+
+
+class _Decision(ctypes.Structure):
+    _fields_ = (
+        [(name, ctypes.c_int) for name in ("n_lanes", "n_blocks", "d", "n_columns", "n_given")]
+        + [(name, ctypes.c_void_p) for name in (*POINTERS, *WAITS, "inv_slots", "typical", "mask")]
+        + [("given_scale", ctypes.c_double), ("deadline_s", ctypes.c_double)]
+    )
+
+
+def _library() -> ctypes.CDLL:
+    source, target = ROOT / "bench" / "bare.c", ROOT / "build" / "bare.so"
+    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+        target.parent.mkdir(exist_ok=True)
+        compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
+        command = [compiler, *FLAGS, f"-I{ROOT / '_core'}", str(source), "-o", str(target), "-lm"]
+        subprocess.run(command, check=True)
+    library = ctypes.CDLL(str(target))
+    library.bare_time.restype = ctypes.c_double
+    return library
+
+
+class Bare:
+    """The bare loop over one subject's numbers."""
+
+    def __init__(self, subject: Subject) -> None:
+        arrays = dict(subject.arrays)
+        n_blocks = len(arrays["mean"]) // LANES
+        d = subject.model.d
+        arrays["mean"] = arrays["mean"].reshape(n_blocks, LANES, d).transpose(0, 2, 1)
+        if subject.mask_array is not None:
+            arrays["mask"] = subject.mask_array.astype(np.uint8)
+        arrays |= dict(zip(WAITS, arrays.pop("wait"), strict=True))
+        self._kept = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        self._library = _library()
+        self._decision = _Decision(
+            n_lanes=subject.n_resources,
+            n_blocks=n_blocks,
+            d=d,
+            n_columns=len(subject.model.columns),
+            n_given=int(subject.columns),
+            given_scale=512.0,
+            deadline_s=DEADLINE_S,
+            **{name: array.ctypes.data for name, array in self._kept.items()},
+        )
+        self._requests = np.ascontiguousarray(subject.requests)
+        self._given = np.zeros(1) if subject.Z is None else subject.Z
+
+    def decide(self, u: NDArray[np.float64]) -> tuple[int, float]:
+        """(lane, P(on time)) of one request."""
+        p = ctypes.c_double()
+        lane = self._library.bare_decide(
+            ctypes.byref(self._decision),
+            _address(u),
+            _address(self._given),
+            ctypes.c_double(1.0),
+            ctypes.byref(p),
+        )
+        return lane, p.value
+
+    def time_ns(self, passes: int = 20) -> float:
+        """Nanoseconds per decision, timed in C over `passes` passes of the requests."""
+        checksum = ctypes.c_double()
+        rounds = [
+            self._library.bare_time(
+                ctypes.byref(self._decision), _address(self._requests), N_REQUESTS, _address(self._given),
+                ctypes.byref(checksum),
+            )
+            for _ in range(passes)
+        ]  # fmt: skip
+        return float(np.mean(rounds))
+
+
+def _address(array: NDArray[np.float64]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)

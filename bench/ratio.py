@@ -1,0 +1,149 @@
+"""One interleaved run of all implementations: `python -m bench.ratio [--rounds 30] [--json F]`.
+
+Rounds rotate their order, since the speed of a shared machine drifts: the ratio to the bare loop within the run is
+what counts, not the nanoseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from bench.arrays import numba_decide, numpy_decide
+from bench.bare import Bare
+from bench.subject import N_REQUESTS, Subject
+
+SIZES = (8, 64, 256)
+#: NumPy takes a hundred times as long: fewer calls are enough.
+N_SLOW = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    console = Console(width=110)
+    rows = []
+    for columns in (False, True):
+        for k in SIZES:
+            subject = Subject(k, columns)
+            disagreements = check(subject)
+            rows.append(measure(subject, arguments.rounds, console) | {"disagreements": disagreements})
+    single = single_calls(Subject(64), 20_000)
+    console.print(table(rows))
+    console.print(
+        "select at K = 64, single calls, ns (the clock's own {clock:.0f} taken off): "
+        "p50 {p50:.0f}, p99 {p99:.0f}, p99.9 {p999:.0f}".format(**single)
+    )
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps({"rows": rows, "single": single}, indent=1) + "\n")
+
+
+def check(subject: Subject) -> dict[str, int]:
+    """On how many requests an implementation chooses otherwise than tailwise, near ties (1e-4) aside."""
+    others = {"bare C": Bare(subject).decide, "NumPy": numpy_decide(subject), "numba": numba_decide(subject)}
+    wrong = dict.fromkeys(others, 0)
+    for u, x in zip(subject.requests, subject.tuples, strict=True):
+        ranked = {c.resource.name: c for c in subject.route.peek(x, subject.Z, mask=subject.mask)}
+        best = min(c.rank_s for c in ranked.values())
+        for name, decide in others.items():
+            lane, p = decide(u)
+            candidate = ranked.get(f"r{lane}")
+            agrees = candidate is not None and candidate.rank_s <= best * (1 + 2e-4)
+            wrong[name] += not (agrees and candidate is not None and abs(candidate.p_on_time - p) < 1e-4)
+    return wrong
+
+
+def measure(subject: Subject, rounds: int, console: Console) -> dict[str, object]:
+    """Median over rounds of nanoseconds per call of each implementation."""
+    bare, by_numpy, by_numba = Bare(subject), numpy_decide(subject), numba_decide(subject)
+    runs: dict[str, Callable[[], float]] = {
+        "bare C": bare.time_ns,
+        "tailwise": lambda: select_ns(subject),
+        "numba": lambda: calls_ns(lambda: [by_numba(u) for u in subject.requests], N_REQUESTS),
+        "NumPy": lambda: calls_ns(lambda: [by_numpy(u) for u in subject.requests[:N_SLOW]], N_SLOW),
+        "complete": lambda: complete_ns(subject),
+    }
+    for run in runs.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    names = list(runs)
+    title = f"K = {subject.n_resources}{', columns' if subject.columns else ''}"
+    gc.disable()
+    for r in track(range(rounds), description=title, console=console, transient=True):
+        for name in names[r % len(names) :] + names[: r % len(names)]:
+            times[name].append(runs[name]())
+    gc.enable()
+    medians = {name: float(np.median(values)) for name, values in times.items()}
+    ratio = float(np.median(np.array(times["tailwise"]) / np.array(times["bare C"])))
+    return {"k": subject.n_resources, "columns": subject.columns, "ratio": ratio, **medians}
+
+
+def select_ns(subject: Subject) -> float:
+    begin_ns = time.perf_counter_ns()
+    tickets = subject.select()
+    elapsed_ns = time.perf_counter_ns() - begin_ns
+    for ticket in tickets:
+        ticket.cancel()
+    return elapsed_ns / len(tickets)
+
+
+def complete_ns(subject: Subject) -> float:
+    """Amortised over rebuilds: the profiles are warm, so about every 64th completion of one rebuilds it."""
+    tickets = subject.select()
+    begin_ns = time.perf_counter_ns()
+    for ticket in tickets:
+        ticket.complete(0.005)
+    return (time.perf_counter_ns() - begin_ns) / len(tickets)
+
+
+def calls_ns(run: Callable[[], object], n: int) -> float:
+    begin_ns = time.perf_counter_ns()
+    run()
+    return (time.perf_counter_ns() - begin_ns) / n
+
+
+def single_calls(subject: Subject, n: int) -> dict[str, float]:
+    """Quantiles over single calls; each ticket is cancelled before the next."""
+    clock = time.perf_counter_ns
+    own = float(np.median([-clock() + clock() for _ in range(2000)]))
+    select, tuples = subject.route.select, subject.tuples
+    times = np.empty(n)
+    for i in range(n):
+        x = tuples[i % N_REQUESTS]
+        begin_ns = clock()
+        ticket = select(x)
+        times[i] = clock() - begin_ns
+        ticket.cancel()
+    p50, p99, p999 = np.quantile(times - own, [0.5, 0.99, 0.999])
+    return {"clock": own, "p50": p50, "p99": p99, "p999": p999}
+
+
+def table(rows: list[dict[str, object]]) -> Table:
+    out = Table(title="ns per decision, median of rounds; d = 8", title_justify="left")
+    names = ("bare C", "tailwise", "numba", "NumPy", "complete")
+    for column in ("K", "columns + mask", *names, "tailwise / bare C", "chooses otherwise"):
+        out.add_column(column, justify="right")
+    for row in rows:
+        out.add_row(
+            str(row["k"]),
+            "yes" if row["columns"] else "",
+            *(f"{row[name]:.0f}" for name in names),
+            f"{row['ratio']:.2f}",
+            " ".join(str(n) for n in row["disagreements"].values()),  # type: ignore[attr-defined]
+        )
+    return out
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""What is measured: an engine with learned profiles, and the same numbers laid out for the bare loop and arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import tailwise as tw
+
+__all__ = ["N_REQUESTS", "Subject"]
+
+N_REQUESTS = 100
+LANES = 16
+DEADLINE_S = 0.02
+
+
+@dataclass
+class Subject:
+    """K resources with 256 slots each (so that open tickets queue nowhere), d = 8 encoded features.
+
+    Without columns: seven features. With: three features, two tracked columns, one reported, one given, and a mask
+    that leaves out every eighth resource.
+    """
+
+    n_resources: int
+    columns: bool = False
+
+    def __post_init__(self) -> None:
+        k = self.n_resources
+        self.rng = np.random.default_rng(k)
+        n_features = 3 if self.columns else 7
+        columns = (
+            tw.Column("running", scale=4, tracked="running"),
+            tw.Column("waiting", scale=4, tracked="waiting"),
+            tw.Column("kv", scale=0.5, reported=True),
+            tw.Column("uncached", scale=512),
+        )
+        self.model = tw.Model(
+            "m",
+            features=tuple(tw.Feature(f"f{i}", typical=4.0) for i in range(n_features)),
+            columns=columns if self.columns else (),
+        )
+        self.engine = tw.Engine(
+            [tw.Resource(f"r{i}", slots=256) for i in range(k)],
+            [self.model],
+            [tw.QoS("q", deadline_s=DEADLINE_S, contract="best_effort")],
+            seed=k,
+        )
+        self.route = self.engine.route("m", "q")
+        self.Z = self.rng.uniform(0, 2000, (1, k)) if self.columns else None
+        self.mask_array = np.arange(k) % 8 != 7 if self.columns else None
+        self.mask = (
+            None if self.mask_array is None else sum(1 << int(i) for i in np.flatnonzero(self.mask_array))
+        )
+        self.requests = self.rng.uniform(1.0, 16.0, (N_REQUESTS, n_features))
+        self.tuples = [tuple(map(float, row)) for row in self.requests]
+        self._learn()
+
+    def _learn(self) -> None:
+        """A few hundred results on each resource, each with its own speed and slopes."""
+        k = self.n_resources
+        slopes = self.rng.normal(0.3, 0.1, (k, self.requests.shape[1]))
+        speed = self.rng.normal(np.log(0.005), 0.3, k)
+        if self.columns:
+            for i in range(k):
+                self.engine.report(f"r{i}", kv=float(self.rng.uniform()))
+        for _ in range(520):
+            for lane in range(k):
+                u = self.rng.uniform(1.0, 16.0, self.requests.shape[1])
+                ticket = self.route.select(tuple(map(float, u)), self.Z, mask=1 << lane)
+                ln_s = speed[lane] + slopes[lane] @ np.log(u / 4.0) + self.rng.normal(0, 0.1)
+                ticket.complete(float(np.exp(ln_s)))
+
+    def select(self) -> list[tw.Ticket]:
+        """One pass over the requests; the caller settles the tickets, untimed."""
+        select, Z, mask = self.route.select, self.Z, self.mask
+        if mask is None:
+            return [select(x) for x in self.tuples]
+        return [select(x, Z, mask=mask) for x in self.tuples]
+
+    @cached_property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The idle engine's numbers, lanes last, padded to blocks: what every other implementation reads."""
+        k = self.n_resources
+        served = [self.engine._core.served(0, lane) for lane in range(k)]
+        pad = -k % LANES
+
+        def lanes(name: str, fill: float = 0.0) -> NDArray[np.float32]:
+            values = np.array([lane[name] for lane in served], dtype=np.float32)
+            return np.concatenate([values, np.full((pad, *values.shape[1:]), fill, dtype=np.float32)])
+
+        return {
+            "mean": lanes("mean"),
+            "factor": np.array([lane["factor"] for lane in served]),
+            "scale2": lanes("scale2", 1.0),
+            "dof": lanes("dof", 4.0),
+            "inv_availability": lanes("inv_availability", np.inf),
+            "columns": lanes("columns").T[: -1 if self.columns else None],
+            "column_mean": lanes("column_mean").T,
+            "wait": np.zeros((4, k + pad)),
+            "inv_slots": np.full(k + pad, 1.0 / 256),
+            "typical": np.full(self.requests.shape[1], 4.0),
+        }
