@@ -11,7 +11,7 @@ cdef inline double normal_pdf(double z) noexcept nogil:
 
 
 cdef inline double student_z(double t, double dof) noexcept nogil:
-    """The normal deviate with the tail of t: G. W. Hill, Algorithm 395 (CACM 13, 1970), error < 2e-4 at dof >= 4."""
+    """The normal deviate with the tail of t: G. W. Hill, Algorithm 395 (CACM 13, 1970), error < 2e-6 at dof >= 4."""
     cdef double a = dof - 0.5
     cdef double b = 48.0 * a * a
     cdef double y = a * log1p(t * t / dof)  # log(1 + ..) is flat near 0, where the quantile needs its slope

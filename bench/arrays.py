@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numba
 import numpy as np
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from bench.subject import DEADLINE_S, Subject
@@ -16,6 +18,7 @@ Floats = NDArray[np.floating]
 Decide = Callable[[Floats], tuple[int, float]]
 
 
+@register_jitable
 def student_cdf(t: float, dof: float) -> float:
     """Hill's Algorithm 395, as in the package."""
     a = dof - 0.5
@@ -26,6 +29,7 @@ def student_cdf(t: float, dof: float) -> float:
     return 0.5 * math.erfc(-(z if t >= 0.0 else -z) * 0.7071067811865476)
 
 
+@register_jitable
 def p_on_time(m: float, scale2: float, q: float, wait_s: float, dof: float, inv_availability: float) -> float:
     """Moment-matched completion against the deadline, for the chosen lane."""
     s = math.sqrt(scale2 * (1.0 + q))
@@ -73,26 +77,10 @@ def numpy_decide(subject: Subject) -> Decide:
 
 def numba_decide(subject: Subject) -> Decide:
     """One compiled loop, float32, lanes innermost as in the package."""
-    import numba
-
     a = subject.arrays
     k, d, n_columns = subject.n_resources, subject.model.d, len(subject.model.columns)
-    jit = numba.njit(cache=False, fastmath=False)
-    inner_cdf = jit(student_cdf)
-    deadline_s = DEADLINE_S
 
-    @jit
-    def probability(m, scale2, q, wait_s, dof, inv_availability):  # type: ignore[no-untyped-def]
-        s = math.sqrt(scale2 * (1.0 + q))
-        bounded = min(s, 1.0)
-        mean = math.exp(m + 0.5 * bounded * bounded)
-        var = mean * mean * math.expm1(bounded * bounded)
-        total = wait_s + mean
-        s2 = math.log1p(var / (total * total))
-        m_total = math.log(total) - 0.5 * s2
-        return inner_cdf((math.log(deadline_s) - m_total) / math.sqrt(s2), dof) / inv_availability
-
-    @jit
+    @numba.njit
     def kernel(
         u,
         means,
@@ -146,7 +134,7 @@ def numba_decide(subject: Subject) -> Decide:
                 v += factors[chosen, f] * x[j]
                 f += 1
             q += v * v
-        return chosen, probability(m[chosen], scale2[chosen], q, chosen_wait, dof[chosen], inv_avail[chosen])
+        return chosen, p_on_time(m[chosen], scale2[chosen], q, chosen_wait, dof[chosen], inv_avail[chosen])
 
     given = np.zeros(k) if subject.Z is None else subject.Z[0]
     mask = np.ones(k, dtype=bool) if subject.mask_array is None else subject.mask_array

@@ -1,27 +1,4 @@
 """The public name of the error tree."""
 
-from tailwise._core.errors import (
-    CapacityError,
-    ConfigError,
-    InputError,
-    JobExpired,
-    JobRejected,
-    MissingExtra,
-    TailwiseError,
-    TicketError,
-    UnknownName,
-    WorkerError,
-)
-
-__all__ = [
-    "CapacityError",
-    "ConfigError",
-    "InputError",
-    "JobExpired",
-    "JobRejected",
-    "MissingExtra",
-    "TailwiseError",
-    "TicketError",
-    "UnknownName",
-    "WorkerError",
-]
+from tailwise._core.errors import *  # noqa: F403
+from tailwise._core.errors import __all__ as __all__

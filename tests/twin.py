@@ -137,10 +137,10 @@ class Twin:
         job.ticket.cancel()
         self._leave(job)
 
-    def learn(self, lane: int, u: tuple[float, ...], service_s: float) -> None:
+    def learn(self, lane: int, u: tuple[float, ...], service_s: float, Z: ref.Array | None = None) -> None:
         """One completion on one lane."""
         level = min(self.routes)
-        job = Job(self.routes[level].select(u, mask=1 << lane), lane, level, math.nan, math.nan)
+        job = Job(self.routes[level].select(u, Z, mask=1 << lane), lane, level, math.nan, math.nan)
         self.jobs[lane].append(job)
         self.complete(job, service_s)
 

@@ -75,12 +75,9 @@ def headline_table(result: RunResult) -> Table:
     """One line a policy: weighted goodput and tailwise's paired difference."""
     differences = result.differences()
     table = Table(title="Weighted goodput: on-time / offered jobs, by weight", title_justify="left")
-    for column, justify in (
-        ("policy", "left"),
-        ("weighted goodput", "right"),
-        ("tailwise is ahead by", "right"),
-    ):
-        table.add_column(column, justify="left" if justify == "left" else "right")
+    table.add_column("policy", no_wrap=True)
+    table.add_column("weighted goodput", justify="right")
+    table.add_column("tailwise is ahead by", justify="right")
     for name, f in result.figures().items():
         ahead = ""
         if name in differences:
@@ -94,20 +91,11 @@ def headline_table(result: RunResult) -> Table:
 def class_table(result: RunResult) -> Table:
     """One line a policy and class."""
     table = Table(title="By policy and class", title_justify="left")
-    table.add_column("policy")
-    table.add_column("class")
-    for column in (
-        "deadline ms",
-        "offered",
-        "on time",
-        "%",
-        "late",
-        "expired",
-        "rejected",
-        "failed",
-        "p50 ms",
-        "p99 ms",
-    ):
+    table.add_column("policy", no_wrap=True)
+    table.add_column("class", no_wrap=True)
+    for column in ("deadline ms", "offered", "on time", "%", "late", "expired", "rejected", "failed"):
+        table.add_column(column, justify="right")
+    for column in ("p50 ms", "p99 ms"):
         table.add_column(column, justify="right")
     for name, f in result.figures().items():
         for i, q in enumerate(result.qos):

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from tailwise.adapters.cli.results import RunResult
 from tailwise.adapters.torch.job import JobRecord
@@ -64,8 +65,10 @@ def _svg(figure: Figure) -> str:
     )
 
 
-def _figure(n_columns: int, height: float, *, share_y: bool = False) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(9.0, height), layout="constrained")
+def _figure(
+    n_columns: int, height: float, *, width: float = 9.0, share_y: bool = False
+) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(1, max(n_columns, 1), squeeze=False, sharey=share_y)[0]
     return figure, list(axes)
 
@@ -92,7 +95,9 @@ def attainment(result: RunResult) -> str:
             total = np.bincount(np.array(at_s, dtype=int), offered, n_bins)
             good = np.bincount(np.array(at_s, dtype=int), on_time, n_bins)
             share = np.divide(good, total, out=np.full(n_bins, np.nan), where=total > 0)
-            axis.step(np.arange(n_bins), share, where="post", color=colour, label=policy)
+            axis.stairs(
+                share, np.arange(n_bins + 1), baseline=None, color=colour, label=policy, linewidth=1.5
+            )
         for block in result.of(result.policies[0])[1:]:
             axis.axvline(block.start_s, color=_INK, linewidth=0.6, linestyle=":")
         axis.set(
@@ -135,7 +140,7 @@ def _forecast(result: RunResult) -> list[JobRecord]:
 def prediction(result: RunResult) -> str:
     """Predicted against observed completion of tailwise's jobs."""
     with rc_context(_STYLE):
-        figure, (axis,) = _figure(1, 3.4)
+        figure, (axis,) = _figure(1, 3.4, width=4.4)
         done = [r for r in _forecast(result) if r.end == "completed"]
         for q, colour in zip(result.qos, _COLOURS[4:] + _COLOURS, strict=False):
             expected_s = np.array([r.expected_s for r in done if r.qos == q.name], dtype=float)
@@ -155,7 +160,7 @@ def prediction(result: RunResult) -> str:
 def reliability(result: RunResult) -> str:
     """Claimed P(on time) in bins against the observed share, with one standard error of a binomial."""
     with rc_context(_STYLE):
-        figure, (axis,) = _figure(1, 3.4)
+        figure, (axis,) = _figure(1, 3.4, width=4.4)
         edges = np.array([0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0 + 1e-12])
         axis.plot([0, 1], [0, 1], color=_INK, linewidth=1)
         for q, colour in zip(result.qos, _COLOURS[4:] + _COLOURS, strict=False):
@@ -193,7 +198,7 @@ def shares(result: RunResult) -> str:
                 )
                 axis.barh(models, counts / totals, left=left, color=colour, height=0.7, label=resource)
                 left += counts / totals
-            axis.set(title=policy, xlim=(0, 1), xlabel="share of jobs")
+            axis.set(title=policy, xlim=(0, 1), xticks=[0, 0.5, 1], xlabel="share of jobs")
             axis.grid(False, axis="y")
         axes[0].invert_yaxis()
         axes[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -220,6 +225,8 @@ def profiles(result: RunResult) -> str:
             if settled:
                 axis.set_ylim(0.4e3 * min(s.low_s for s in settled), 2.5e3 * max(s.high_s for s in settled))
             axis.set(title=model, yscale="log", xlabel="seconds")
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_minor_formatter(NullFormatter())
             _legend(axis, loc="upper right")
         axes[0].set_ylabel("service, ms")
         return _svg(figure)

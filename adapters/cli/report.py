@@ -133,7 +133,7 @@ def _headline(result: RunResult) -> str:
             d = differences[name]
             ahead = f"{d.mean:+.3f}" + ("" if math.isnan(d.standard_error) else f" ± {d.standard_error:.3f}")
         shares = [
-            f"{100 * c.on_time / c.offered:.1f}%" if c.offered else "–"
+            f"{100 * c.on_time / c.offered:.1f}%" if c.offered else "-"
             for c in (f.classes[q.name] for q in result.qos)
         ]
         rows.append(
@@ -154,7 +154,7 @@ def _classes(result: RunResult) -> str:
         for q in result.qos:
             c = f.classes[q.name]
             counts = [str(v) for v in (c.offered, c.on_time, c.late, c.expired, c.rejected, c.failed)]
-            times = ["–" if math.isnan(v) else f"{1e3 * v:.1f}" for v in (c.p50_s, c.p99_s)]
+            times = ["-" if math.isnan(v) else f"{1e3 * v:.1f}" for v in (c.p50_s, c.p99_s)]
             cells = [f"{name}, {q.name}", f"{1e3 * q.deadline_s:.0f}", *counts, *times]
             rows.append(("ours" if name == "tailwise" else "", cells))
     header = ["policy, class", "deadline ms", "offered", "on time", "late", "expired", "rejected", "failed"]
@@ -166,6 +166,6 @@ def _models(result: RunResult) -> str:
     rows = []
     for model in result.models:
         services = [f"{1e3 * model['services_s'][name]:.1f}" for name in resources]
-        accuracy = "–" if model["accuracy"] is None else f"{model['accuracy']:.3f}"
+        accuracy = "-" if model["accuracy"] is None else f"{model['accuracy']:.3f}"
         rows.append(("", [model["name"], *services, accuracy]))
     return _table(["model", *(f"{name}, ms" for name in resources), "held-out accuracy"], rows)

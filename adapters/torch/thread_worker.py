@@ -19,8 +19,9 @@ from tailwise.errors import WorkerError
 __all__ = ["ThreadWorker"]
 
 Job = tuple[str, tuple[torch.Tensor, ...]]
+Model = Callable[..., Any]
 
-#: How long the poller sleeps between two looks at unfinished CUDA events.
+#: How long a slot's thread sleeps between two looks at an unfinished CUDA event.
 _POLL_S = 50e-6
 
 
@@ -47,10 +48,9 @@ class ThreadWorker:
         self._slots = Slots(self.name, self.slots)  # what an abandoned thread still ends is in the old ones
         self._slots.begin(models)
         self._queues = [queue.SimpleQueue() for _ in range(self.slots)]
-        run = self._run_cpu if self._device.type == "cpu" else self._run_cuda
         self._threads = [
             threading.Thread(
-                target=run,
+                target=self._run,
                 args=(self._slots, slot, jobs, loaded),
                 name=f"tailwise-{self.name}-{slot}",
                 daemon=True,
@@ -77,53 +77,45 @@ class ThreadWorker:
             jobs.put(None)
         self._slots.fail(WorkerError(f"worker {self.name!r} was killed"), time.monotonic_ns())
 
-    def _run_cpu(
-        self,
-        slots: Slots,
-        slot: int,
-        jobs: queue.SimpleQueue[Job | None],
-        models: dict[str, Callable[..., Any]],
+    def _run(
+        self, slots: Slots, slot: int, jobs: queue.SimpleQueue[Job | None], models: dict[str, Model]
     ) -> None:
         with torch.inference_mode():
+            serve = _serve_cpu if self._device.type == "cpu" else _CudaStream(self._device).serve
             while (job := jobs.get()) is not None:
                 model, inputs = job
-                value, failure = None, None
                 start_ns = time.monotonic_ns()
                 try:
-                    value = models[model](*inputs)
+                    outcome = serve(models[model], inputs)
                 except Exception as error:
-                    failure = error
-                slots.end(slot, Outcome(value, failure, start_ns, time.monotonic_ns()))
-
-    def _run_cuda(
-        self,
-        slots: Slots,
-        slot: int,
-        jobs: queue.SimpleQueue[Job | None],
-        models: dict[str, Callable[..., Any]],
-    ) -> None:
-        """Enqueues a job on the slot's stream and polls its end event; nothing here waits for the whole device."""
-        stream = torch.cuda.Stream(self._device)
-        with torch.inference_mode(), torch.cuda.stream(stream):
-            origin = _Origin.now(stream)
-            while (job := jobs.get()) is not None:
-                model, inputs = job
-                value, failure = None, None
-                begin = torch.cuda.Event(enable_timing=True)
-                end = torch.cuda.Event(enable_timing=True)
-                start_ns = time.monotonic_ns()
-                try:
-                    begin.record(stream)
-                    moved = tuple(t.pin_memory().to(self._device, non_blocking=True) for t in inputs)
-                    value = _to_host(models[model](*moved))
-                    end.record(stream)
-                    while not end.query():
-                        time.sleep(_POLL_S)
-                    outcome = Outcome(value, None, origin.at_ns(begin), origin.at_ns(end))
-                except Exception as error:
-                    failure = error
-                    outcome = Outcome(None, failure, start_ns, time.monotonic_ns())
+                    outcome = Outcome(None, error, start_ns, time.monotonic_ns())
                 slots.end(slot, outcome)
+
+
+def _serve_cpu(model: Model, inputs: tuple[torch.Tensor, ...]) -> Outcome:
+    start_ns = time.monotonic_ns()
+    return Outcome(model(*inputs), None, start_ns, time.monotonic_ns())
+
+
+class _CudaStream:
+    """A slot's own stream: enqueues a job and polls its end event; nothing here waits for the whole device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)
+        self._origin = _Origin.now(self._stream)
+
+    def serve(self, model: Model, inputs: tuple[torch.Tensor, ...]) -> Outcome:
+        begin = torch.cuda.Event(enable_timing=True)
+        end = torch.cuda.Event(enable_timing=True)
+        with torch.cuda.stream(self._stream):
+            begin.record(self._stream)
+            moved = tuple(t.pin_memory().to(self._device, non_blocking=True) for t in inputs)
+            value = _to_host(model(*moved))
+            end.record(self._stream)
+        while not end.query():
+            time.sleep(_POLL_S)
+        return Outcome(value, None, self._origin.at_ns(begin), self._origin.at_ns(end))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,146 @@
+"""`tailwise run` end to end on a small workload of real tensors and real workers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tailwise.adapters.cli.app import app
+
+WORKLOAD = """
+[arrivals]
+load = 0.3
+block_s = 1.0
+[[qos]]
+name = "urgent"
+deadline_s = 0.2
+weight = 3.0
+[[qos]]
+name = "batch"
+deadline_services = 10000.0
+priority = 2
+[[resource]]
+name = "thread"
+worker = "thread"
+[[resource]]
+name = "process"
+[[model]]
+name = "linear"
+source = "torch.nn:Identity"
+inputs = [[64, 64]]
+[[mix]]
+model = "linear"
+qos = "urgent"
+[[mix]]
+model = "linear"
+qos = "batch"
+"""
+
+
+@pytest.fixture
+def workload(tmp_path: Path) -> Path:
+    path = tmp_path / "w.toml"
+    # a job of about 3 ms: an identity would make more arrivals than one thread can submit
+    (tmp_path / "slow_model.py").write_text(
+        "import torch\n\ndef slow():\n    w = torch.ones(500, 500)\n"
+        "    return lambda x: (w @ w @ w @ w)[:64, :64] * x\n"
+    )
+    path.write_text(WORKLOAD.replace("torch.nn:Identity", "slow_model:slow"))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def test_a_run_plays_the_same_jobs_through_every_policy_and_writes_its_figures(
+    workload: Path, tmp_path: Path
+) -> None:
+    figures, page = tmp_path / "out.json", tmp_path / "out.html"
+    arguments = [
+        "run",
+        str(workload),
+        "--seconds",
+        "1",
+        "--seed",
+        "4",
+        "--json",
+        str(figures),
+        "--report",
+        str(page),
+    ]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "tailwise is ahead by" in result.output
+    data = json.loads(figures.read_text())
+    policies = data["policies"]
+    assert list(policies) == ["tailwise", "round_robin", "least_outstanding", "p2c_peak_ewma"]
+    offered = [{name: c["offered"] for name, c in p["classes"].items()} for p in policies.values()]
+    assert all(o == offered[0] for o in offered)
+    assert sum(offered[0].values()) > 20
+    for policy in policies.values():
+        assert 0.0 <= policy["weighted_goodput"] <= 1.0
+        assert policy["wrong"] == 0
+        for c in policy["classes"].values():
+            assert c["offered"] == c["on_time"] + c["late"] + c["expired"] + c["rejected"] + c["failed"]
+            assert c["failed"] == 0
+    assert page.read_text().count("<svg") == 6
+
+
+def test_a_trace_gives_the_arrivals(workload: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("t_s\n" + "".join(f"{t}\n" for t in range(1000)))
+    result = CliRunner().invoke(app, ["run", str(workload), "--seconds", "1", "--trace", str(trace)])
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["none.toml"], "none.toml"),
+        (["{workload}", "--trace", "none.csv"], "none.csv"),
+        (["{workload}", "--json", "no/such/folder.json"], "folder"),
+    ],
+)
+def test_a_mistake_ends_with_two_and_one_message(arguments: list[str], named: str, workload: Path) -> None:
+    result = CliRunner().invoke(app, ["run", *(a.format(workload=workload) for a in arguments)])
+    assert result.exit_code == 2
+    assert named in result.output
+    assert "Traceback" not in result.output
+
+
+def test_ctrl_c_ends_cleanly_and_prints_what_it_has(workload: Path, tmp_path: Path) -> None:
+    """Interrupted in its second block or later, the run exits with 0, prints both tables and writes its figures."""
+    figures = tmp_path / "out.json"
+    program = "from tailwise.adapters.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "run", str(workload), "--seconds", "30", "--json", str(figures)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    watchdog = threading.Timer(120, process.kill)
+    watchdog.start()
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "least_outstanding" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    rest, _ = process.communicate()
+    watchdog.cancel()
+    output = "".join(lines) + rest
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
+    assert "interrupted" in output
+    assert "By policy and class" in rest
+    assert json.loads(figures.read_text())["interrupted"] is True
