@@ -2,6 +2,7 @@
 from libc.math cimport INFINITY
 
 from _core.layout cimport LANES, Load, State, uint64_t
+from _core.score cimport least_of
 from _core.wait cimport n_open
 
 
@@ -44,13 +45,11 @@ cdef inline int choose(
     const float* cost, const Load* load, int n_lanes, uint64_t* rng, int* n_tied
 ) noexcept nogil:
     """The lane of least cost. Within 1e-4 of it: the smaller number of open jobs, then the generator, never the
-    position. -1 when every cost is +inf. n_tied: among how many the generator drew  # OUT."""
-    cdef float least = INFINITY
+    position. cost is padded with +inf to whole blocks. -1 when every cost is +inf. n_tied: among how many the generator drew  # OUT."""
+    cdef float least = least_of(cost, (n_lanes + LANES - 1) // LANES)
     cdef float limit
     cdef int lane, jobs, fewest = 0, chosen = -1
     n_tied[0] = 0
-    for lane in range(n_lanes):
-        least = cost[lane] if cost[lane] < least else least
     if least == INFINITY:
         return -1
     limit = least + 1e-4 * (least if least > 0 else -least)

@@ -11,6 +11,8 @@ cdef extern from "simd.h" nogil:
     v8 min8 "tw_min"(v8 a, v8 b)
     v8 known8 "tw_known"(v8 v, v8 otherwise)
     v8 ln8 "tw_ln"(v8 v)
+    ctypedef void cloned_void "TW_CLONES void"
+    ctypedef int cloned_int "TW_CLONES int"
 
 cdef enum EncodeError:
     ENCODED = 0
@@ -64,7 +66,7 @@ cdef inline double encode_column(double value, double scale, int64_t* n_clipped)
     return clip(log1p(value / scale), 6.0, n_clipped)
 
 
-cdef inline void encode_given(const double* row, double scale, int n, float* z) noexcept nogil:
+cdef inline cloned_void encode_given(const double* row, double scale, int n, float* z) noexcept nogil:
     """One given column, all candidates: row (n,) raw  # IN;  z (n rounded up to LANES,) encoded  # OUT."""
     cdef float inv = <float>(1.0 / scale)
     cdef v8 one = splat8(1.0)
@@ -80,7 +82,7 @@ cdef inline void encode_given(const double* row, double scale, int n, float* z) 
         store8(z + i, known8(v - v, v) + min8(ln8(one + known8(v, one) * inv), splat8(6.0)))
 
 
-cdef inline int check_given(const double* row, int n) noexcept nogil:
+cdef inline cloned_int check_given(const double* row, int n) noexcept nogil:
     """Given columns are >= 0 and finite, or NaN for unknown."""
     cdef int i
     cdef bint bad = False

@@ -1,5 +1,5 @@
 # One pass over all candidates: median service exp(m), wait W, cost (W + exp(m)) / availability + offset.
-from _core.encode cimport known8, load8, splat8, store8, v8
+from _core.encode cimport cloned_void, known8, load8, min8, splat8, store8, v8
 from _core.layout cimport (
     LANES, MAX_COLUMNS, ModelInfo, ROW_COLUMN, ROW_COLUMN_MEAN, ROW_INV_AVAIL, ROW_MEAN, ROW_OFFSET,
     SERVED_ROWS, State, WaitBlock, int64_t, seconds_at, served_block,
@@ -7,7 +7,7 @@ from _core.layout cimport (
 
 cdef extern from "simd.h" nogil:
     v8 exp8 "tw_exp"(v8 x)
-    ctypedef void cloned_void "TW_CLONES void"
+    ctypedef float cloned_float "TW_CLONES float"
 
 
 cdef inline cloned_void score_blocks(
@@ -52,6 +52,21 @@ cdef inline cloned_void score_blocks(
         for l in range(LANES):
             cost[b * LANES + l] = (waiting[b * LANES + l] + service[b * LANES + l]) \
                 * row[ROW_INV_AVAIL * LANES + l] + row[ROW_OFFSET * LANES + l]
+
+
+cdef inline cloned_float least_of(const float* cost, int n_blocks) noexcept nogil:
+    """The least cost. Two running minima of eight lanes each: one alone would wait for itself."""
+    cdef float[8] lanes
+    cdef v8 low = load8(cost)
+    cdef v8 high = load8(cost + 8)
+    cdef int b, i
+    for b in range(1, n_blocks):
+        low = min8(load8(cost + b * LANES), low)
+        high = min8(load8(cost + b * LANES + 8), high)
+    store8(lanes, min8(low, high))
+    for i in range(1, 8):
+        lanes[0] = lanes[i] if lanes[i] < lanes[0] else lanes[0]
+    return lanes[0]
 
 
 cdef inline void score_lane(const State* st, int model, int lane, double wait_s, float service_s) noexcept nogil:

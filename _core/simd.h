@@ -8,9 +8,14 @@
 typedef float tw_v8 __attribute__((vector_size(32), may_alias));
 typedef int32_t tw_i8 __attribute__((vector_size(32), may_alias));
 
-/* One binary, several instruction sets, chosen when the library loads (ELF ifunc; elsewhere the plain build). */
+/* One binary, several instruction sets, chosen when the library loads (ELF ifunc; elsewhere the plain build). The
+ * level x86-64-v3 (AVX2, FMA) asks for features; "arch=haswell" would ask for that one processor model. */
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define TW_CLONES __attribute__((target_clones("arch=haswell", "default")))
+#if __GNUC__ >= 12
+#define TW_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
+#else
+#define TW_CLONES __attribute__((target_clones("avx2", "default")))
+#endif
 #else
 #define TW_CLONES
 #endif

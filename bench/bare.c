@@ -72,6 +72,20 @@ TW_CLONES static void encode_given(const Decision *D, const double *row)
     }
 }
 
+TW_CLONES static float least_of(int n_blocks)
+{
+    float lanes[8];
+    tw_v8 low = tw_load(cost), high = tw_load(cost + 8);
+    for (int b = 1; b < n_blocks; b++) {
+        low = tw_min(tw_load(cost + b * LANES), low);
+        high = tw_min(tw_load(cost + b * LANES + 8), high);
+    }
+    tw_store(lanes, tw_min(low, high));
+    for (int i = 1; i < 8; i++)
+        lanes[0] = lanes[i] < lanes[0] ? lanes[i] : lanes[0];
+    return lanes[0];
+}
+
 /* One decision: encode, score, choose, and the chosen lane's spread and P(on time). Returns the lane. */
 int bare_decide(const Decision *D, const double *u, const double *given_row, double now_s, double *p_on_time)
 {
@@ -87,9 +101,7 @@ int bare_decide(const Decision *D, const double *u, const double *given_row, dou
         for (int l = 0; l < D->n_lanes; l++)
             if (!D->mask[l])
                 cost[l] = INFINITY;
-    float least = INFINITY;
-    for (int l = 0; l < D->n_lanes; l++)
-        least = cost[l] < least ? cost[l] : least;
+    float least = least_of(D->n_blocks);
     int lane = 0;
     while (cost[lane] > least)
         lane++;

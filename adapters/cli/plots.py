@@ -1,232 +1,262 @@
-"""The plots of a run's page, as inline SVG: one colour per policy or resource throughout, text as text."""
+"""The six plots of a run's page, each from the run to an inline SVG."""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+import math
+from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+import numpy.typing as npt
+from matplotlib.ticker import MaxNLocator
 
-from tailwise.adapters.cli.results import RunResult
+from tailwise.adapters.cli.canvas import INK, Canvas, drawing, legend, policy_colours, resource_colours
+from tailwise.adapters.cli.results import Block, RunResult
 from tailwise.adapters.torch.job import JobRecord
 
-__all__ = ["attainment", "completion", "prediction", "profiles", "reliability", "shares"]
+__all__ = [
+    "attainment",
+    "completion",
+    "prediction",
+    "profiles",
+    "reliability",
+    "share_by_second",
+    "shares",
+    "wilson",
+]
 
-#: Okabe and Ito's colours, told apart with any colour vision and legible on light and dark.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
-#: Drawn for everything neutral; the page turns it into its own text colour.
-_INK = "#7f7f7e"
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "tailwise",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.titlesize": 9,
-    "axes.titlecolor": _INK,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "text.color": _INK,
-    "grid.color": _INK,
-    "grid.alpha": 0.25,
-    "grid.linewidth": 0.6,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "lines.linewidth": 1.5,
-}
-
-
-def _colours(names: Iterable[str]) -> dict[str, str]:
-    return {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(names)}
-
-
-def _svg(figure: Figure) -> str:
-    out = io.StringIO()
-    figure.savefig(
-        out, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None, "Creator": None}
-    )
-    text = out.getvalue()
-    text = text[text.index("<svg") :].replace(_INK, "currentColor")
-    # the page scales it: a fixed size in points would not fit a narrow window
-    return re.sub(r'<svg ([^>]*?)width="[^"]*pt" height="[^"]*pt"', r"<svg \1", text, count=1).replace(
-        "<svg ", '<svg role="img" ', 1
-    )
-
-
-def _figure(
-    n_columns: int, height: float, *, width: float = 9.0, share_y: bool = False
-) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(1, max(n_columns, 1), squeeze=False, sharey=share_y)[0]
-    return figure, list(axes)
-
-
-def _legend(axis: Axes, **options: Any) -> None:
-    """A run that measured nothing has nothing to name."""
-    if axis.get_legend_handles_labels()[0]:
-        axis.legend(**options)
+#: Dots drawn of a class; more only make the page heavy.
+_MAX_DOTS = 600
+#: Finer towards 1, where the claims are.
+_CLAIM_EDGES = np.array([0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98])
+_MIN_CLAIMS = 5
+#: Normal quantile of a two-sided 95% interval.
+_Z95 = 1.96
 
 
 def attainment(result: RunResult) -> str:
     """Weighted share of jobs on time in each second of arrivals, one line a policy."""
-    with rc_context(_STYLE):
-        figure, (axis,) = _figure(1, 2.6)
+    with drawing("attainment"):
+        canvas = Canvas(1, 2.7)
+        (axis,) = canvas.panels
         weight = {q.name: q.weight for q in result.qos}
-        for policy, colour in _colours(result.policies).items():
-            at_s, offered, on_time = [], [], []
-            for block in result.of(policy):
-                for record in block.records:
-                    at_s.append(block.start_s + record.arrival_s - block.began_s)
-                    offered.append(weight[record.qos])
-                    on_time.append(weight[record.qos] * record.on_time)
-            n_bins = max(1, int(np.ceil(max(at_s, default=1.0))))
-            total = np.bincount(np.array(at_s, dtype=int), offered, n_bins)
-            good = np.bincount(np.array(at_s, dtype=int), on_time, n_bins)
-            share = np.divide(good, total, out=np.full(n_bins, np.nan), where=total > 0)
+        lowest = 1.0
+        for policy, colour in policy_colours(result.policies).items():
+            share, edges_s = share_by_second(result.of(policy), weight)
+            lowest = float(np.nanmin(share, initial=lowest))
+            ours = policy == "tailwise"
             axis.stairs(
-                share, np.arange(n_bins + 1), baseline=None, color=colour, label=policy, linewidth=1.5
+                share,
+                edges_s,
+                baseline=None,
+                color=colour,
+                label=policy,
+                linewidth=2.2 if ours else 1.2,
+                zorder=3 if ours else 2,
             )
         for block in result.of(result.policies[0])[1:]:
-            axis.axvline(block.start_s, color=_INK, linewidth=0.6, linestyle=":")
+            axis.axvline(block.start_s, color=INK, linewidth=0.8, linestyle=":")
         axis.set(
-            xlabel="seconds of the policy's own time (blocks joined at the dotted lines)", ylim=(0, 1.03)
+            xlabel="seconds of the policy's own time",
+            ylabel="weighted share on time",
+            ylim=(max(0.0, math.floor(10 * lowest - 0.5) / 10), 1.01),
         )
-        axis.set_ylabel("weighted share on time")
-        axis.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0))
-        return _svg(figure)
+        axis.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+        axis.margins(x=0)
+        axis.grid(False, axis="x")
+        canvas.legend_above(axis)
+        return canvas.svg("Weighted share of jobs on time over time, by policy")
 
 
 def completion(result: RunResult) -> str:
     """Distribution of completion against the deadline, one panel a class; what never completed is missing above."""
-    with rc_context(_STYLE):
-        figure, axes = _figure(len(result.qos), 2.6, share_y=True)
-        for axis, q in zip(axes, result.qos, strict=True):
-            for policy, colour in _colours(result.policies).items():
+    with drawing("completion"):
+        canvas = Canvas(len(result.qos), 2.6, share_y=True)
+        for axis, q in zip(canvas.panels, result.qos, strict=True):
+            axis.axvline(q.deadline_s * 1e3, color=INK, linestyle="--", linewidth=1)
+            for policy, colour in policy_colours(result.policies).items():
                 records = [r for b in result.of(policy) for r in b.records if r.qos == q.name]
-                times = np.sort([r.completion_s for r in records if r.end == "completed"])
-                if len(times):
-                    axis.step(
-                        times * 1e3, np.arange(1, len(times) + 1) / len(records), color=colour, label=policy
-                    )
-            axis.axvline(q.deadline_s * 1e3, color=_INK, linestyle="--", linewidth=1)
+                times_ms = np.sort([1e3 * r.completion_s for r in records if r.end == "completed"])
+                # drawn even when empty, so that the legend names every policy
+                share = np.arange(1, len(times_ms) + 1) / max(1, len(records))
+                axis.step(times_ms, share, where="post", color=colour, label=policy)
             axis.set(
                 title=f"{q.name}, deadline {q.deadline_s * 1e3:.0f} ms",
                 xlabel="completion, ms",
                 ylim=(0, 1.03),
+                xscale="log",
             )
-            axis.set_xscale("log")
-        axes[0].set_ylabel("share of offered jobs")
-        _legend(axes[0], loc="upper left", bbox_to_anchor=(0, 0.9))
-        return _svg(figure)
-
-
-def _forecast(result: RunResult) -> list[JobRecord]:
-    records = [r for b in result.of("tailwise") for r in b.records]
-    return [r for r in records if r.expected_s is not None and r.end in ("completed", "expired", "failed")]
+            axis.xaxis.set_major_formatter("{x:g}")
+        for axis in canvas.first_of_row:
+            axis.set_ylabel("share of offered jobs")
+        canvas.legend_above(canvas.panels[0])
+        return canvas.svg("Share of offered jobs completed within a time, by class and policy")
 
 
 def prediction(result: RunResult) -> str:
-    """Predicted against observed completion of tailwise's jobs."""
-    with rc_context(_STYLE):
-        figure, (axis,) = _figure(1, 3.4, width=4.4)
+    """Predicted against observed completion of tailwise's completed jobs, one panel a class."""
+    with drawing("prediction"):
+        canvas = Canvas(len(result.qos), 2.8, share_x=True, share_y=True)
         done = [r for r in _forecast(result) if r.end == "completed"]
-        for q, colour in zip(result.qos, _COLOURS[4:] + _COLOURS, strict=False):
-            expected_s = np.array([r.expected_s for r in done if r.qos == q.name], dtype=float)
-            observed_s = np.array([r.completion_s for r in done if r.qos == q.name])
+        low, high = _range_ms([r.completion_s for r in done])
+        for axis, q in zip(canvas.panels, result.qos, strict=True):
+            records = [r for r in done if r.qos == q.name]
+            drawn = records[:: -(-len(records) // _MAX_DOTS) or 1]
+            axis.plot([low, high], [low, high], color=INK, linewidth=1)
             axis.plot(
-                expected_s * 1e3, observed_s * 1e3, ".", color=colour, markersize=3, alpha=0.5, label=q.name
+                np.clip(np.array([r.expected_s for r in drawn], dtype=float) * 1e3, low, high),
+                [1e3 * r.completion_s for r in drawn],
+                ".",
+                color=policy_colours(["tailwise"])["tailwise"],
+                markersize=3.5,
+                markeredgewidth=0,
+                alpha=0.55,
+                clip_on=False,
             )
-        if done:
-            ends = np.array([r.completion_s for r in done]) * 1e3
-            axis.plot([ends.min(), ends.max()], [ends.min(), ends.max()], color=_INK, linewidth=1)
-            axis.set(xscale="log", yscale="log")
-        axis.set(xlabel="predicted completion, ms", ylabel="observed completion, ms")
-        _legend(axis, markerscale=3)
-        return _svg(figure)
+            axis.set(
+                title=f"{q.name}, {len(records)} jobs",
+                xlabel="predicted completion, ms",
+                xscale="log",
+                yscale="log",
+                xlim=(low, high),
+                ylim=(low, high),
+            )
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_major_formatter("{x:g}")
+        for axis in canvas.first_of_row:
+            axis.set_ylabel("observed completion, ms")
+        return canvas.svg("Predicted against observed completion of tailwise's jobs, by class")
 
 
 def reliability(result: RunResult) -> str:
-    """Claimed P(on time) in bins against the observed share, with one standard error of a binomial."""
-    with rc_context(_STYLE):
-        figure, (axis,) = _figure(1, 3.4, width=4.4)
-        edges = np.array([0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0 + 1e-12])
-        axis.plot([0, 1], [0, 1], color=_INK, linewidth=1)
-        for q, colour in zip(result.qos, _COLOURS[4:] + _COLOURS, strict=False):
+    """Claimed P(on time) in bins against the observed share with its 95% interval, one panel a class."""
+    with drawing("reliability"):
+        canvas = Canvas(len(result.qos), 2.8, share_x=True, share_y=True)
+        for axis, q in zip(canvas.panels, result.qos, strict=True):
             records = [r for r in _forecast(result) if r.qos == q.name]
             claimed = np.array([r.p_on_time for r in records], dtype=float)
             kept = np.array([r.on_time for r in records], dtype=float)
-            bins = np.digitize(claimed, edges)
-            points = [
-                (claimed[bins == b].mean(), kept[bins == b].mean(), (bins == b).sum())
-                for b in np.unique(bins)
-            ]
-            if points:
-                x, y, n = np.array(points).T
+            bins = np.digitize(claimed, _CLAIM_EDGES)
+            axis.plot([0, 1], [0, 1], color=INK, linewidth=1)
+            for b in np.unique(bins):
+                inside = bins == b
+                if inside.sum() < _MIN_CLAIMS:
+                    continue
+                share = kept[inside].mean()
+                low, high = wilson(share, int(inside.sum()))
                 axis.errorbar(
-                    x, y, np.sqrt(y * (1 - y) / n), fmt="o-", color=colour, markersize=4, label=q.name
+                    claimed[inside].mean(),
+                    share,
+                    [[max(0.0, share - low)], [max(0.0, high - share)]],
+                    fmt="o",
+                    color=policy_colours(["tailwise"])["tailwise"],
+                    markersize=4,
                 )
-        axis.set(xlabel="claimed P(on time)", ylabel="observed share on time", xlim=(0, 1.02), ylim=(0, 1.03))
-        _legend(axis, loc="lower right")
-        return _svg(figure)
+            axis.set(title=q.name, xlabel="claimed P(on time)", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+        for axis in canvas.first_of_row:
+            axis.set_ylabel("observed share on time")
+        return canvas.svg("Claimed probability of being on time against the observed share, by class")
 
 
 def shares(result: RunResult) -> str:
     """Where each model's started jobs ran, one panel a policy."""
-    with rc_context(_STYLE):
-        figure, axes = _figure(len(result.policies), 2.4, share_y=True)
+    with drawing("shares"):
         models = [model["name"] for model in result.models]
         resources = [resource["name"] for resource in result.resources]
-        for axis, policy in zip(axes, result.policies, strict=False):
-            records = [r for b in result.of(policy) for r in b.records if r.service_s > 0]
+        canvas = Canvas(len(result.policies), 0.8 + 0.32 * len(models), share_y=True)
+        for axis, policy in zip(canvas.panels, result.policies, strict=True):
+            started = [(r.model, r.resource) for b in result.of(policy) for r in b.records if r.service_s > 0]
             left = np.zeros(len(models))
-            totals = np.array([max(1, sum(r.model == m for r in records)) for m in models])
-            for resource, colour in _colours(resources).items():
-                counts = np.array(
-                    [sum(r.model == m and r.resource == resource for r in records) for m in models]
+            for resource, colour in resource_colours(resources).items():
+                part = np.array(
+                    [_share_of(resource, [r for m, r in started if m == name]) for name in models]
                 )
-                axis.barh(models, counts / totals, left=left, color=colour, height=0.7, label=resource)
-                left += counts / totals
-            axis.set(title=policy, xlim=(0, 1), xticks=[0, 0.5, 1], xlabel="share of jobs")
+                axis.barh(models, part, left=left, color=colour, height=0.66, label=resource)
+                left += part
+            axis.set(title=policy, xlim=(0, 1), xticks=[0, 0.5, 1], xlabel="share of started jobs")
+            axis.set_xticklabels(["0", "0.5", "1"])
             axis.grid(False, axis="y")
-        axes[0].invert_yaxis()
-        axes[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-        return _svg(figure)
+            axis.tick_params(axis="y", length=0)
+        canvas.panels[0].invert_yaxis()
+        canvas.legend_above(canvas.panels[0])
+        return canvas.svg("Share of each model's jobs by resource, by policy")
 
 
 def profiles(result: RunResult) -> str:
     """Median service and its 5-95% band at the typical features over time, one panel a model."""
-    with rc_context(_STYLE):
+    with drawing("profiles"):
         models = [model["name"] for model in result.models]
-        figure, axes = _figure(len(models), 2.6)
-        for axis, model in zip(axes, models, strict=False):
-            for resource, colour in _colours(r["name"] for r in result.resources).items():
+        canvas = Canvas(len(models), 2.7)
+        for axis, model in zip(canvas.panels, models, strict=True):
+            for resource, colour in resource_colours(r["name"] for r in result.resources).items():
                 seen = [s for s in result.sightings if (s.model, s.resource) == (model, resource)]
                 if not seen:
                     continue
                 at_s = [s.at_s for s in seen]
-                low, high = [1e3 * s.low_s for s in seen], [1e3 * s.high_s for s in seen]
-                axis.fill_between(at_s, low, high, color=colour, alpha=0.2, linewidth=0)
+                low_ms, high_ms = [1e3 * s.low_s for s in seen], [1e3 * s.high_s for s in seen]
+                axis.fill_between(at_s, low_ms, high_ms, color=colour, alpha=0.2, linewidth=0)
                 label = f"{resource}, n = {seen[-1].n:.0f}"
                 axis.plot(at_s, [1e3 * s.median_s for s in seen], color=colour, label=label)
+            axis.set(title=model, yscale="log", xlabel="seconds")
             # the first forecasts of an unknown model span decades: show what it came to
             settled = [s for s in result.sightings if s.model == model and s.n >= 3]
             if settled:
-                axis.set_ylim(0.4e3 * min(s.low_s for s in settled), 2.5e3 * max(s.high_s for s in settled))
-            axis.set(title=model, yscale="log", xlabel="seconds")
+                # room above for the legend
+                axis.set_ylim(0.4e3 * min(s.low_s for s in settled), 8e3 * max(s.high_s for s in settled))
             axis.yaxis.set_major_formatter("{x:g}")
-            axis.yaxis.set_minor_formatter(NullFormatter())
-            _legend(axis, loc="upper right")
-        axes[0].set_ylabel("service, ms")
-        return _svg(figure)
+            axis.margins(x=0)
+            legend(axis, loc="upper right", handlelength=1.2, borderaxespad=0)
+        for axis in canvas.first_of_row:
+            axis.set_ylabel("service, ms")
+        return canvas.svg("Believed service time over time, by model and resource")
+
+
+def share_by_second(
+    blocks: Sequence[Block], weight: dict[str, float]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Weighted share on time in each bin (NaN without a job), and the bins' edges in seconds.
+
+    blocks: of one policy, at least one. weight: by class. Jobs count where they arrived. A last bin shorter than a
+    second joins the one before it, since a handful of jobs is only noise.
+    """
+    end_s = max(block.start_s + block.seconds for block in blocks)
+    n_bins = max(1, int(end_s + 1e-6))
+    at_s = [b.start_s + r.arrival_s - b.began_s for b in blocks for r in b.records]
+    offered = [weight[r.qos] for b in blocks for r in b.records]
+    on_time = [weight[r.qos] * r.on_time for b in blocks for r in b.records]
+    index = np.clip(np.array(at_s, dtype=int), 0, n_bins - 1)
+    total, good = np.bincount(index, offered, n_bins), np.bincount(index, on_time, n_bins)
+    share = np.divide(good, total, out=np.full(n_bins, np.nan), where=total > 0)
+    return share, np.append(np.arange(n_bins, dtype=float), end_s)
+
+
+def _forecast(result: RunResult) -> list[JobRecord]:
+    """Jobs whose forecast can be held against what came; a refused job never showed what it would have taken."""
+    return [
+        r
+        for b in result.of("tailwise")
+        for r in b.records
+        if r.expected_s is not None
+        and r.p_on_time is not None
+        and r.end in ("completed", "expired", "failed")
+    ]
+
+
+def _range_ms(completions_s: Sequence[float]) -> tuple[float, float]:
+    if not completions_s:
+        return 1.0, 1000.0
+    return 0.7e3 * min(completions_s), 1.4e3 * max(completions_s)
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """95% interval of a binomial share in [0, 1] over n >= 1 trials (Wilson 1927).
+
+    Unlike the normal interval it has a width at 0 and 1, where most classes are.
+    """
+    z2 = _Z95 * _Z95
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return middle - half, middle + half
+
+
+def _share_of(name: str, names: Sequence[str]) -> float:
+    return names.count(name) / len(names) if names else 0.0

@@ -7,158 +7,218 @@ from html import escape
 from pathlib import Path
 
 from tailwise.adapters.cli import plots
-from tailwise.adapters.cli.results import RunResult
+from tailwise.adapters.cli.canvas import policy_colours
+from tailwise.adapters.cli.results import ClassFigures, RunResult
 
-__all__ = ["write_report"]
+__all__ = ["page", "write_report"]
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #5d6670; --line: #d8dde2;
-  --page: #ffffff; --band: #f5f7f9; }
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #59626c; --line: #d8dde2; --page: #ffffff; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e8ec; --soft: #9aa4ae; --line: #343b43; --page: #14181c; --band: #1c2228; }
+  :root { --ink: #e4e8ec; --soft: #a3adb7; --line: #343b43; --page: #14181c; }
 }
-body { margin: 2.5rem auto; max-width: 60rem; padding: 0 1.25rem; background: var(--page); color: var(--ink);
+body { margin: 2.5rem auto; max-width: 62rem; padding: 0 1.25rem; background: var(--page); color: var(--ink);
   font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; margin: 0 0 .25rem; }
-h2 { font-size: 1.05rem; margin: 2.4rem 0 .3rem; }
-p { color: var(--soft); margin: .2rem 0 .8rem; max-width: 46rem; }
+h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .4rem; }
+h2 { font-size: 1.1rem; margin: 2.6rem 0 .5rem; break-after: avoid; }
+p, figcaption { color: var(--soft); margin: .5rem 0; max-width: 46rem; font-size: .92rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; font-size: .88rem; }
-th { color: var(--soft); font-weight: 500; }
-th, td { padding: .28rem .6rem; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child, .text { text-align: left; }
-tr { border-bottom: 1px solid var(--line); }
-tr.ours { background: var(--band); font-weight: 600; }
-svg { width: 100%; height: auto; color: var(--soft); }
-figure { margin: .3rem 0; break-inside: avoid; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1.5rem; }
+thead { border-bottom: 1px solid var(--soft); }
+tbody { border-bottom: 1px solid var(--line); break-inside: avoid; }
+th { font-weight: 400; }
+thead th { color: var(--soft); vertical-align: bottom; }
+th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap; }
+.text, tbody th { text-align: left; }
+tbody th { vertical-align: top; }
+thead th:first-child, th[rowspan] { padding-left: 0; }
+.ours, .ours th { font-weight: 600; }
+.key { display: inline-block; width: .7em; height: .7em; margin-right: .55em; border-radius: 2px; }
+figure { margin: .3rem 0 0; break-inside: avoid; }
+svg { display: block; width: 100%; min-width: 38rem; height: auto; color: var(--soft); }
+svg text { font-family: system-ui, sans-serif !important; }
+@media print {
+  :root { color-scheme: light; --ink: #000000; --soft: #444444; --line: #cccccc; --page: #ffffff; }
+  body { margin: 0; max-width: none; font-size: 12px; }
+  svg { min-width: 0; }
+  .key, svg { print-color-adjust: exact; }
+}
 """
 
 
 def write_report(result: RunResult, path: Path) -> None:
-    """Writes the page of a run that has at least one block. Raises OSError."""
+    """Writes the page of a run, complete or interrupted.
+
+    path: file to write, replaced if it exists. Raises OSError.
+    """
     path.write_text(page(result), encoding="utf-8")
 
 
 def page(result: RunResult) -> str:
-    """The page as text."""
-    machine = result.machine
-    settings = (
-        f"{machine['machine']}, {machine['cores']} cores, {machine['capability']}, torch {machine['torch']}, "
-        f"Python {machine['python']}; seed {result.seed}, {result.seconds:g} s of arrivals per policy at "
-        f"{result.load:.0%} of the measured capacity" + (", interrupted" if result.interrupted else "")
-    )
-    body = [f"<h1>tailwise run</h1><p>{escape(settings)}</p>"]
-    if not result.blocks:
+    """The page as text: the same result gives the same text."""
+    body = [f"<h1>tailwise run</h1><p>{escape(_settings(result))}</p>"]
+    if result.blocks:
+        body += [*_tables(result), *_policy_plots(result), *_learning_plots(result)]
+    else:
         body.append("<p>The run was interrupted before its first block: nothing was measured.</p>")
-        return _document(body)
-    body += [
-        "<h2>Weighted goodput</h2>",
-        "<p>On-time jobs over offered jobs, by the weight of their class. The same arrivals for every policy, in "
-        "blocks of rotated order; differences are paired by round, with one standard error.</p>",
-        _headline(result),
-        "<h2>By policy and class</h2>",
-        _classes(result),
-        _section(
-            "Attainment over time",
-            "A good policy stays near 1 through the bursts; where all dip together the machine itself was short.",
-            plots.attainment(result),
-        ),
-        _section(
-            "Completion against the deadline",
-            "Each line's height at the dashed deadline is the share on time. A line that ends below 1 lost the rest "
-            "in the queue or refused it.",
-            plots.completion(result),
-        ),
-    ]
-    if any(block.policy == "tailwise" for block in result.blocks):
-        body += [
-            "<h2>Did it know?</h2>",
-            "<p>Left: each completed job of tailwise, forecast when it arrived; on the line is right, above is later "
-            "than expected. Right: what was claimed against what came true, expired jobs counted as late.</p>",
-            f'<div class="pair"><figure>{plots.prediction(result)}</figure>'
-            f"<figure>{plots.reliability(result)}</figure></div>",
-        ]
-    body.append(
-        _section(
-            "Who ran what",
-            "Policies that do not learn divide every model alike; one that does keeps each model where it is "
-            "relatively fastest.",
-            plots.shares(result),
-        )
-    )
-    if result.sightings:
-        body.append(
-            _section(
-                "What was learned",
-                "Median service at typical features with its 5 to 95% band: wide and alike at first, then each "
-                "resource's own.",
-                plots.profiles(result),
-            )
-        )
-    body += ["<h2>Calibration and models</h2>", _models(result)]
-    return _document(body)
-
-
-def _document(body: list[str]) -> str:
+    body += ["<h2>Models, as calibrated before the run</h2>", _models(result)]
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>tailwise run</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>tailwise run, seed '
+        f'{result.seed}</title><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{_STYLE}</style></head><body>\n" + "\n".join(body) + "\n</body></html>\n"
     )
 
 
-def _section(title: str, text: str, svg: str) -> str:
-    return f"<h2>{escape(title)}</h2><p>{escape(text)}</p><figure>{svg}</figure>"
+def _settings(result: RunResult) -> str:
+    machine = result.machine
+    resources = ", ".join(
+        resource["name"] + (f" ({resource['slots']} slots)" if resource["slots"] > 1 else "")
+        for resource in result.resources
+    )
+    return (
+        f"{machine['machine']}, {machine['cores']} cores, {machine['capability']}, torch {machine['torch']}, "
+        f"Python {machine['python']}; resources {resources}; seed {result.seed}, {result.seconds:g} s of arrivals "
+        f"per policy at {result.load:.0%} of the measured capacity"
+        + (", interrupted" if result.interrupted else "")
+    )
 
 
-def _table(header: list[str], rows: list[tuple[str, list[str]]]) -> str:
-    """rows: (class of the row, cells)."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    lines = [
-        f"<tr{f' class={kind}' if kind else ''}>"
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        + "</tr>"
-        for kind, cells in rows
+def _tables(result: RunResult) -> list[str]:
+    rounds = len({block.round for block in result.blocks})
+    return [
+        "<h2>Weighted goodput</h2>",
+        _headline(result),
+        "<p>On-time jobs over offered jobs, by the weight of their class. The same arrivals for every policy, in "
+        f"blocks of rotated order; differences are paired by round ({rounds} in all), &plusmn; one standard "
+        "error. A clear win is more than two of them.</p>",
+        "<h2>By policy and class</h2>",
+        _classes(result),
+        "<p>Late: completed after the deadline. Expired: dropped in the queue at the deadline. Failed: raised, "
+        "cancelled, or answered wrongly. p50 and p99 are of completed jobs, from arrival to result.</p>",
     ]
-    return f'<div class="scroll"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
+
+
+def _policy_plots(result: RunResult) -> list[str]:
+    return [
+        "<h2>Attainment over time</h2>",
+        _figure(
+            plots.attainment(result),
+            "Jobs on time among those that arrived in each second, by weight; blocks are joined at the dotted "
+            "lines. A good policy stays near 1 through the bursts; where all dip, the machine itself was short.",
+        ),
+        "<h2>Completion against the deadline</h2>",
+        _figure(
+            plots.completion(result),
+            "A line's height at the dashed deadline is the share on time: higher is better. One that ends below 1 "
+            "lost the rest in the queue, to a refusal or to a failure.",
+        ),
+        "<h2>Share by resource and model</h2>",
+        _figure(
+            plots.shares(result),
+            "Policies that do not tell models apart divide each of them alike; one that learns keeps a model where "
+            "it is relatively fastest.",
+        ),
+    ]
+
+
+def _learning_plots(result: RunResult) -> list[str]:
+    parts: list[str] = []
+    if "tailwise" in result.policies:
+        parts += [
+            "<h2>Predicted against observed completion</h2>",
+            _figure(
+                plots.prediction(result),
+                "Completed jobs of tailwise, forecast when they arrived; expired jobs have no completion to show. "
+                "Good forecasts lie along the line; above it is later than expected. Forecasts outside the frame, "
+                "usually the first of an unknown model, are drawn at its edge.",
+            ),
+            "<h2>Claimed against kept</h2>",
+            _figure(
+                plots.reliability(result),
+                "Jobs of tailwise in bins of the claimed probability of being on time, with the 95% interval of the "
+                "observed share; expired and failed jobs count as not on time, bins of fewer than five jobs are left "
+                "out. Honest claims lie on the line; above it they were too cautious, below it too bold.",
+            ),
+        ]
+    if result.sightings:
+        parts += [
+            "<h2>What was learned</h2>",
+            _figure(
+                plots.profiles(result),
+                "Service time of each profile at typical features: median and 5 to 95% band, n the effective number "
+                "of observations at the end. Good is a band that narrows at once and then stays; what is left of its "
+                "width is the spread of the jobs themselves.",
+            ),
+        ]
+    return parts
+
+
+def _figure(svg: str, caption: str) -> str:
+    return f'<figure><div class="scroll">{svg}</div><figcaption>{escape(caption)}</figcaption></figure>'
+
+
+def _table(header: list[str], bodies: list[str], *, n_text: int = 1) -> str:
+    """n_text: how many columns are words, and set to the left."""
+    kinds = [' class="text"' if i < n_text else "" for i in range(len(header))]
+    head = "".join(
+        f'<th scope="col"{kind}>{escape(cell)}</th>' for kind, cell in zip(kinds, header, strict=True)
+    )
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead>{"".join(bodies)}</table></div>'
+
+
+def _row(cells: list[str], *headings: str) -> str:
+    """headings: <th> elements of the row, as HTML."""
+    return "<tr>" + "".join(headings) + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+
+
+def _heading(text: str) -> str:
+    return f'<th scope="row">{escape(text)}</th>'
+
+
+def _policy_body(result: RunResult, policy: str, rows: list[tuple[list[str], list[str]]]) -> str:
+    """One policy's rows, each (words, figures), beside its name and colour."""
+    colour = policy_colours(result.policies)[policy]
+    heading = (
+        f'<th scope="rowgroup" rowspan="{len(rows)}"><span class="key" style="background:{colour}"></span>'
+        f"{escape(policy)}</th>"
+    )
+    kind = ' class="ours"' if policy == "tailwise" else ""
+    lines = [
+        _row(cells, "" if i else heading, *map(_heading, words)) for i, (words, cells) in enumerate(rows)
+    ]
+    return f"<tbody{kind}>{''.join(lines)}</tbody>"
 
 
 def _headline(result: RunResult) -> str:
-    differences = result.differences()
-    rows = []
+    differences = result.differences() if "tailwise" in result.policies else {}
+    bodies = []
     for name, f in result.figures().items():
         ahead = ""
         if name in differences:
             d = differences[name]
-            ahead = f"{d.mean:+.3f}" + ("" if math.isnan(d.standard_error) else f" ± {d.standard_error:.3f}")
-        shares = [
-            f"{100 * c.on_time / c.offered:.1f}%" if c.offered else "-"
-            for c in (f.classes[q.name] for q in result.qos)
-        ]
-        rows.append(
-            ("ours" if name == "tailwise" else "", [name, f"{f.weighted_goodput:.3f}", ahead, *shares])
-        )
-    header = [
-        "policy",
-        "weighted goodput",
-        "tailwise is ahead by",
-        *(f"{q.name} on time" for q in result.qos),
-    ]
-    return _table(header, rows)
+            ahead = _number(d.mean, "+.3f")
+            ahead += "" if math.isnan(d.standard_error) else f" ± {d.standard_error:.3f}"
+        on_time = [_on_time(f.classes[q.name]) for q in result.qos]
+        cells = [_number(f.weighted_goodput, ".3f"), ahead, *on_time, str(f.wrong)]
+        bodies.append(_policy_body(result, name, [([], cells)]))
+    classes = [f"{q.name} on time" for q in result.qos]
+    return _table(["policy", "weighted goodput", "tailwise is ahead by", *classes, "wrong answers"], bodies)
 
 
 def _classes(result: RunResult) -> str:
-    rows = []
+    bodies = []
     for name, f in result.figures().items():
+        rows = []
         for q in result.qos:
             c = f.classes[q.name]
-            counts = [str(v) for v in (c.offered, c.on_time, c.late, c.expired, c.rejected, c.failed)]
-            times = ["-" if math.isnan(v) else f"{1e3 * v:.1f}" for v in (c.p50_s, c.p99_s)]
-            cells = [f"{name}, {q.name}", f"{1e3 * q.deadline_s:.0f}", *counts, *times]
-            rows.append(("ours" if name == "tailwise" else "", cells))
-    header = ["policy, class", "deadline ms", "offered", "on time", "late", "expired", "rejected", "failed"]
-    return _table([*header, "p50 ms", "p99 ms"], rows)
+            counts = [str(v) for v in (c.late, c.expired, c.rejected, c.failed)]
+            times = [_number(1e3 * v, ".1f") for v in (c.p50_s, c.p99_s)]
+            cells = [_number(1e3 * q.deadline_s, ".0f"), str(c.offered), _on_time(c), *counts, *times]
+            rows.append(([q.name], cells))
+        bodies.append(_policy_body(result, name, rows))
+    ends = ["late", "expired", "rejected", "failed"]
+    header = ["policy", "class", "deadline, ms", "offered", "on time", *ends, "p50, ms", "p99, ms"]
+    return _table(header, bodies, n_text=2)
 
 
 def _models(result: RunResult) -> str:
@@ -167,5 +227,14 @@ def _models(result: RunResult) -> str:
     for model in result.models:
         services = [f"{1e3 * model['services_s'][name]:.1f}" for name in resources]
         accuracy = "-" if model["accuracy"] is None else f"{model['accuracy']:.3f}"
-        rows.append(("", [model["name"], *services, accuracy]))
-    return _table(["model", *(f"{name}, ms" for name in resources), "held-out accuracy"], rows)
+        rows.append(_row([*services, accuracy], _heading(model["name"])))
+    header = ["model", *(f"{name}, ms" for name in resources), "held-out accuracy"]
+    return _table(header, [f"<tbody>{''.join(rows)}</tbody>"])
+
+
+def _on_time(c: ClassFigures) -> str:
+    return f"{c.on_time / c.offered:.1%}" if c.offered else "-"
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else format(value, form)

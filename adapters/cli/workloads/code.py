@@ -35,8 +35,8 @@ _MIN_PROMPT, _MAX_PROMPT = 32, 512
 #: Median and spread of the log-normal law of prompt lengths, before it is cut to the range above.
 _PROMPT_MEDIAN, _PROMPT_SIGMA = 128.0, 0.8
 _N_HIDDEN = 192
-_N_STEPS, _BATCH, _WINDOW = 400, 32, 64
-_PEAK_RATE = 8e-3
+_N_STEPS, _BATCH, _WINDOW = 300, 16, 64
+_PEAK_RATE = 1e-2
 
 
 class _NextCharacter(nn.Module):

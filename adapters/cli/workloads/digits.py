@@ -19,6 +19,7 @@ __all__ = ["DigitsSource", "accurate", "accurate_source", "fast", "fast_source",
 
 _N_CLASSES = 10
 _N_TEST = 450
+_TRAINING_BATCH = 32
 _MAX_BATCH = 16
 #: Parameter of the geometric law of batch sizes: most requests are small, and the mean is near 4.
 _BATCH_P = 0.25
@@ -139,15 +140,15 @@ def _convolution(n_in: int, n_out: int) -> list[nn.Module]:
     return [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()]
 
 
-def _train(model: nn.Module, *, n_epochs: int, peak_rate: float, batch: int = 64) -> float:
+def _train(model: nn.Module, *, n_epochs: int, peak_rate: float) -> float:
     """Adam on one cycle of the learning rate; returns the share of held-out digits that it gets right."""
     (digits, labels), (test_digits, test_labels) = _halves()
-    n_steps = n_epochs * -(-len(labels) // batch)
+    n_steps = n_epochs * -(-len(labels) // _TRAINING_BATCH)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak_rate, total_steps=n_steps)
     model.train()
     for _ in range(n_epochs):
-        for picks in torch.randperm(len(labels)).split(batch):
+        for picks in torch.randperm(len(labels)).split(_TRAINING_BATCH):
             optimizer.zero_grad()
             functional.cross_entropy(model(digits[picks]), labels[picks]).backward()
             optimizer.step()
@@ -158,5 +159,5 @@ def _train(model: nn.Module, *, n_epochs: int, peak_rate: float, batch: int = 64
     return float(right.float().mean())
 
 
-_ACCURATE = Recipe("digits-accurate", _Accurate, partial(_train, n_epochs=10, peak_rate=3e-3))
-_FAST = Recipe("digits-fast", _Fast, partial(_train, n_epochs=40, peak_rate=1e-2))
+_ACCURATE = Recipe("digits-accurate", _Accurate, partial(_train, n_epochs=6, peak_rate=3e-3))
+_FAST = Recipe("digits-fast", _Fast, partial(_train, n_epochs=20, peak_rate=1e-2))

@@ -1,6 +1,7 @@
 """The page: well-formed, self-contained, escaped, and drawn from whatever a run left."""
 
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -21,14 +22,19 @@ class Balance(HTMLParser):
         super().__init__()
         self.open: list[str] = []
         self.seen: list[str] = []
+        self.ids: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append(tag)
+        self._see(tag, attrs)
         if tag not in VOID:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._see(tag, attrs)
+
+    def _see(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.seen.append(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -45,7 +51,7 @@ def test_the_page_is_balanced_and_holds_all_six_plots(tmp_path: Path) -> None:
     parser = Balance()
     parser.feed(text)
     assert parser.open == []
-    assert parser.seen.count("svg") == 6
+    assert parser.seen.count("svg") == parser.seen.count("figcaption") == 6
     for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
         ElementTree.fromstring(svg)
 
@@ -55,6 +61,37 @@ def test_the_page_needs_nothing_from_outside(tmp_path: Path) -> None:
     assert "<script" not in text
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#)""", text)
     assert not re.search(r"url\((?!#)|@import", text)
+    namespaces = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert set(re.findall(r"https?://[^\s\"'<>]+", text)) <= namespaces
+
+
+def test_ids_are_unique_and_every_reference_is_met(tmp_path: Path) -> None:
+    text = page(result(), tmp_path)
+    parser = Balance()
+    parser.feed(text)
+    assert len(parser.ids) == len(set(parser.ids))
+    references = set(re.findall(r"""href="#([^"]+)"|url\(#([^)]+)\)""", text))
+    assert references
+    assert {a or b for a, b in references} <= set(parser.ids)
+
+
+def test_the_tables_show_the_figures_of_the_run(tmp_path: Path) -> None:
+    run = result()
+    text = page(run, tmp_path)
+    for f in run.figures().values():
+        assert f"<td>{f.weighted_goodput:.3f}</td>" in text
+        for c in f.classes.values():
+            ends = "".join(f"<td>{n}</td>" for n in (c.late, c.expired, c.rejected, c.failed))
+            assert f"<td>{c.offered}</td><td>{c.on_time / c.offered:.1%}</td>{ends}" in text
+    d = run.differences()["round_robin"]
+    assert f"<td>{d.mean:+.3f} ± {d.standard_error:.3f}</td>" in text
+
+
+def test_a_difference_of_one_round_has_no_error_and_nothing_is_printed_as_nan(tmp_path: Path) -> None:
+    run = result(rounds=1)
+    text = page(run, tmp_path)
+    assert f"<td>{run.differences()['round_robin'].mean:+.3f}</td>" in text
+    assert "nan" not in page(no_jobs(), tmp_path).lower()
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:
@@ -87,8 +124,9 @@ def nothing_completed() -> RunResult:
     return run
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("make", [no_blocks, one_policy, no_jobs, nothing_completed])
-def test_a_poor_run_still_gives_a_page(make: "type[RunResult]", tmp_path: Path) -> None:
+def test_a_poor_run_still_gives_a_page(make: Callable[[], RunResult], tmp_path: Path) -> None:
     parser = Balance()
     parser.feed(page(make(), tmp_path))
     assert parser.open == []
