@@ -95,7 +95,7 @@ class Canvas:
         text = text[text.index("<svg") :].replace(INK, "currentColor")
         text = re.sub(r"<metadata>.*?</metadata>", "", text, count=1, flags=re.DOTALL)
         # every figure numbers its groups from 1, and a page must not have an id twice
-        text = re.sub(r' id="\w+_\d+"', "", text)
+        text = re.sub(r' id="[\w.]+_\d+"', "", text)
         # the page scales it: a fixed size in points would not fit a narrow window
         text = re.sub(r'(<svg [^>]*?)width="[^"]*pt" height="[^"]*pt"', r"\1", text, count=1)
         return text.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)

@@ -102,16 +102,17 @@ def prediction(result: RunResult) -> str:
             records = [r for r in done if r.qos == q.name]
             drawn = records[:: -(-len(records) // _MAX_DOTS) or 1]
             axis.plot([low, high], [low, high], color=INK, linewidth=1)
-            axis.plot(
-                np.clip(np.array([r.expected_s for r in drawn], dtype=float) * 1e3, low, high),
-                [1e3 * r.completion_s for r in drawn],
-                ".",
-                color=policy_colours(["tailwise"])["tailwise"],
-                markersize=3.5,
-                markeredgewidth=0,
-                alpha=0.55,
-                clip_on=False,
-            )
+            if drawn:
+                axis.plot(
+                    np.clip(np.array([r.expected_s for r in drawn], dtype=float) * 1e3, low, high),
+                    [1e3 * r.completion_s for r in drawn],
+                    ".",
+                    color=policy_colours(["tailwise"])["tailwise"],
+                    markersize=3.5,
+                    markeredgewidth=0,
+                    alpha=0.55,
+                    clip_on=False,
+                )
             axis.set(
                 title=f"{q.name}, {len(records)} jobs",
                 xlabel="predicted completion, ms",
@@ -162,7 +163,7 @@ def shares(result: RunResult) -> str:
     with drawing("shares"):
         models = [model["name"] for model in result.models]
         resources = [resource["name"] for resource in result.resources]
-        canvas = Canvas(len(result.policies), 0.8 + 0.32 * len(models), share_y=True)
+        canvas = Canvas(len(result.policies), 1.25 + 0.27 * len(models), share_y=True)
         for axis, policy in zip(canvas.panels, result.policies, strict=True):
             started = [(r.model, r.resource) for b in result.of(policy) for r in b.records if r.service_s > 0]
             left = np.zeros(len(models))

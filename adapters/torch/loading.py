@@ -65,7 +65,7 @@ def _resolve(source: ModelSource, device: str) -> Any:
     if isinstance(source, str | os.PathLike):
         if not Path(source).is_file():
             raise ConfigError(f"{os.fspath(source)!r} is neither 'module:factory' nor a TorchScript file")
-        return torch.jit.load(os.fspath(source), map_location=device)  # type: ignore[no-untyped-call]
+        return torch.jit.load(os.fspath(source), map_location=device)
     return source
 
 

@@ -21,8 +21,8 @@ Progress = Callable[[str], None]
 #: Names the folder. Raise it with any change to an architecture, its data or its training.
 _VERSION = "2"
 _SEED = 20_260
-#: The models are too small to gain from a second thread (a fifth at best), and on a busy machine the threads
-#: wait for each other at every layer: six to twenty times slower. One thread also sums in one order.
+#: One thread sums in one order, so that the seed decides; and where other work runs, two wait for each other
+#: at every layer: the training took six to twenty times as long on two busy cores.
 _N_THREADS = 1
 
 
