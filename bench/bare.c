@@ -16,6 +16,7 @@ typedef struct {
     const float *scale2, *dof, *inv_availability; /* [n_blocks LANES] */
     const double *residual_s, *slope, *since_s, *ahead_s, *inv_slots; /* [n_blocks LANES] */
     const double *typical;  /* [d - 1 - n_columns] */
+    const int32_t *n_open;  /* [n_lanes] jobs on each lane: the fewer wins a tie */
     const uint8_t *mask;    /* [n_lanes] or NULL */
     double given_scale, deadline_s;
 } Decision;
@@ -86,6 +87,17 @@ TW_CLONES static float least_of(int n_blocks)
     return lanes[0];
 }
 
+/* Within 1e-4 of the least cost: the lane of fewest jobs. The package's generator, for a tie of that too, is left out. */
+static int least_loaded(const Decision *D, float least)
+{
+    float limit = least + 1e-4 * least;
+    int chosen = -1;
+    for (int l = 0; l < D->n_lanes; l++)
+        if (cost[l] <= limit && (chosen < 0 || D->n_open[l] < D->n_open[chosen]))
+            chosen = l;
+    return chosen;
+}
+
 /* One decision: encode, score, choose, and the chosen lane's spread and P(on time). Returns the lane. */
 int bare_decide(const Decision *D, const double *u, const double *given_row, double now_s, double *p_on_time)
 {
@@ -101,10 +113,7 @@ int bare_decide(const Decision *D, const double *u, const double *given_row, dou
         for (int l = 0; l < D->n_lanes; l++)
             if (!D->mask[l])
                 cost[l] = INFINITY;
-    float least = least_of(D->n_blocks);
-    int lane = 0;
-    while (cost[lane] > least)
-        lane++;
+    int lane = least_loaded(D, least_of(D->n_blocks));
     double m = 0.0, q = 0.0;
     for (int i = 0; i < D->d; i++) {
         if (i >= n_request) {

@@ -24,14 +24,15 @@ WAITS = ("residual_s", "slope", "since_s", "ahead_s")
 class _Decision(ctypes.Structure):
     _fields_ = (
         [(name, ctypes.c_int) for name in ("n_lanes", "n_blocks", "d", "n_columns", "n_given")]
-        + [(name, ctypes.c_void_p) for name in (*POINTERS, *WAITS, "inv_slots", "typical", "mask")]
+        + [(name, ctypes.c_void_p) for name in (*POINTERS, *WAITS, "inv_slots", "typical", "n_open", "mask")]
         + [("given_scale", ctypes.c_double), ("deadline_s", ctypes.c_double)]
     )
 
 
 def _library() -> ctypes.CDLL:
-    source, target = ROOT / "bench" / "bare.c", ROOT / "build" / "bare.so"
-    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+    source, header, target = ROOT / "bench" / "bare.c", ROOT / "_core" / "simd.h", ROOT / "build" / "bare.so"
+    newest = max(source.stat().st_mtime, header.stat().st_mtime)
+    if not target.exists() or target.stat().st_mtime < newest:
         target.parent.mkdir(exist_ok=True)
         compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
         command = [compiler, *FLAGS, f"-I{ROOT / '_core'}", str(source), "-o", str(target), "-lm"]
@@ -79,17 +80,14 @@ class Bare:
         )
         return lane, p.value
 
-    def time_ns(self, passes: int = 20) -> float:
-        """Nanoseconds per decision, timed in C over `passes` passes of the requests."""
+    def pass_ns(self) -> float:
+        """Nanoseconds per decision over one pass of the requests, timed in C."""
         checksum = ctypes.c_double()
-        rounds = [
-            self._library.bare_time(
-                ctypes.byref(self._decision), _address(self._requests), N_REQUESTS, _address(self._given),
-                ctypes.byref(checksum),
-            )
-            for _ in range(passes)
-        ]  # fmt: skip
-        return float(np.median(rounds))  # a pass that was preempted is no measure
+        ns: float = self._library.bare_time(
+            ctypes.byref(self._decision), _address(self._requests), N_REQUESTS, _address(self._given),
+            ctypes.byref(checksum),
+        )  # fmt: skip
+        return ns
 
 
 def _address(array: NDArray[np.float64]) -> ctypes.c_void_p:

@@ -1,7 +1,8 @@
 """One interleaved run of all implementations: `python -m bench.ratio [--rounds 30] [--json F]`.
 
-Rounds rotate their order, since the speed of a shared machine drifts: the ratio to the bare loop within the run is
-what counts, not the nanoseconds.
+Rounds rotate their order, since the speed of a shared machine drifts: the ratio to the bare loop within the round is
+what counts, not the nanoseconds. In a round all do the same number of passes over the same requests and show their
+median pass, so that none has warmer caches and a pass that was preempted is no measure.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench.arrays import numba_decide, numpy_decide
+from bench.arrays import Decide, numba_decide, numpy_decide
 from bench.bare import Bare
 from bench.subject import N_REQUESTS, Subject
 
 SIZES = (8, 64, 256)
-#: NumPy takes a hundred times as long: fewer calls are enough.
-N_SLOW = 20
+N_PASSES = 15
+#: NumPy takes fifty times as long: fewer calls a pass are enough.
+N_SLOW = 10
 
 
 def main() -> None:
@@ -50,7 +53,7 @@ def main() -> None:
 
 
 def check(subject: Subject) -> dict[str, int]:
-    """On how many requests an implementation chooses otherwise than tailwise, near ties (1e-4) aside."""
+    """On how many requests an implementation chooses otherwise than tailwise, ties (2e-4) aside."""
     others = {"bare C": Bare(subject).decide, "NumPy": numpy_decide(subject), "numba": numba_decide(subject)}
     wrong = dict.fromkeys(others, 0)
     for u, x in zip(subject.requests, subject.tuples, strict=True):
@@ -65,28 +68,33 @@ def check(subject: Subject) -> dict[str, int]:
 
 
 def measure(subject: Subject, rounds: int, console: Console) -> dict[str, object]:
-    """Median over rounds of nanoseconds per call of each implementation."""
+    """Nanoseconds per call of each implementation, medians over rounds, and the paired ratio to the bare loop."""
     bare, by_numpy, by_numba = Bare(subject), numpy_decide(subject), numba_decide(subject)
     runs: dict[str, Callable[[], float]] = {
-        "bare C": bare.time_ns,
-        "tailwise": lambda: select_ns(subject),
-        "numba": lambda: calls_ns(lambda: [by_numba(u) for u in subject.requests], N_REQUESTS),
-        "NumPy": lambda: calls_ns(lambda: [by_numpy(u) for u in subject.requests[:N_SLOW]], N_SLOW),
+        "bare C": lambda: median_pass(bare.pass_ns),
+        "tailwise": lambda: median_pass(lambda: select_ns(subject)),
+        "numba": lambda: median_pass(lambda: decide_ns(by_numba, subject.requests)),
+        "NumPy": lambda: median_pass(lambda: decide_ns(by_numpy, subject.requests[:N_SLOW])),
         "complete": lambda: complete_ns(subject),
     }
-    for run in runs.values():
-        run()
     times: dict[str, list[float]] = {name: [] for name in runs}
     names = list(runs)
+    for run in runs.values():  # compiles numba's kernel
+        run()
     title = f"K = {subject.n_resources}{', columns' if subject.columns else ''}"
     gc.disable()
     for r in track(range(rounds), description=title, console=console, transient=True):
-        for name in names[r % len(names) :] + names[: r % len(names)]:
+        turn = r % len(names)
+        for name in names[turn:] + names[:turn]:
             times[name].append(runs[name]())
     gc.enable()
     medians = {name: float(np.median(values)) for name, values in times.items()}
     ratio = float(np.median(np.array(times["tailwise"]) / np.array(times["bare C"])))
     return {"k": subject.n_resources, "columns": subject.columns, "ratio": ratio, **medians}
+
+
+def median_pass(pass_ns: Callable[[], float]) -> float:
+    return float(np.median([pass_ns() for _ in range(N_PASSES)]))
 
 
 def select_ns(subject: Subject) -> float:
@@ -99,18 +107,22 @@ def select_ns(subject: Subject) -> float:
 
 
 def complete_ns(subject: Subject) -> float:
-    """Amortised over rebuilds: the profiles are warm, so about every 64th completion of one rebuilds it."""
-    tickets = subject.select()
-    begin_ns = time.perf_counter_ns()
-    for ticket in tickets:
-        ticket.complete(0.005)
-    return (time.perf_counter_ns() - begin_ns) / len(tickets)
+    """The mean over passes, since a pass may hold all or none of the rebuilds that a completion is to pay for."""
+    total_ns = 0
+    for _ in range(N_PASSES):
+        tickets = subject.select()
+        begin_ns = time.perf_counter_ns()
+        for ticket in tickets:
+            ticket.complete(0.005)
+        total_ns += time.perf_counter_ns() - begin_ns
+    return total_ns / (N_PASSES * N_REQUESTS)
 
 
-def calls_ns(run: Callable[[], object], n: int) -> float:
+def decide_ns(decide: Decide, requests: NDArray[np.float64]) -> float:
     begin_ns = time.perf_counter_ns()
-    run()
-    return (time.perf_counter_ns() - begin_ns) / n
+    for u in requests:
+        decide(u)
+    return (time.perf_counter_ns() - begin_ns) / len(requests)
 
 
 def single_calls(subject: Subject, n: int) -> dict[str, float]:

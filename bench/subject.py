@@ -105,4 +105,5 @@ class Subject:
             "wait": np.zeros((4, k + pad)),
             "inv_slots": np.full(k + pad, 1.0 / 256),
             "typical": np.full(self.requests.shape[1], 4.0),
+            "n_open": np.zeros(k, dtype=np.int32),
         }

@@ -27,7 +27,7 @@ _POLICIES = ("#1f83c4", "#e69f00", "#009e73", "#cc79a7", "#8c8c00", "#7f6fd0")
 _RESOURCES = ("#56b4e9", "#d55e00", "#a5b832", "#b07aa1", "#999999", "#44aa99")
 #: Drawn for everything neutral; the page turns it into its own text colour.
 INK = "#7f7f7e"
-_STYLE = {
+_STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9,
@@ -104,7 +104,8 @@ class Canvas:
 @contextmanager
 def drawing(name: str) -> Iterator[None]:
     """Applies the page's style; `name` keeps the ids of one plot apart from another's, the same every time."""
-    with rc_context({**_STYLE, "svg.hashsalt": name}):
+    style: Any = _STYLE | {"svg.hashsalt": name}
+    with rc_context(style):
         yield
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "wilson",
 ]
 
+_OURS = policy_colours(["tailwise"])["tailwise"]
 #: Dots drawn of a class; more only make the page heavy.
 _MAX_DOTS = 600
 #: Finer towards 1, where the claims are.
@@ -107,7 +108,7 @@ def prediction(result: RunResult) -> str:
                     np.clip(np.array([r.expected_s for r in drawn], dtype=float) * 1e3, low, high),
                     [1e3 * r.completion_s for r in drawn],
                     ".",
-                    color=policy_colours(["tailwise"])["tailwise"],
+                    color=_OURS,
                     markersize=3.5,
                     markeredgewidth=0,
                     alpha=0.55,
@@ -149,7 +150,7 @@ def reliability(result: RunResult) -> str:
                     share,
                     [[max(0.0, share - low)], [max(0.0, high - share)]],
                     fmt="o",
-                    color=policy_colours(["tailwise"])["tailwise"],
+                    color=_OURS,
                     markersize=4,
                 )
             axis.set(title=q.name, xlabel="claimed P(on time)", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
@@ -205,6 +206,7 @@ def profiles(result: RunResult) -> str:
                 axis.set_ylim(0.4e3 * min(s.low_s for s in settled), 8e3 * max(s.high_s for s in settled))
             axis.yaxis.set_major_formatter("{x:g}")
             axis.margins(x=0)
+            axis.set_xlim(left=0)
             legend(axis, loc="upper right", handlelength=1.2, borderaxespad=0)
         for axis in canvas.first_of_row:
             axis.set_ylabel("service, ms")

@@ -1,6 +1,8 @@
 """The page: well-formed, self-contained, escaped, and drawn from whatever a run left."""
 
+import importlib
 import re
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,6 +12,8 @@ import pytest
 
 from tailwise.adapters.cli.report import write_report
 from tailwise.adapters.cli.results import RunResult
+from tailwise.errors import MissingExtra
+from tailwise.types import QoS
 from tests.adapters.cli.synthetic import CLASSES, block, record, result
 
 VOID = {"meta"}
@@ -46,8 +50,13 @@ def page(run: RunResult, tmp_path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def test_the_page_is_balanced_and_holds_all_six_plots(tmp_path: Path) -> None:
-    text = page(result(), tmp_path)
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of an ordinary run."""
+    return page(result(), tmp_path_factory.mktemp("page"))
+
+
+def test_the_page_is_balanced_and_holds_all_six_plots(text: str) -> None:
     parser = Balance()
     parser.feed(text)
     assert parser.open == []
@@ -56,8 +65,7 @@ def test_the_page_is_balanced_and_holds_all_six_plots(tmp_path: Path) -> None:
         ElementTree.fromstring(svg)
 
 
-def test_the_page_needs_nothing_from_outside(tmp_path: Path) -> None:
-    text = page(result(), tmp_path)
+def test_the_page_needs_nothing_from_outside(text: str) -> None:
     assert "<script" not in text
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#)""", text)
     assert not re.search(r"url\((?!#)|@import", text)
@@ -65,8 +73,7 @@ def test_the_page_needs_nothing_from_outside(tmp_path: Path) -> None:
     assert set(re.findall(r"https?://[^\s\"'<>]+", text)) <= namespaces
 
 
-def test_ids_are_unique_and_every_reference_is_met(tmp_path: Path) -> None:
-    text = page(result(), tmp_path)
+def test_ids_are_unique_and_every_reference_is_met(text: str) -> None:
     parser = Balance()
     parser.feed(text)
     assert len(parser.ids) == len(set(parser.ids))
@@ -75,9 +82,8 @@ def test_ids_are_unique_and_every_reference_is_met(tmp_path: Path) -> None:
     assert {a or b for a, b in references} <= set(parser.ids)
 
 
-def test_the_tables_show_the_figures_of_the_run(tmp_path: Path) -> None:
+def test_the_tables_show_the_figures_of_the_run(text: str) -> None:
     run = result()
-    text = page(run, tmp_path)
     for f in run.figures().values():
         assert f"<td>{f.weighted_goodput:.3f}</td>" in text
         for c in f.classes.values():
@@ -94,15 +100,29 @@ def test_a_difference_of_one_round_has_no_error_and_nothing_is_printed_as_nan(tm
     assert "nan" not in page(no_jobs(), tmp_path).lower()
 
 
-def test_names_are_escaped(tmp_path: Path) -> None:
-    text = page(result(policies=("tailwise", "<b>rr</b>")), tmp_path)
+def test_every_name_is_escaped(tmp_path: Path) -> None:
+    run = result(rounds=0)
+    run.qos = (QoS("<b>class", deadline_s=1.0, priority=0),)
+    run.resources = [{"name": "<b>cpu", "slots": 2}]
+    run.models = [{"name": "<b>model", "accuracy": None, "services_s": {"<b>cpu": 0.01}}]
+    run.machine = {key: f"<b>{key}" for key in run.machine}
+    run.blocks.append(block("tailwise", [record(run.qos[0], model="<b>model")]))
+    run.blocks.append(block("<b>policy", [record(run.qos[0], model="<b>model")]))
+    text = page(run, tmp_path)
     assert "<b>" not in text
-    assert "&lt;b&gt;rr&lt;/b&gt;" in text
-    assert "m&lt;1&gt;" in text
+    for name in ("class", "cpu", "model", "policy", *run.machine):
+        assert f"&lt;b&gt;{name}" in text
 
 
-def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
-    assert page(result(), tmp_path) == page(result(), tmp_path)
+def test_the_same_result_gives_the_same_bytes(text: str, tmp_path: Path) -> None:
+    assert page(result(), tmp_path) == text
+
+
+def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "tailwise.adapters.cli.canvas")
+    with pytest.raises(MissingExtra, match=r"tailwise\[cli\]"):
+        importlib.import_module("tailwise.adapters.cli.canvas")
 
 
 def no_blocks() -> RunResult:

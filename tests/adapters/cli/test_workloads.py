@@ -1,5 +1,6 @@
 """The embedded workloads: trained once, kept safely, and checks that can fail."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import torch
 
 from tailwise.adapters.cli.workload import load, resolve
 from tailwise.adapters.cli.workloads import code, digits, photo
+from tailwise.adapters.cli.workloads.cache import folder
 
 MODULES = {"digits": digits, "code": code, "photo": photo}
 
@@ -39,16 +41,24 @@ def test_a_second_preparation_trains_nothing_and_tells_the_same(accuracies: dict
 def test_a_damaged_cache_is_trained_again_with_a_word(
     accuracies: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.copytree(folder(), tmp_path / folder().name)
     monkeypatch.setenv("TAILWISE_CACHE", str(tmp_path))
-    digits.fast()
-    (file,) = (f for f in tmp_path.rglob("*.pt"))
+    file = folder() / "digits-fast.pt"
     assert file.stat().st_mode & 0o777 == 0o600
-    file.write_bytes(file.read_bytes()[:1000])
+    whole = file.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 0xFF
     with torch.inference_mode():
         before = digits.fast()(torch.zeros(1, 1, 8, 8))
-    file.write_bytes(b"no weights")
-    with torch.inference_mode():
-        assert torch.equal(digits.fast()(torch.zeros(1, 1, 8, 8)), before)
+    for damaged in (b"", b"no weights", whole[:1000], bytes(flipped)):
+        file.write_bytes(damaged)
+        said: list[str] = []
+        digits.prepare(said.append)
+        (line,) = said
+        assert "digits-fast" in line
+        assert "damaged" in line
+        with torch.inference_mode():
+            assert torch.equal(digits.fast()(torch.zeros(1, 1, 8, 8)), before)
 
 
 @pytest.mark.parametrize("spec", load().models, ids=lambda spec: spec.name)
