@@ -61,6 +61,10 @@ def run(
     for path in (json_file, report):
         if path is not None and not path.absolute().parent.is_dir():
             raise typer.BadParameter(f"{path}: its folder does not exist")
+    if (
+        report is not None
+    ):  # matplotlib takes a second to import, and is better missed before the run than after
+        from tailwise.adapters.cli.report import write_report
     try:
         with Display(console) as display:
             result = run_workload(load(workload), seconds=seconds, seed=seed, trace=trace, display=display)
@@ -75,8 +79,6 @@ def run(
         json_file.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
         console.print(f"figures: {json_file}", soft_wrap=True)
     if report is not None:
-        from tailwise.adapters.cli.report import write_report  # matplotlib takes a second to import
-
         write_report(result, report)
         console.print(f"page: {report}", soft_wrap=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from types import TracebackType
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -90,7 +91,7 @@ def headline_table(result: RunResult) -> Table:
 
 def class_table(result: RunResult) -> Table:
     """One line a policy and class."""
-    table = Table(title="By policy and class", title_justify="left")
+    table = Table(title="By policy and class", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("policy", no_wrap=True)
     table.add_column("class", no_wrap=True)
     for column in ("deadline ms", "offered", "on time", "%", "late", "expired", "rejected", "failed"):

@@ -19,8 +19,8 @@ __all__ = ["Progress", "Recipe", "accuracy_of", "folder", "obtain"]
 #: Takes one line for the user about what goes on.
 Progress = Callable[[str], None]
 
-#: Names the folder. Raise it with any change to an architecture, its data or its training.
-_VERSION = "2"
+#: Names the folder. Raise it with any change to an architecture, its data, its training or the files.
+_VERSION = "3"
 _SEED = 20_260
 _DIGEST_BYTES = hashlib.sha256().digest_size  # a file is the digest of its rest, then what torch.save wrote
 #: One thread sums in one order, so that the seed decides; and where other work runs, two wait for each other
