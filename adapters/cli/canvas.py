@@ -19,7 +19,15 @@ try:
 except ImportError as error:
     raise MissingExtra("the page of a run needs matplotlib: pip install 'tailwise[cli]'") from error
 
-__all__ = ["INK", "Canvas", "drawing", "legend", "policy_colours", "resource_colours"]
+__all__ = [
+    "INK",
+    "Canvas",
+    "drawing",
+    "legend",
+    "policy_colours",
+    "resource_colours",
+    "resource_kinds",
+]
 
 #: Okabe and Ito's colours, told apart with any colour vision. Policies and resources never share one, so that
 #: a colour means one thing on the whole page; the blue is lightened to 4:1 against both backgrounds.
@@ -59,9 +67,22 @@ def policy_colours(names: Iterable[str]) -> dict[str, str]:
     return {name: _POLICIES[i % len(_POLICIES)] for i, name in enumerate(names)}
 
 
-def resource_colours(names: Iterable[str]) -> dict[str, str]:
-    """One colour a resource, in the order given; they repeat after six."""
-    return {name: _RESOURCES[i % len(_RESOURCES)] for i, name in enumerate(names)}
+def resource_kinds(names: Iterable[str]) -> dict[str, list[str]]:
+    """Resources by kind, as a legend names it: `cpu-0`, `cpu-1` and so on, copies of one, are "8 x cpu".
+
+    A machine of 64 cores has more copies than there are colours to tell apart.
+    """
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault(re.sub(r"-\d+$", "", name), []).append(name)
+    return {
+        copies[0] if len(copies) == 1 else f"{len(copies)} x {kind}": copies for kind, copies in kinds.items()
+    }
+
+
+def resource_colours(kinds: Iterable[str]) -> dict[str, str]:
+    """One colour a kind of resource, in the order given; they repeat after six."""
+    return {kind: _RESOURCES[i % len(_RESOURCES)] for i, kind in enumerate(kinds)}
 
 
 class Canvas:

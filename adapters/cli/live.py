@@ -94,10 +94,10 @@ def class_table(result: RunResult) -> Table:
     table = Table(title="By policy and class", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("policy", no_wrap=True)
     table.add_column("class", no_wrap=True)
-    for column in ("deadline ms", "offered", "on time", "%", "late", "expired", "rejected", "failed"):
-        table.add_column(column, justify="right")
+    for column in ("due ms", "jobs", "on time", "%", "late", "expired", "rejected", "failed"):
+        table.add_column(column, justify="right", no_wrap=True)
     for column in ("p50 ms", "p99 ms"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for name, f in result.figures().items():
         for i, q in enumerate(result.qos):
             c = f.classes[q.name]

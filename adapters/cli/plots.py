@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.ticker import MaxNLocator
 
-from tailwise.adapters.cli.canvas import INK, Canvas, drawing, legend, policy_colours, resource_colours
-from tailwise.adapters.cli.results import Block, RunResult
+from tailwise.adapters.cli.canvas import (
+    INK,
+    Canvas,
+    drawing,
+    legend,
+    policy_colours,
+    resource_colours,
+    resource_kinds,
+)
+from tailwise.adapters.cli.results import Block, RunResult, Sighting
 from tailwise.adapters.torch.job import JobRecord
+
+# matplotlib is first imported in canvas, whose error names the extra that brings it
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "attainment",
@@ -61,7 +73,7 @@ def attainment(result: RunResult) -> str:
             ylabel="weighted share on time",
             ylim=(max(0.0, math.floor(10 * lowest - 0.5) / 10), 1.01),
         )
-        axis.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+        axis.locator_params(axis="x", nbins=10, integer=True)
         axis.margins(x=0)
         axis.grid(False, axis="x")
         canvas.legend_above(axis)
@@ -163,16 +175,16 @@ def shares(result: RunResult) -> str:
     """Where each model's started jobs ran, one panel a policy."""
     with drawing("shares"):
         models = [model["name"] for model in result.models]
-        resources = [resource["name"] for resource in result.resources]
+        kinds = resource_kinds(resource["name"] for resource in result.resources)
         canvas = Canvas(len(result.policies), 1.25 + 0.27 * len(models), share_y=True)
         for axis, policy in zip(canvas.panels, result.policies, strict=True):
             started = [(r.model, r.resource) for b in result.of(policy) for r in b.records if r.service_s > 0]
             left = np.zeros(len(models))
-            for resource, colour in resource_colours(resources).items():
+            for kind, colour in resource_colours(kinds).items():
                 part = np.array(
-                    [_share_of(resource, [r for m, r in started if m == name]) for name in models]
+                    [_share_of(kinds[kind], [r for m, r in started if m == name]) for name in models]
                 )
-                axis.barh(models, part, left=left, color=colour, height=0.66, label=resource)
+                axis.barh(models, part, left=left, color=colour, height=0.66, label=kind)
                 left += part
             axis.set(title=policy, xlim=(0, 1), xticks=[0, 0.5, 1], xlabel="share of started jobs")
             axis.set_xticklabels(["0", "0.5", "1"])
@@ -187,23 +199,20 @@ def profiles(result: RunResult) -> str:
     """Median service and its 5-95% band at the typical features over time, one panel a model."""
     with drawing("profiles"):
         models = [model["name"] for model in result.models]
+        kinds = resource_kinds(resource["name"] for resource in result.resources)
         canvas = Canvas(len(models), 2.7)
         for axis, model in zip(canvas.panels, models, strict=True):
-            for resource, colour in resource_colours(r["name"] for r in result.resources).items():
-                seen = [s for s in result.sightings if (s.model, s.resource) == (model, resource)]
-                if not seen:
-                    continue
-                at_s = [s.at_s for s in seen]
-                low_ms, high_ms = [1e3 * s.low_s for s in seen], [1e3 * s.high_s for s in seen]
-                axis.fill_between(at_s, low_ms, high_ms, color=colour, alpha=0.2, linewidth=0)
-                label = f"{resource}, n = {seen[-1].n:.0f}"
-                axis.plot(at_s, [1e3 * s.median_s for s in seen], color=colour, label=label)
+            of_model = [s for s in result.sightings if s.model == model]
+            for kind, colour in resource_colours(kinds).items():
+                _profile_kind(axis, [s for s in of_model if s.resource in kinds[kind]], colour, kind)
             axis.set(title=model, yscale="log", xlabel="seconds")
             # the first forecasts of an unknown model span decades: show what it came to
-            settled = [s for s in result.sightings if s.model == model and s.n >= 3]
+            settled = [s for s in of_model if s.n >= 3]
             if settled:
-                # room above for the legend
-                axis.set_ylim(0.4e3 * min(s.low_s for s in settled), 8e3 * max(s.high_s for s in settled))
+                low, high = 0.8e3 * min(s.low_s for s in settled), 1.2e3 * max(s.high_s for s in settled)
+                # the legend stands above: a line of it takes about a twelfth of the panel
+                legend_share = min(0.6, 0.04 + len(kinds) / 12)
+                axis.set_ylim(low, low * (high / low) ** (1 / (1 - legend_share)))
             axis.yaxis.set_major_formatter("{x:g}")
             axis.margins(x=0)
             axis.set_xlim(left=0)
@@ -211,6 +220,23 @@ def profiles(result: RunResult) -> str:
         for axis in canvas.first_of_row:
             axis.set_ylabel("service, ms")
         return canvas.svg("Believed service time over time, by model and resource")
+
+
+def _profile_kind(axis: Axes, sightings: Sequence[Sighting], colour: str, name: str) -> None:
+    """The profiles of one model on the copies of one kind of resource: a line and a band each, one entry named."""
+    by_resource: dict[str, list[Sighting]] = {}
+    for s in sightings:
+        by_resource.setdefault(s.resource, []).append(s)
+    counts = sorted(seen[-1].n for seen in by_resource.values())
+    n = "" if not counts else f"{counts[0]:.0f}"
+    n += f" to {counts[-1]:.0f}" if len(counts) > 1 else ""
+    for i, seen in enumerate(by_resource.values()):
+        at_s = [s.at_s for s in seen]
+        low_ms, high_ms = [1e3 * s.low_s for s in seen], [1e3 * s.high_s for s in seen]
+        axis.fill_between(at_s, low_ms, high_ms, color=colour, alpha=0.2 / len(by_resource), linewidth=0)
+        # an entry without a name stays out of the legend
+        label = "" if i else f"{name}, n = {n}"
+        axis.plot(at_s, [1e3 * s.median_s for s in seen], color=colour, label=label)
 
 
 def share_by_second(
@@ -223,7 +249,12 @@ def share_by_second(
     """
     end_s = max(block.start_s + block.seconds for block in blocks)
     n_bins = max(1, int(end_s + 1e-6))
-    at_s = [b.start_s + r.arrival_s - b.began_s for b in blocks for r in b.records]
+    # a job submitted a little after its block's end still belongs to that block, not to the next one's first bin
+    at_s = [
+        b.start_s + min(r.arrival_s - b.began_s, math.nextafter(b.seconds, 0.0))
+        for b in blocks
+        for r in b.records
+    ]
     offered = [weight[r.qos] for b in blocks for r in b.records]
     on_time = [weight[r.qos] * r.on_time for b in blocks for r in b.records]
     index = np.clip(np.array(at_s, dtype=int), 0, n_bins - 1)
@@ -261,5 +292,5 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def _share_of(name: str, names: Sequence[str]) -> float:
-    return names.count(name) / len(names) if names else 0.0
+def _share_of(wanted: Sequence[str], names: Sequence[str]) -> float:
+    return sum(name in wanted for name in names) / len(names) if names else 0.0

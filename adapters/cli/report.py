@@ -31,7 +31,7 @@ thead th { color: var(--soft); vertical-align: bottom; }
 th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap; }
 .text, tbody th { text-align: left; }
 tbody th { vertical-align: top; }
-thead th:first-child, th[rowspan] { padding-left: 0; }
+thead th:first-child, tbody th[rowspan], .flush th { padding-left: 0; }
 .ours, .ours th { font-weight: 600; }
 .key { display: inline-block; width: .7em; height: .7em; margin-right: .55em; border-radius: 2px; }
 figure { margin: .3rem 0 0; break-inside: avoid; }
@@ -41,6 +41,7 @@ svg text { font-family: system-ui, sans-serif !important; }
   :root { color-scheme: light; --ink: #000000; --soft: #444444; --line: #cccccc; --page: #ffffff; }
   body { margin: 0; max-width: none; font-size: 12px; }
   svg { min-width: 0; }
+  .scroll { overflow: visible; }
   .key, svg { print-color-adjust: exact; }
 }
 """
@@ -146,8 +147,8 @@ def _learning_plots(result: RunResult) -> list[str]:
             _figure(
                 plots.profiles(result),
                 "Service time of each profile at typical features: median and 5 to 95% band, n the effective number "
-                "of observations at the end. Good is a band that narrows at once and then stays; what is left of its "
-                "width is the spread of the jobs themselves.",
+                "of observations at the end; copies of one resource share a colour. Good is a band that narrows at "
+                "once and then stays; what is left of its width is the spread of the jobs themselves.",
             ),
         ]
     return parts
@@ -229,7 +230,7 @@ def _models(result: RunResult) -> str:
         accuracy = "-" if model["accuracy"] is None else f"{model['accuracy']:.3f}"
         rows.append(_row([*services, accuracy], _heading(model["name"])))
     header = ["model", *(f"{name}, ms" for name in resources), "held-out accuracy"]
-    return _table(header, [f"<tbody>{''.join(rows)}</tbody>"])
+    return _table(header, [f'<tbody class="flush">{"".join(rows)}</tbody>'])
 
 
 def _on_time(c: ClassFigures) -> str:

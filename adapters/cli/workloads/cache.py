@@ -124,11 +124,12 @@ def _served(model: nn.Module) -> nn.Module:
 
 @contextlib.contextmanager
 def _training() -> Iterator[None]:
-    """A seeded generator and a fixed number of threads, both given back at the end."""
+    """A seeded generator, a fixed number of threads and gradients, all given back at the end."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(_N_THREADS)
     try:
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        # Gradients alone are not enough: inside a caller's inference mode they stay off.
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
             torch.manual_seed(_SEED)
             yield
     finally:

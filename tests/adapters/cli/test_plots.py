@@ -56,6 +56,12 @@ def test_the_second_block_follows_the_first_on_the_policys_own_time() -> None:
     assert edges_s[-1] == 8
 
 
+def test_a_job_submitted_just_after_its_block_does_not_count_in_the_next() -> None:
+    spilled = [record(BATCH, arrival_s=104.03)]
+    share, _ = plots.share_by_second([block("p", spilled, 0), block("p", [], 1)], WEIGHT)
+    assert np.flatnonzero(~np.isnan(share)).tolist() == [3]
+
+
 def test_a_last_bin_below_a_second_joins_the_one_before() -> None:
     short = replace(block("p", [record(BATCH, arrival_s=102.4)]), seconds=2.5)
     share, edges_s = plots.share_by_second([short], WEIGHT)
@@ -104,6 +110,28 @@ def test_more_than_four_panels_go_on_in_the_next_row() -> None:
     run.models = [{"name": n, "accuracy": 0.9, "services_s": {"cpu": 0.01, "cpu&old": 0.02}} for n in names]
     run.sightings = [Sighting(0.5 * k, "cpu", n, 5.0 * k, 0.005, 0.01, 0.02) for n in names for k in range(3)]
     assert set(names) <= set(words(plots.profiles(run)))
+
+
+def test_copies_of_one_resource_share_a_colour_and_a_line_of_the_legend() -> None:
+    run = result()
+    names = [f"cpu-{i}" for i in range(8)] + ["cpu-old"]
+    run.resources = [{"name": name, "slots": 1} for name in names]
+    run.sightings = [
+        Sighting(0.5 * k, n, "m<1>", 3.0 + k, 0.005, 0.01, 0.02) for n in names for k in range(3)
+    ]
+    run.sightings += [Sighting(1.5, "cpu-3", "m<1>", 12.0, 0.005, 0.01, 0.02)]
+    named = words(plots.profiles(run))
+    assert [word for word in named if "n =" in word] == ["8 x cpu, n = 5 to 12", "cpu-old, n = 5"]
+
+
+def test_the_shares_of_copies_are_added() -> None:
+    def drawn(*ran_on: str) -> str:
+        run = run_of(*(replace(record(BATCH), resource=name) for name in ran_on))
+        run.resources = [{"name": name, "slots": 1} for name in ("cpu-0", "cpu-1", "cpu-old")]
+        return plots.shares(run)
+
+    assert drawn("cpu-0", "cpu-0", "cpu-old") == drawn("cpu-0", "cpu-1", "cpu-old")
+    assert drawn("cpu-0", "cpu-1", "cpu-old") != drawn("cpu-0", "cpu-old", "cpu-old")
 
 
 @pytest.mark.parametrize("plot", EVERY_PLOT)

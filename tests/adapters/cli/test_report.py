@@ -120,9 +120,14 @@ def test_the_same_result_gives_the_same_bytes(text: str, tmp_path: Path) -> None
 
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "tailwise.adapters.cli.canvas")
+    for module in [name for name in sys.modules if name.startswith("matplotlib.")]:
+        monkeypatch.delitem(sys.modules, module)
+    for module in ("canvas", "plots", "report"):
+        monkeypatch.delitem(sys.modules, f"tailwise.adapters.cli.{module}")
+        # the import statement takes an attribute of the package before it looks for the module
+        monkeypatch.delattr(f"tailwise.adapters.cli.{module}")
     with pytest.raises(MissingExtra, match=r"tailwise\[cli\]"):
-        importlib.import_module("tailwise.adapters.cli.canvas")
+        importlib.import_module("tailwise.adapters.cli.report")
 
 
 def no_blocks() -> RunResult:

@@ -108,6 +108,17 @@ def test_a_fresh_interpreter_loads_the_trained_weights(accuracies: dict[str, flo
     assert out.stdout.strip() == type(digits.accurate()).__name__
 
 
+def test_a_model_asked_for_in_inference_mode_is_trained_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an empty cache the factory has to train, and its caller may have turned gradients off."""
+    monkeypatch.setenv("TAILWISE_CACHE", str(tmp_path))
+    with torch.inference_mode():
+        answer = digits.fast()(torch.zeros(1, 1, 8, 8))
+        assert torch.is_inference_mode_enabled()
+    assert torch.isfinite(answer).all()
+
+
 def test_loading_a_model_leaves_torchs_generator_and_threads_alone(accuracies: dict[str, float]) -> None:
     torch.manual_seed(3)
     expected = torch.rand(4)
