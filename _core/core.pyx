@@ -199,7 +199,7 @@ cdef class Core:
         return dict(
             mean=np.array([post.mean[i] for i in range(d)]),
             factor=np.array([post.factor[i] for i in range(d * (d + 1) // 2)]),
-            scale2=post.scale2, dof=post.dof, n=n,
+            scale2=post.scale2, dof=post.dof, n=n, n_pool=n_pool,
             succeeded=factor * p.succeeded, failed=factor * p.failed, n_results=p.n_results)
 
     def served(self, int model, int lane):

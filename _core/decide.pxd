@@ -114,7 +114,7 @@ cdef inline void favour_untried(const State* st, int model) noexcept nogil:
     for lane in range(n):
         if not (info.untried[lane >> 6] >> (lane & 63)) & 1 and st.cost[lane] < INFINITY:
             best = st.service[lane] if st.service[lane] < best else best
-    best *= <float>0.99
+    best *= <float>0.98  # availability never seen is .99, so .99 would only tie
     for lane in range(n):
         if (info.untried[lane >> 6] >> (lane & 63)) & 1 and best < st.service[lane] \
                 and st.cost[lane] < INFINITY and n_open(st.load + lane) == 0:

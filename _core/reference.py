@@ -263,7 +263,7 @@ def favour_untried(
 ) -> Array:
     """Median service (K,) with every idle, untried candidate at most 0.99 of the fastest tried one."""
     tried = service_s[candidate & ~untried]
-    best = 0.99 * float(tried.min()) if tried.size else math.inf
+    best = 0.98 * float(tried.min()) if tried.size else math.inf
     return np.where(candidate & untried & (n_open == 0), np.minimum(service_s, best), service_s)
 
 

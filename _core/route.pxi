@@ -43,9 +43,10 @@ cdef class RouteCore:
         cdef Forecast f
         cdef double[MAX_D] encoded
         cdef int64_t clipped = 0
-        cdef int64_t now_ns
         cdef int n_tied = 0, verdict
-        cdef Ticket ticket
+        # first, since a user's clock and an allocation can run Python, and so another thread; what follows cannot
+        cdef int64_t now_ns = core.clock.read()
+        cdef Ticket ticket = Ticket.__new__(Ticket)
         self._read_features(x, encoded, &clipped)
         if self.n_given or Z is not None:
             self._read_given(Z)
@@ -54,13 +55,11 @@ cdef class RouteCore:
         if st.head.free_ticket < 0:
             raise CapacityError(
                 f"{st.head.n_open} tickets are open, the engine's capacity: settle them, or build it with more")
-        now_ns = core.clock.read()
         verdict = decide(st, &self.info, encoded, NULL if mask is None else self.words, now_ns, &f, &n_tied)
         if verdict == NO_CANDIDATE:
             raise InputError(f"mask={mask!r} leaves no candidate of model {self.model.name!r}: set a bit of one")
         st.head.n_clipped += clipped
         core.last_ns = now_ns
-        ticket = Ticket.__new__(Ticket)
         ticket.route = self
         ticket.verdict = verdict
         ticket.lane = f.lane
@@ -144,7 +143,7 @@ cdef class RouteCore:
                 f"{self.model.name!r}, one entry per resource; route.buffer() makes it")
         data = <const double*>cnp.PyArray_DATA(Z)
         if check_given(data, self.n_given * n) != ENCODED:
-            raise InputError("Z has a negative or infinite entry: columns are >= 0, and NaN where unknown")
+            raise InputError("Z has an entry that is negative or above 1e30: columns are >= 0, and NaN where unknown")
         for j in range(model.n_columns):
             if model.column_kind[j] == COLUMN_GIVEN:
                 encode_given(data + g * n, model.column_scale[j], n, st.given + g * stride)

@@ -1,6 +1,6 @@
 # One decision, settled exactly once.
 
-cdef tuple REASONS = (None, "late", "no_candidate")
+cdef tuple REASONS = (None, "late")
 
 
 @cython.freelist(64)
@@ -99,8 +99,9 @@ cdef class Ticket:
     def start(self):
         """Says that service begins now. Needed where the caller owns the queue (`discipline="priority"`);
         on a fifo resource starts are inferred from its slots. Raises TicketError. A second call changes nothing."""
+        cdef int64_t now_ns = self.route.core.clock.read()
         self._check("start() comes before complete, fail or cancel")
-        start_ticket(&self.route.core.st, self.slot, self.route.core.clock.read())
+        start_ticket(&self.route.core.st, self.slot, now_ns)
 
     def complete(self, service_s=None):
         """Settles as completed and teaches the (resource, model) profile.
@@ -108,11 +109,11 @@ cdef class Ticket:
         service_s: seconds from start to end, finite, >= 0; None = now minus the start of service.
         Raises InputError or TicketError and then changes nothing. Cost: <= 600 ns amortised over rebuilds.
         """
-        cdef double seconds = -1.0
+        cdef double seconds = -1.0 if service_s is None else seconds_of(service_s)
+        # a user's clock runs Python, and another thread may settle meanwhile: it is read before the check
+        cdef int64_t now_ns = self.route.core.clock.read()
         self._check("complete() once, or not at all")
-        if service_s is not None:
-            seconds = seconds_of(service_s)
-        self._complete(self.route.core.clock.read(), seconds)
+        self._complete(now_ns, seconds)
 
     cdef void _complete(self, int64_t now_ns, double seconds):
         cdef Core core = self.route.core
@@ -128,15 +129,16 @@ cdef class Ticket:
 
     def fail(self):
         """Settles as failed: counts against availability, teaches nothing about latency. Raises TicketError."""
-        self._check("fail() once, or not at all")
         cdef int64_t now_ns = self.route.core.clock.read()
+        self._check("fail() once, or not at all")
         learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
         self._close(now_ns)
 
     def cancel(self):
         """Settles as cancelled: frees its place, teaches nothing. Raises TicketError."""
+        cdef int64_t now_ns = self.route.core.clock.read()
         self._check("cancel() once, or not at all")
-        self._close(self.route.core.clock.read())
+        self._close(now_ns)
 
     cdef void _close(self, int64_t now_ns):
         self.is_open = False

@@ -141,7 +141,8 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
         load.n_running -= 1
     else:
         leave_queue(st, t)
-    load.freed_ns = now_ns
+    if was_running:
+        load.freed_ns = now_ns
     while load.in_order and load.n_running < load.slots and load.first_queued >= 0:
         waiting = load.first_queued
         leave_queue(st, waiting)

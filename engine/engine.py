@@ -151,9 +151,8 @@ class Engine:
                 )
             encoded = self._core.encode(index, features)
             x[: len(encoded)] = encoded
-        pooled = any(self._core.posterior(index, r)["n"] > 0 for r in range(len(self.resources)) if r != lane)
         given = (resource, model) in self._given
-        return summarise(resource, model, x, self._core.posterior(index, lane), given, pooled)
+        return summarise(resource, model, x, self._core.posterior(index, lane), given)
 
     def load(self, resource: str) -> tuple[int, int]:
         """(jobs in service, jobs queued) that open tickets put on a resource. Raises UnknownName."""
@@ -178,6 +177,13 @@ class Engine:
         """The index of a resource in masks and in the columns of Z. Raises UnknownName."""
         self._find(resource, self._lanes, self.resources, "resource")
         return self._lanes[resource]
+
+    def candidates(self, model: str) -> tuple[int, ...]:
+        """Lanes of the resources that can run a model. Raises UnknownName."""
+        names = self._find(model, self._models, self.models, "model").resources
+        return (
+            tuple(range(len(self.resources))) if names is None else tuple(self._lanes[name] for name in names)
+        )
 
     @staticmethod
     def _find(name: str, index: dict[str, int], items: tuple[_Declared, ...], kind: str) -> _Declared:

@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class Queued(Generic[T]):
-    """A job's place in a queue. `open` turns False once it was taken, expired or removed."""
+    """A job's place in a queue. `open` turns False, and the job is let go, once it was taken, expired or removed."""
 
-    job: T
+    job: T | None
     lane: int
     priority: int
     deadline_ns: int
@@ -47,6 +47,11 @@ class Queues(Generic[T]):
         self._sequence += 1
         entry = Queued(job, lane, priority, deadline_ns)
         heapq.heappush(self._ready[lane], (priority, deadline_ns, self._sequence, entry))
+        if (
+            len(self._expiry) > 2 * len(self) + 64
+        ):  # mostly places of jobs that left: their deadlines may be far
+            self._expiry = [place for place in self._expiry if place[-1].open]
+            heapq.heapify(self._expiry)
         heapq.heappush(self._expiry, (deadline_ns, self._sequence, entry))
         self._length[lane] += 1
         return entry
@@ -60,9 +65,8 @@ class Queues(Generic[T]):
         while self._free[lane] > 0 and ready:
             entry = heapq.heappop(ready)[-1]
             if entry.open and entry.deadline_ns > now_ns:
-                self._leave(entry)
                 self._free[lane] -= 1
-                return entry.job
+                return self._leave(entry)
         return None
 
     def release(self, lane: int) -> None:
@@ -82,16 +86,12 @@ class Queues(Generic[T]):
         while self._expiry and self._expiry[0][0] <= now_ns:
             entry = heapq.heappop(self._expiry)[-1]
             if entry.open:
-                self._leave(entry)
-                expired.append(entry.job)
+                expired.append(self._leave(entry))
         return expired
 
     def clear(self) -> list[T]:
         """Takes out everything that is queued."""
-        jobs = [entry.job for _, _, entry in self._expiry if entry.open]
-        for _, _, entry in self._expiry:
-            if entry.open:
-                self._leave(entry)
+        jobs = [self._leave(entry) for _, _, entry in self._expiry if entry.open]
         self._expiry.clear()
         return jobs
 
@@ -108,6 +108,9 @@ class Queues(Generic[T]):
     def __len__(self) -> int:
         return sum(self._length)
 
-    def _leave(self, entry: Queued[T]) -> None:
-        entry.open = False
+    def _leave(self, entry: Queued[T]) -> T:
+        job = entry.job
+        assert job is not None
+        entry.open, entry.job = False, None
         self._length[entry.lane] -= 1
+        return job

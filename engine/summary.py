@@ -64,7 +64,7 @@ class ProfileSummary:
 
 
 def summarise(
-    resource: str, model: str, x: NDArray[np.float64], raw: dict[str, Any], given: bool, pooled: bool
+    resource: str, model: str, x: NDArray[np.float64], raw: dict[str, Any], given: bool
 ) -> ProfileSummary:
     """Evaluates a posterior (see `Core.posterior`) at encoded features x (d,)."""
     mean = np.asarray(raw["mean"])
@@ -75,7 +75,7 @@ def summarise(
     spread = math.sqrt(float(raw["scale2"]) * (1.0 + float(np.sum((factor @ x) ** 2))))
     n = float(raw["n"])
     succeeded, failed = float(raw["succeeded"]), float(raw["failed"])
-    source = "data" if n > 0 else "given" if given else "pooled" if pooled else "unknown"
+    source = "data" if n > 0 else "given" if given else "pooled" if raw["n_pool"] > 0 else "unknown"
     return ProfileSummary(
         resource=resource,
         model=model,

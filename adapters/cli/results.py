@@ -49,6 +49,7 @@ class Block:
     rate_per_s: float  #: offered, after calibration
     records: tuple[JobRecord, ...]
     wrong: int  #: completed, but the answer did not pass its check
+    lag_s: float  #: the longest that a job was submitted after it was due; counted as its waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ class RunResult:
                     "policy": block.policy,
                     "seconds": block.seconds,
                     "rate_per_s": block.rate_per_s,
+                    "lag_s": block.lag_s,
                     "weighted_goodput": figures([block], self.qos).weighted_goodput,
                 }
                 for block in self.blocks

@@ -24,7 +24,7 @@ from tailwise.adapters.cli.results import Block, RunResult, Sighting
 from tailwise.adapters.cli.sources import Arrival, source_of, tape
 from tailwise.adapters.cli.workload import ResourceSpec, Workload, resolve
 from tailwise.adapters.cli.workloads.request import Request, Source
-from tailwise.adapters.torch import Executor, JobFuture, Process, Thread, Worker, WorkerSpec
+from tailwise.adapters.torch import Executor, JobFuture, JobRecord, Process, Thread, Worker, WorkerSpec
 from tailwise.engine import Engine
 from tailwise.errors import ConfigError
 from tailwise.policy import Learned, Policy
@@ -129,6 +129,7 @@ class _Session:
         """Submits every arrival at its time, waits for the last end, then checks the answers."""
         self.executor.policy = self.policies[name]
         played_s = sum(block.seconds for block in self.result.of(name))
+        deadlines_s = {q.name: q.deadline_s for q in self.result.qos}
         futures: list[JobFuture] = []
         began_s = time.monotonic()
         sighted_s = -math.inf
@@ -144,11 +145,12 @@ class _Session:
                 self.executor.submit(arrival.model, arrival.qos, request.inputs, features=request.features)
             )
         wait(futures)
-        wrong = 0
+        wrong, lag_s = 0, 0.0
         records = []
         for arrival, future in zip(arrivals, futures, strict=True):
-            record = future.record
-            assert record is not None
+            assert future.record is not None
+            record = _from_schedule(future.record, began_s + arrival.at_s, deadlines_s[arrival.qos])
+            lag_s = max(lag_s, record.completion_s - future.record.completion_s)
             if record.end == "completed" and not arrival.request.check(future.result()):
                 wrong += 1
                 record = replace(record, end="failed", on_time=False)
@@ -162,6 +164,7 @@ class _Session:
             rate_per_s=rate_per_s,
             records=tuple(records),
             wrong=wrong,
+            lag_s=lag_s,
         )
 
     def _sight(self, at_s: float) -> None:
@@ -180,6 +183,13 @@ class _Session:
                         high_s=profile.quantile(0.95),
                     )
                 )
+
+
+def _from_schedule(record: JobRecord, due_s: float, deadline_s: float) -> JobRecord:
+    """Counts a job from when it was due, not from when a busy submitter got to it: an open loop waits for nobody."""
+    completion_s = record.completion_s + record.arrival_s - due_s
+    on_time = record.end == "completed" and completion_s <= deadline_s
+    return replace(record, arrival_s=due_s, completion_s=completion_s, on_time=on_time)
 
 
 def _prepare(workload: Workload, display: Display) -> dict[str, float]:
@@ -236,7 +246,7 @@ def _expand(resources: Sequence[ResourceSpec]) -> dict[str, WorkerSpec]:
 
 
 def _policies(engine: Engine, names: Sequence[str], seed: int) -> dict[str, Policy]:
-    lanes = {model.name: range(len(engine.resources)) for model in engine.models}
+    lanes = {model.name: engine.candidates(model.name) for model in engine.models}
     return {
         name: Learned(engine) if name == "tailwise" else baseline(name, lanes, seed, time.monotonic)
         for name in names

@@ -20,6 +20,7 @@ import torch
 
 from tailwise.adapters.torch.arena import Arena
 from tailwise.adapters.torch.loading import load_all, unship_all
+from tailwise.adapters.torch.worker import as_exception
 
 __all__ = ["main"]
 
@@ -98,8 +99,8 @@ def _run(
                 # packing copies to the CPU, which waits for whatever device computed it
                 packed = outputs.pack(models[model](*tensors))
                 message: tuple[Any, ...] = ("done", slot, start_ns, time.monotonic_ns(), packed)
-            except Exception as error:
-                message = ("failed", slot, start_ns, time.monotonic_ns(), *portable(error))
+            except BaseException as error:
+                message = ("failed", slot, start_ns, time.monotonic_ns(), *portable(as_exception(error)))
             send(message)
 
 

@@ -6,13 +6,14 @@ import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import InvalidStateError
+from functools import partial
 from types import TracebackType
 
 import torch
 
 from tailwise.adapters.torch.job import Job, JobFuture, JobRecord
 from tailwise.adapters.torch.pool import Pool
-from tailwise.adapters.torch.worker import ModelSource, Outcome, Worker, WorkerSpec
+from tailwise.adapters.torch.worker import ModelSource, Outcome, Worker, WorkerSpec, as_exception
 from tailwise.engine import Engine
 from tailwise.errors import ConfigError, InputError, JobExpired, JobRejected, UnknownName, WorkerError
 from tailwise.policy import Assignment, End, Learned, Policy
@@ -56,6 +57,7 @@ class Executor:
         self._queues: Queues[Job] = Queues([r.slots for r in engine.resources])
         self._n_open = 0
         self._closed = False
+        self._ended = False
         for resource in engine.resources:
             engine.own_queue(resource.name)
         self._pool = Pool([(r, workers[r.name]) for r in engine.resources], models, self._worker_back)
@@ -130,15 +132,21 @@ class Executor:
             return self._changed.wait_for(lambda: self._n_open == 0, timeout_s)
 
     def close(self, *, drain: bool = True, timeout_s: float = 10.0) -> None:
-        """Takes no more jobs; drains (or cancels what is queued), then ends the workers. Idempotent."""
+        """Takes no more jobs, ends what runs, then the workers. Idempotent.
+
+        drain: first wait up to `timeout_s` for what is queued; what is left then is cancelled, and what runs gets
+        up to `timeout_s` more.
+        """
         with self._lock:
             self._closed = True
-        if not drain:
-            self.cancel_queued()
+        if drain:
+            self.drain(timeout_s)
+        self.cancel_queued()
         self.drain(timeout_s)
-        with self._changed:
-            self._changed.notify_all()
         self._pool.close()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
         self._expirer.join()
 
     def __enter__(self) -> Executor:
@@ -150,9 +158,13 @@ class Executor:
         self.close(drain=kind is None)
 
     def _assign(self, model: str, qos: str, features: tuple[float, ...]) -> Assignment:
+        """Leaves the choice to the policy, among the lanes whose worker runs."""
         mask = self._pool.mask()
-        if mask == 0:
-            return Assignment(0, reason="no_resource")
+        if mask is not None:
+            candidates = self.engine.candidates(model)
+            mask &= sum(1 << lane for lane in candidates)
+            if mask == 0:
+                return Assignment(candidates[0], reason="no_resource")
         return self.policy.assign(model, qos, features, mask)
 
     def _take(self, lane: int, now_ns: int) -> Job | None:
@@ -167,34 +179,38 @@ class Executor:
         return None
 
     def _launch(self, job: Job | None) -> None:
-        if job is None:
-            return
-        try:
-            self._pool[job.assignment.lane].submit(
-                job.model, job.inputs, lambda outcome: self._done(job, outcome)
-            )
-        except WorkerError as error:  # it died between two jobs
-            now_ns = self._now_ns()
-            self._done(job, Outcome(None, error, now_ns, now_ns))
+        """Hands a started job to its worker; one that cannot be handed over fails, and the next is tried."""
+        while job is not None:
+            current, worker = job, self._pool[job.assignment.lane]
+            try:
+                worker.submit(current.model, current.inputs, partial(self._done, current))
+                return
+            except BaseException as error:
+                now_ns = self._now_ns()
+                outcome = Outcome(None, as_exception(error), now_ns, now_ns, worker_died=not worker.alive)
+                job = self._end(current, outcome)
+                _resolve(current, outcome)
+                if not isinstance(error, Exception):  # Ctrl-C in the caller's thread
+                    self._launch(job)
+                    raise
 
     def _done(self, job: Job, outcome: Outcome) -> None:
         """A worker hands a result back: learn, keep the slot busy, only then wake whoever waits for the job."""
+        following = self._end(job, outcome)
+        self._launch(following)
+        _resolve(job, outcome)
+
+    def _end(self, job: Job, outcome: Outcome) -> Job | None:
+        """Settles a started job and frees its slot; returns the job that takes it."""
         lane = job.assignment.lane
-        end: End = "completed" if outcome.error is None else "failed"
+        job.device_s = (outcome.end_ns - outcome.start_ns) * 1e-9
         with self._lock:
             now_ns = self._now_ns()
-            self._settle(job, end, now_ns)
-            following = None
-            if self._pool[lane].alive:
-                self._queues.release(lane)
-                following = self._take(lane, now_ns)
-            else:
-                self._pool.lost_slot(lane)
-        self._launch(following)
-        if outcome.error is None:
-            job.future.set_result(outcome.value)
-        else:
-            job.future.set_exception(outcome.error)
+            self._settle(job, "completed" if outcome.error is None else "failed", now_ns)
+            if outcome.worker_died and not self._pool.lost_slot(lane):
+                return None
+            self._queues.release(lane)
+            return self._take(lane, now_ns)
 
     def _settle(self, job: Job, end: End, now_ns: int) -> None:
         """Streams the end of a job into the policy. Under the lock."""
@@ -216,7 +232,7 @@ class Executor:
         """One timer for all queues: sleeps until the next deadline of a queued job."""
         while True:
             with self._changed:
-                if self._closed and self._n_open == 0:
+                if self._ended:
                     return
                 now_ns = self._now_ns()
                 expired = self._queues.expire(now_ns)
@@ -241,6 +257,13 @@ class Executor:
                 jobs.append(self._take(lane, self._now_ns()))
         for job in jobs:
             self._launch(job)
+
+
+def _resolve(job: Job, outcome: Outcome) -> None:
+    if outcome.error is None:
+        job.future.set_result(outcome.value)
+    else:
+        job.future.set_exception(outcome.error)
 
 
 def _same_names(what: str, given: Mapping[str, object], expected: list[str]) -> None:

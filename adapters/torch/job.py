@@ -25,6 +25,7 @@ class JobRecord:
     end: str  #: completed, failed, cancelled, expired or rejected
     arrival_s: float
     service_s: float  #: how long it took its slot; 0 when it never started
+    device_s: float  #: of that, on the device itself (CUDA: by its events)
     completion_s: float  #: from arrival to the moment its result was handed over
     on_time: bool  #: completed within the deadline of its class
     expected_s: float | None  #: completion forecast at the decision, where the policy makes one
@@ -49,6 +50,7 @@ class Job:
     assignment: Assignment
     entry: Queued[Job] | None = None
     start_ns: int = 0
+    device_s: float = 0.0
 
     def deadline_ns(self) -> int:
         return self.arrival_ns + round(self.qos.deadline_s * 1e9)
@@ -69,6 +71,7 @@ class Job:
             end=end,
             arrival_s=self.arrival_ns * 1e-9,
             service_s=self.service_s(now_ns),
+            device_s=self.device_s,
             completion_s=completion_s,
             on_time=end == "completed" and completion_s <= self.qos.deadline_s,
             expected_s=self.assignment.expected_s,

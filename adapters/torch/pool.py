@@ -54,17 +54,23 @@ class Pool:
             return None
         return sum(1 << lane for lane in range(len(self.workers)) if lane not in self._missing)
 
-    def lost_slot(self, lane: int) -> None:
-        """A job died with its worker. The first one starts a replacement; its slot comes back by `on_back`."""
+    def lost_slot(self, lane: int) -> bool:
+        """A job died with its worker. The first one starts a replacement; the slot comes back by `on_back`.
+
+        True when a new worker runs already, and the slot can be used at once.
+        """
         with self._lock:
+            if lane not in self._missing and self.workers[lane].alive:
+                return True
             self._missing[lane] = self._missing.get(lane, 0) + 1
             if self._missing[lane] > 1 or self._closed:
-                return
+                return False
         name = self.workers[lane].name
         log.warning("worker %s died; a new one is started", name)
         threading.Thread(
             target=self._replace, args=(lane,), name=f"tailwise-replace-{name}", daemon=True
         ).start()
+        return False
 
     def close(self) -> None:
         """Ends every worker that it started. Idempotent."""

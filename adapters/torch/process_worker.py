@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
@@ -39,6 +40,7 @@ class ProcessWorker:
         self._connection: Connection[Any, Any] | None = None
         self._reader: threading.Thread | None = None
         self._send_lock = threading.Lock()
+        self._life_lock = threading.Lock()  # start, close and kill, one at a time
 
     @property
     def alive(self) -> bool:
@@ -50,6 +52,10 @@ class ProcessWorker:
         return None if self._process is None else self._process.pid
 
     def start(self, models: Mapping[str, ModelSource]) -> None:
+        with self._life_lock:
+            self._start(models)
+
+    def _start(self, models: Mapping[str, ModelSource]) -> None:
         shipped = ship_all(models)
         self._end_process()
         self._arenas = [(Arena.create(), Arena.create()) for _ in range(self.slots)]
@@ -93,10 +99,9 @@ class ProcessWorker:
         slot = self._slots.take(model, done)
         try:
             data = self._arenas[slot][0].pack(tuple(inputs))
-        except Exception as error:
-            now_ns = time.monotonic_ns()
-            self._slots.end(slot, Outcome(None, error, now_ns, now_ns))
-            return
+        except BaseException:
+            self._slots.give_back(slot)
+            raise
         try:
             with self._send_lock:
                 assert self._connection is not None
@@ -105,6 +110,10 @@ class ProcessWorker:
             pass  # it just died: the reader ends every open job, this one too
 
     def close(self, timeout_s: float = 5.0) -> None:
+        with self._life_lock:
+            self._close(timeout_s)
+
+    def _close(self, timeout_s: float) -> None:
         if self._process is None:
             return
         try:
@@ -119,11 +128,12 @@ class ProcessWorker:
         self._end_process()
 
     def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-        if self._reader is not None:
-            self._reader.join()
-        self._end_process()
+        with self._life_lock:
+            if self._process is not None:
+                self._process.kill()
+            if self._reader is not None:
+                self._reader.join()
+            self._end_process()
 
     def _read(self, connection: Connection[Any, Any], slots: Slots) -> None:
         while True:
@@ -168,6 +178,11 @@ class ProcessWorker:
 
 def _received(data: bytes | None, line: str, text: str) -> BaseException:
     """The child's exception, its traceback there as a note."""
-    error: BaseException = WorkerError(line) if data is None else pickle.loads(data)
+    error: object = None
+    if data is not None:
+        with contextlib.suppress(Exception):  # it may need a module that only the child can import
+            error = pickle.loads(data)
+    if not isinstance(error, BaseException):
+        error = WorkerError(line)
     error.add_note("in the worker process:\n" + text)
     return error

@@ -7,19 +7,19 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from tailwise.adapters.torch.loading import load_all
-from tailwise.adapters.torch.worker import Done, ModelSource, Outcome, Slots
+from tailwise.adapters.torch.worker import Done, ModelSource, Outcome, Slots, as_exception
 from tailwise.errors import WorkerError
 
 __all__ = ["ThreadWorker"]
 
 Job = tuple[str, tuple[torch.Tensor, ...]]
 Model = Callable[..., Any]
+Serve = Callable[[Model, tuple[torch.Tensor, ...]], Outcome]
 
 #: How long a slot's thread sleeps between two looks at an unfinished CUDA event.
 _POLL_S = 50e-6
@@ -45,13 +45,15 @@ class ThreadWorker:
             # .to(device) moves a module in place; the caller's stays where it is
             models = {n: copy.deepcopy(m) if isinstance(m, torch.nn.Module) else m for n, m in models.items()}
         loaded = load_all(models, str(self._device))
+        on_cpu = self._device.type == "cpu"
+        servers = [_serve_cpu if on_cpu else _CudaStream(self._device).serve for _ in range(self.slots)]
         self._slots = Slots(self.name, self.slots)  # what an abandoned thread still ends is in the old ones
         self._slots.begin(models)
         self._queues = [queue.SimpleQueue() for _ in range(self.slots)]
         self._threads = [
             threading.Thread(
-                target=self._run,
-                args=(self._slots, slot, jobs, loaded),
+                target=_run,
+                args=(self._slots, slot, jobs, loaded, servers[slot]),
                 name=f"tailwise-{self.name}-{slot}",
                 daemon=True,
             )
@@ -77,19 +79,20 @@ class ThreadWorker:
             jobs.put(None)
         self._slots.fail(WorkerError(f"worker {self.name!r} was killed"), time.monotonic_ns())
 
-    def _run(
-        self, slots: Slots, slot: int, jobs: queue.SimpleQueue[Job | None], models: dict[str, Model]
-    ) -> None:
-        with torch.inference_mode():
-            serve = _serve_cpu if self._device.type == "cpu" else _CudaStream(self._device).serve
-            while (job := jobs.get()) is not None:
-                model, inputs = job
-                start_ns = time.monotonic_ns()
-                try:
-                    outcome = serve(models[model], inputs)
-                except Exception as error:
-                    outcome = Outcome(None, error, start_ns, time.monotonic_ns())
-                slots.end(slot, outcome)
+
+def _run(
+    slots: Slots, slot: int, jobs: queue.SimpleQueue[Job | None], models: dict[str, Model], serve: Serve
+) -> None:
+    """One slot's thread: takes jobs until it is told None."""
+    with torch.inference_mode():
+        while (job := jobs.get()) is not None:
+            model, inputs = job
+            start_ns = time.monotonic_ns()
+            try:
+                outcome = serve(models[model], inputs)
+            except BaseException as error:
+                outcome = Outcome(None, as_exception(error), start_ns, time.monotonic_ns())
+            slots.end(slot, outcome)
 
 
 def _serve_cpu(model: Model, inputs: tuple[torch.Tensor, ...]) -> Outcome:
@@ -103,7 +106,6 @@ class _CudaStream:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device)
-        self._origin = _Origin.now(self._stream)
 
     def serve(self, model: Model, inputs: tuple[torch.Tensor, ...]) -> Outcome:
         begin = torch.cuda.Event(enable_timing=True)
@@ -115,26 +117,9 @@ class _CudaStream:
             end.record(self._stream)
         while not end.query():
             time.sleep(_POLL_S)
-        return Outcome(value, None, self._origin.at_ns(begin), self._origin.at_ns(end))
-
-
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """One event whose moment on the monotonic clock is known: it dates all others of the stream."""
-
-    event: torch.cuda.Event
-    ns: int
-
-    @staticmethod
-    def now(stream: torch.cuda.Stream) -> _Origin:
-        event = torch.cuda.Event(enable_timing=True)
-        event.record(stream)
-        event.synchronize()
-        return _Origin(event, time.monotonic_ns())
-
-    def at_ns(self, event: torch.cuda.Event) -> int:
-        elapsed_ms: float = self.event.elapsed_time(event)
-        return self.ns + round(elapsed_ms * 1e6)
+        end_ns = time.monotonic_ns()
+        service_ms: float = begin.elapsed_time(end)  # the device's own time, however late this thread looked
+        return Outcome(value, None, end_ns - round(service_ms * 1e6), end_ns)
 
 
 def _to_host(value: Any) -> Any:

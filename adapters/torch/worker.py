@@ -12,7 +12,17 @@ import torch
 
 from tailwise.errors import ConfigError, UnknownName, WorkerError
 
-__all__ = ["Done", "ModelSource", "Outcome", "Process", "Slots", "Thread", "Worker", "WorkerSpec"]
+__all__ = [
+    "Done",
+    "ModelSource",
+    "Outcome",
+    "Process",
+    "Slots",
+    "Thread",
+    "Worker",
+    "WorkerSpec",
+    "as_exception",
+]
 
 #: What a model is given as: "package.module:factory" (called once in the worker, returns a callable), the path of
 #: a TorchScript file, or the callable or nn.Module itself.
@@ -27,6 +37,7 @@ class Outcome:
     error: BaseException | None
     start_ns: int  #: service start and end on the device, on the clock of time.monotonic_ns
     end_ns: int
+    worker_died: bool = False  #: the job ended because its worker did: its slot comes back with a new one
 
 
 Done = Callable[[Outcome], None]
@@ -53,7 +64,8 @@ class Worker(Protocol):
     def submit(self, model: str, inputs: tuple[torch.Tensor, ...], done: Done) -> None:
         """Returns at once; `done` is called exactly once, from a thread of the worker.
 
-        Raises UnknownName; WorkerError when it is not alive or all slots are taken.
+        Raises UnknownName; WorkerError when it is not alive or all slots are taken; what handing the inputs over
+        raises. Then `done` is not called.
         """
         ...
 
@@ -121,6 +133,15 @@ def _check(device: str, slots: int) -> None:
         raise ConfigError(f"slots={slots!r}, but an int in 1..256 is expected")
 
 
+def as_exception(error: BaseException) -> Exception:
+    """What a model raised, as its job's failure: a model that calls sys.exit ends its job, not its caller."""
+    if isinstance(error, Exception):
+        return error
+    failure = WorkerError(f"the model raised {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
+
+
 class Slots:
     """The open jobs of a worker by slot: each is ended exactly once, whoever comes first."""
 
@@ -170,13 +191,16 @@ class Slots:
         if done is not None:
             done(outcome)
 
+    def give_back(self, slot: int) -> None:
+        """The job was not handed over after all; nobody is told."""
+        with self._lock:
+            if self._open.pop(slot, None) is not None:
+                self._free.append(slot)
+
     def fail(self, error: BaseException, now_ns: int) -> None:
         """No more jobs; the open ones end with `error`."""
         with self._lock:
             self._error = error
             jobs, self._open = list(self._open.values()), {}
         for done in jobs:
-            done(Outcome(None, error, now_ns, now_ns))
-
-    def idle(self) -> bool:
-        return not self._open
+            done(Outcome(None, error, now_ns, now_ns, worker_died=True))

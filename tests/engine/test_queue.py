@@ -1,5 +1,8 @@
 """The queue that executor, gateway and replay share: priority, then earliest deadline, expiry by the clock."""
 
+import gc
+import weakref
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +65,27 @@ def test_clear_empties_all_queues() -> None:
     assert sorted(queues.clear()) == ["a", "b"]
     assert len(queues) == 0
     assert queues.take(0, 0) is None
+
+
+def test_a_job_that_has_left_is_let_go_however_far_its_deadline() -> None:
+    """Only what waits is held: neither the job nor, beyond a constant, its place in the expiry order."""
+
+    class Payload:
+        pass
+
+    queues: Queues[Payload] = Queues([1])
+    queues.put(Payload(), 0, 7, SECOND)  # an early deadline at the head of the order
+    left = []
+    for _ in range(1000):
+        job = Payload()
+        left.append(weakref.ref(job))
+        queues.put(job, 0, 0, 3600 * SECOND)
+        del job
+        assert queues.take(0, 0) is not None
+        queues.release(0)
+    gc.collect()
+    assert not any(ref() for ref in left)
+    assert len(queues._expiry) < 100
 
 
 ACTIONS = st.lists(

@@ -30,6 +30,7 @@ def record(
         end=end,
         arrival_s=arrival_s,
         service_s=0.5 * completion_s if end == "completed" else 0.0,
+        device_s=0.4 * completion_s if end == "completed" else 0.0,
         completion_s=completion_s,
         on_time=end == "completed" and completion_s <= qos.deadline_s,
         expected_s=0.9 * completion_s,
@@ -47,6 +48,7 @@ def block(policy: str, records: Sequence[JobRecord], round_: int = 0) -> Block:
         rate_per_s=50.0,
         records=tuple(records),
         wrong=0,
+        lag_s=0.0,
     )
 
 

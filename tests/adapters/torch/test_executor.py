@@ -175,6 +175,37 @@ def test_closing_drains_or_cancels_as_asked_and_refuses_more(gate: Gate) -> None
     executor.close()
 
 
+def test_closing_does_not_wait_for_a_queue_that_cannot_drain(gate: Gate) -> None:
+    """One job hangs, another waits behind it for ten minutes yet: closing cancels the second and comes back."""
+    worker = Thread().build("cpu-0")
+    worker.start({"gate": gate, "fails": fails})
+    executor = Executor(engine(), {"gate": gate, "fails": fails}, {"cpu-0": worker})
+    hanging, queued = (executor.submit("gate", "batch", number(v), features=(1.0,)) for v in (0.0, 1.0))
+    assert gate.entered.wait(60)
+    executor.close(timeout_s=0.05)
+    assert queued.cancelled()
+    assert not hanging.done()
+    gate.opened.set()
+    assert float(hanging.result(60)) == 0.0
+    worker.close()
+    assert executor.engine.in_flight == 0
+
+
+def test_a_model_whose_only_resource_is_down_is_refused_as_such() -> None:
+    restricted = tw.Engine(
+        [tw.Resource("a"), tw.Resource("b")],
+        [tw.Model("only-a", resources=("a",))],
+        [tw.QoS("q", deadline_s=60.0)],
+    )
+    with Executor(restricted, {"only-a": "torch.nn:Identity"}, {"a": Process(), "b": Thread()}) as both:
+        both._pool._missing[0] = 0  # as while its worker is being replaced
+        refused = both.submit("only-a", "q", number(0.0))
+        assert isinstance(refused.exception(60), JobRejected)
+        assert refused.exception(60).reason == "no_resource"  # type: ignore[union-attr]
+        both._pool._missing.clear()
+        assert float(both.submit("only-a", "q", number(1.0)).result(60)) == 1.0
+
+
 @pytest.mark.parametrize(
     ("models", "workers"),
     [({"gate": fails}, {"cpu-0": Thread()}), ({"gate": fails, "fails": fails}, {"gpu": Thread()})],

@@ -40,6 +40,11 @@ class RaisesUnpicklable(torch.nn.Module):
         raise LocalError("local")
 
 
+class Exits(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise SystemExit("enough")
+
+
 class Capability(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> tuple[str, int]:
         return torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
@@ -55,7 +60,7 @@ class Until(torch.nn.Module):
         return path
 
 
-MODELS = ("Double", "Nested", "Raises", "RaisesUnpicklable", "Capability", "Until")
+MODELS = ("Double", "Nested", "Raises", "RaisesUnpicklable", "Exits", "Capability", "Until")
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +153,14 @@ def test_a_model_that_raises_hands_its_exception_back_and_the_worker_lives_on(wo
     assert outcome.value is None
     assert isinstance(outcome.error, LookupError)
     assert worker.alive
+    assert run(worker, "Double", torch.ones(1)).error is None
+
+
+def test_a_model_that_exits_fails_its_job_and_the_worker_lives_on(worker: Worker) -> None:
+    for _ in range(worker.slots + 1):
+        outcome = run(worker, "Exits", torch.ones(1))
+        assert isinstance(outcome.error, WorkerError)
+        assert "SystemExit" in str(outcome.error)
     assert run(worker, "Double", torch.ones(1)).error is None
 
 
@@ -257,6 +270,17 @@ class TestProcess:
         assert isinstance(error, WorkerError)
         assert "LocalError: local" in str(error)
         assert "in forward" in "".join(error.__notes__)
+
+    def test_inputs_that_cannot_be_handed_over_raise_and_take_no_slot(self, sources: dict[str, str]) -> None:
+        worker = Process().build("w")
+        worker.start(sources)
+        ends: list[Outcome] = []
+        for _ in range(3):
+            with pytest.raises(Exception, match=r"[Ss]parse"):
+                worker.submit("Double", (torch.ones(2).to_sparse(),), ends.append)
+        assert run(worker, "Double", torch.ones(1)).error is None
+        worker.close()
+        assert ends == []
 
     def test_a_lambda_is_refused_with_what_to_do(self) -> None:
         with pytest.raises(ConfigError, match="module:factory"):
