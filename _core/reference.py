@@ -261,7 +261,7 @@ def forecast_total(
 def favour_untried(
     service_s: Array, candidate: NDArray[np.bool_], untried: NDArray[np.bool_], n_open: NDArray[np.int64]
 ) -> Array:
-    """Median service (K,) with every idle, untried candidate at most 0.99 of the fastest tried one."""
+    """Median service (K,) with every idle, untried candidate at most 0.98 of the fastest tried one."""
     tried = service_s[candidate & ~untried]
     best = 0.98 * float(tried.min()) if tried.size else math.inf
     return np.where(candidate & untried & (n_open == 0), np.minimum(service_s, best), service_s)
