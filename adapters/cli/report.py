@@ -28,7 +28,7 @@ thead { border-bottom: 1px solid var(--soft); }
 tbody { border-bottom: 1px solid var(--line); break-inside: avoid; }
 th { font-weight: 400; }
 thead th { color: var(--soft); vertical-align: bottom; }
-th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap; }
+th, td { padding: .25rem .45rem; text-align: right; white-space: nowrap; }
 .text, tbody th { text-align: left; }
 tbody th { vertical-align: top; }
 thead th:first-child, tbody th[rowspan], .flush th { padding-left: 0; }
