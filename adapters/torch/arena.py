@@ -7,6 +7,7 @@ import mmap
 import os
 import pickle
 import tempfile
+import weakref
 from typing import Any
 
 import torch
@@ -28,8 +29,9 @@ class Arena:
     """
 
     def __init__(self, fd: int) -> None:
-        """fd: from `create`, or inherited. The arena owns it from now on."""
+        """fd: from `create`, or inherited. It is closed with the arena: never under a thread that still packs."""
         self.fd = fd
+        weakref.finalize(self, os.close, fd)
         self._memory = self._map()
         self._used = 0
 
@@ -54,12 +56,6 @@ class Arena:
     def unpack(self, data: bytes, *, copy: bool) -> Any:
         """The value that the other side packed. copy: own memory; else views that the next message overwrites."""
         return _Unpickler(io.BytesIO(data), self, copy).load()
-
-    def close(self) -> None:
-        """Gives the descriptor back; the memory goes when the last view of it does."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
 
     def put(self, tensor: torch.Tensor) -> _Place:
         start = -(-self._used // _ALIGN) * _ALIGN

@@ -29,6 +29,8 @@ Job = tuple[str, bytes]
 
 def main(socket: int, device: str, threads: int, fds: list[int]) -> None:
     """fds: for each slot, the descriptors of its input and its output arena."""
+    for fd in (socket, *fds):
+        os.set_inheritable(fd, False)  # a program that a model starts must not keep the socket open
     torch.set_num_threads(threads)
     connection: Connection[Any, Any] = Connection(socket)
     send_lock = threading.Lock()
@@ -54,22 +56,30 @@ def main(socket: int, device: str, threads: int, fds: list[int]) -> None:
     for runner in runners:
         runner.start()
     send(("ready",))
-    try:
-        while (message := connection.recv()) is not None:
-            slot, model, data = message
-            slots[slot].put((model, data))
-    except (EOFError, OSError):
-        os._exit(0)  # the parent is gone: nobody waits for what still runs
-    for jobs in slots:
-        jobs.put(None)
+    threading.Thread(target=_read, args=(connection, slots), daemon=True).start()
     for runner in runners:
         runner.join()
+
+
+def _read(connection: Connection[Any, Any], slots: list[queue.SimpleQueue[Job | None]]) -> None:
+    """Deals jobs out; goes on after the last one, since the parent can still die under a job that hangs."""
+    try:
+        while True:
+            message = connection.recv()
+            if message is None:
+                for jobs in slots:
+                    jobs.put(None)
+            else:
+                slot, model, data = message
+                slots[slot].put((model, data))
+    except (EOFError, OSError):
+        os._exit(0)  # the parent is gone: nobody waits for what still runs
 
 
 def portable(error: BaseException) -> tuple[bytes | None, str, str]:
     """An exception for the other side: pickled where that works there, its one-line form, and its traceback."""
     text = "".join(traceback.format_exception(error))
-    line = f"{type(error).__name__}: {error}"
+    line = "".join(traceback.format_exception_only(error)).strip()  # also where its __str__ raises
     try:
         data = pickle.dumps(error)
         pickle.loads(data)

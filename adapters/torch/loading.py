@@ -14,7 +14,7 @@ import torch
 from tailwise.adapters.torch.worker import ModelSource
 from tailwise.errors import ConfigError, WorkerError
 
-__all__ = ["Shipped", "load_all", "ship_all"]
+__all__ = ["Shipped", "load_all", "ship_all", "unship_all"]
 
 #: A source as it crosses to another process: ("path" | "file", text) or ("object", pickled bytes).
 Shipped = tuple[str, str | bytes]
@@ -31,10 +31,8 @@ def ship_all(models: Mapping[str, ModelSource]) -> dict[str, Shipped]:
 
 
 def unship_all(shipped: Mapping[str, Shipped]) -> dict[str, ModelSource]:
-    """The other side of `ship_all`; the bytes come from our own parent process."""
-    return {
-        name: pickle.loads(data) if isinstance(data, bytes) else data for name, (_, data) in shipped.items()
-    }
+    """The other side of `ship_all`; the bytes come from our own parent process. Raises ConfigError."""
+    return {name: _unship(name, data) for name, (_, data) in shipped.items()}
 
 
 def _load(name: str, source: ModelSource, device: str) -> Callable[..., Any]:
@@ -56,12 +54,12 @@ def _resolve(source: ModelSource, device: str) -> Any:
     if isinstance(source, str) and ":" in source and not Path(source).exists():
         module_name, _, attribute = source.partition(":")
         try:
-            factory = getattr(importlib.import_module(module_name), attribute)
+            module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             raise ConfigError(f"cannot import {module_name!r}: {error}") from None
-        except AttributeError:
-            raise ConfigError(f"module {module_name!r} has no {attribute!r}") from None
-        return factory()
+        if not hasattr(module, attribute):
+            raise ConfigError(f"module {module_name!r} has no {attribute!r}")
+        return getattr(module, attribute)()
     if isinstance(source, str | os.PathLike):
         if not Path(source).is_file():
             raise ConfigError(f"{os.fspath(source)!r} is neither 'module:factory' nor a TorchScript file")
@@ -79,6 +77,20 @@ def _ship(name: str, source: ModelSource) -> Shipped:
             raise pickle.PicklingError("it is defined in __main__")
         return ("object", pickle.dumps(source))
     except Exception as error:
-        raise ConfigError(
-            f"model {name!r} cannot be sent to a process worker ({error}); give it as 'package.module:factory'"
-        ) from None
+        raise _not_shippable(name, error) from None
+
+
+def _unship(name: str, data: str | bytes) -> ModelSource:
+    if isinstance(data, str):
+        return data
+    try:
+        source: ModelSource = pickle.loads(data)
+    except Exception as error:  # mostly a part of it that only the parent's __main__ defines
+        raise _not_shippable(name, error) from None
+    return source
+
+
+def _not_shippable(name: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"model {name!r} cannot be sent to a process worker ({error}); give it as 'package.module:factory'"
+    )

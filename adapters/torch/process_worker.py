@@ -57,6 +57,7 @@ class ProcessWorker:
 
     def _start(self, models: Mapping[str, ModelSource]) -> None:
         shipped = ship_all(models)
+        self._slots.refuse_a_start()
         self._end_process()
         self._arenas = [(Arena.create(), Arena.create()) for _ in range(self.slots)]
         self._connection, theirs = Pipe()
@@ -88,26 +89,27 @@ class ProcessWorker:
         if answer[0] != "ready":
             self._end_process()
             raise _received(*answer[1:])
-        self._slots = Slots(self.name, self.slots)
-        self._slots.begin(models)
+        slots = Slots(self.name, self.slots)
+        slots.begin(models)
         self._reader = threading.Thread(
-            target=self._read, args=(self._connection, self._slots), name=f"tailwise-{self.name}", daemon=True
+            target=self._read, args=(self._connection, slots), name=f"tailwise-{self.name}", daemon=True
         )
         self._reader.start()
+        self._slots = slots  # last: from here on jobs are taken
 
     def submit(self, model: str, inputs: tuple[torch.Tensor, ...], done: Done) -> None:
-        slot = self._slots.take(model, done)
+        slots = self._slots
+        slot = slots.take(model, done)
         try:
-            data = self._arenas[slot][0].pack(tuple(inputs))
+            arena, connection = self._arenas[slot][0], self._connection
+            data = arena.pack(tuple(inputs))
         except BaseException:
-            self._slots.give_back(slot)
-            raise
-        try:
-            with self._send_lock:
-                assert self._connection is not None
-                self._connection.send((slot, model, data))
-        except OSError:
-            pass  # it just died: the reader ends every open job, this one too
+            if slots.give_back(slot):
+                raise
+            return  # killed meanwhile: the job was told so
+        with contextlib.suppress(OSError), self._send_lock:  # it just died: the reader ends its open jobs
+            if connection is not None:
+                connection.send((slot, model, data))
 
     def close(self, timeout_s: float = 5.0) -> None:
         with self._life_lock:
@@ -128,9 +130,12 @@ class ProcessWorker:
         self._end_process()
 
     def kill(self) -> None:
+        process, reader = self._process, self._reader
+        if process is not None:
+            process.kill()  # before the lock: whoever holds it may be waiting for a model that hangs
+        if reader is threading.current_thread():
+            return  # a callback kills it: this thread tells the open jobs when the callback is back
         with self._life_lock:
-            if self._process is not None:
-                self._process.kill()
             if self._reader is not None:
                 self._reader.join()
             self._end_process()
@@ -160,7 +165,7 @@ class ProcessWorker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        reason = f"signal {_signal_name(-code)}" if code < 0 else f"exit code {code}"
         return WorkerError(f"the process of worker {self.name!r} ended ({reason})")
 
     def _end_process(self) -> None:
@@ -170,9 +175,6 @@ class ProcessWorker:
             self._process.wait()
         if self._connection is not None:
             self._connection.close()
-        for pair in self._arenas:
-            for arena in pair:
-                arena.close()
         self._process, self._connection, self._reader, self._arenas = None, None, None, []
 
 
@@ -186,3 +188,10 @@ def _received(data: bytes | None, line: str, text: str) -> BaseException:
         error = WorkerError(line)
     error.add_note("in the worker process:\n" + text)
     return error
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have none
+        return str(number)

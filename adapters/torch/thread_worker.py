@@ -41,19 +41,23 @@ class ThreadWorker:
         return self._slots.alive
 
     def start(self, models: Mapping[str, ModelSource]) -> None:
+        self._slots.refuse_a_start()
         if self._device.type != "cpu":
             # .to(device) moves a module in place; the caller's stays where it is
             models = {n: copy.deepcopy(m) if isinstance(m, torch.nn.Module) else m for n, m in models.items()}
         loaded = load_all(models, str(self._device))
         on_cpu = self._device.type == "cpu"
-        servers = [_serve_cpu if on_cpu else _CudaStream(self._device).serve for _ in range(self.slots)]
-        self._slots = Slots(self.name, self.slots)  # what an abandoned thread still ends is in the old ones
-        self._slots.begin(models)
+        try:
+            servers = [_serve_cpu if on_cpu else _CudaStream(self._device).serve for _ in range(self.slots)]
+        except Exception as error:
+            raise WorkerError(f"worker {self.name!r} cannot use {str(self._device)!r}: {error}") from error
+        slots = Slots(self.name, self.slots)  # what an abandoned thread still ends is in the old ones
+        slots.begin(models)
         self._queues = [queue.SimpleQueue() for _ in range(self.slots)]
         self._threads = [
             threading.Thread(
                 target=_run,
-                args=(self._slots, slot, jobs, loaded, servers[slot]),
+                args=(slots, slot, jobs, loaded, servers[slot]),
                 name=f"tailwise-{self.name}-{slot}",
                 daemon=True,
             )
@@ -61,9 +65,11 @@ class ThreadWorker:
         ]
         for thread in self._threads:
             thread.start()
+        self._slots = slots  # last: from here on jobs are taken
 
     def submit(self, model: str, inputs: tuple[torch.Tensor, ...], done: Done) -> None:
-        self._queues[self._slots.take(model, done)].put((model, inputs))
+        slot = self._slots.take(model, done)
+        self._queues[slot].put((model, inputs))
 
     def close(self, timeout_s: float = 5.0) -> None:
         end_s = time.monotonic() + timeout_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -24,8 +25,10 @@ __all__ = [
     "as_exception",
 ]
 
+log = logging.getLogger("tailwise.torch")
+
 #: What a model is given as: "package.module:factory" (called once in the worker, returns a callable), the path of
-#: a TorchScript file, or the callable or nn.Module itself.
+#: a TorchScript file, or the callable or nn.Module itself. A module is put into eval mode.
 ModelSource = str | os.PathLike[str] | Callable[..., Any]
 
 
@@ -58,11 +61,14 @@ class Worker(Protocol):
         ...
 
     def start(self, models: Mapping[str, ModelSource]) -> None:
-        """Loads every model; also brings a dead worker back. Raises ConfigError, WorkerError naming the model."""
+        """Loads every model; also brings a dead worker back.
+
+        Raises ConfigError, WorkerError naming the model; WorkerError while it is alive.
+        """
         ...
 
     def submit(self, model: str, inputs: tuple[torch.Tensor, ...], done: Done) -> None:
-        """Returns at once; `done` is called exactly once, from a thread of the worker.
+        """Returns at once; `done` is called exactly once, from a thread of the worker. What it raises is logged.
 
         Raises UnknownName; WorkerError when it is not alive or all slots are taken; what handing the inputs over
         raises. Then `done` is not called.
@@ -70,11 +76,11 @@ class Worker(Protocol):
         ...
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Waits for running jobs, then ends; after `timeout_s` it kills. Idempotent."""
+        """Waits for running jobs, then ends; after `timeout_s` it kills. Idempotent; not for callbacks."""
         ...
 
     def kill(self) -> None:
-        """Ends now; open jobs get a WorkerError."""
+        """Ends now, from any thread; open jobs get a WorkerError."""
         ...
 
 
@@ -82,7 +88,7 @@ class Worker(Protocol):
 class Thread:
     """A worker in this process: always right for CUDA, cheap for CPU models that release the interpreter lock.
 
-    device: a torch device. slots: jobs at once, one thread and, on CUDA, one stream each.
+    device: a torch device of type cpu or cuda. slots: jobs at once, one thread and, on CUDA, one stream each.
     """
 
     device: str = "cpu"
@@ -90,6 +96,10 @@ class Thread:
 
     def __post_init__(self) -> None:
         _check(self.device, self.slots)
+        if torch.device(self.device).type not in ("cpu", "cuda"):
+            raise ConfigError(
+                f"Thread: device={self.device!r}, but cpu or cuda is expected; a Process takes any"
+            )
 
     def build(self, name: str) -> Worker:
         from tailwise.adapters.torch.thread_worker import ThreadWorker
@@ -103,6 +113,7 @@ class Process:
 
     device, slots: as in Thread. threads: of torch's CPU kernels. env: added to the environment before torch
     loads, which is when it reads such variables as ONEDNN_MAX_CPU_ISA.
+    A model's inputs are views of shared memory that the next job overwrites: one that keeps them clones them.
     """
 
     device: str = "cpu"
@@ -158,6 +169,11 @@ class Slots:
     def alive(self) -> bool:
         return self._error is None
 
+    def refuse_a_start(self) -> None:
+        """Raises WorkerError while it is alive."""
+        if self.alive:
+            raise WorkerError(f"worker {self._worker!r} runs already: close it before it is started again")
+
     def begin(self, models: Mapping[str, ModelSource]) -> None:
         """All slots free, for jobs of these models."""
         with self._lock:
@@ -189,13 +205,15 @@ class Slots:
             if done is not None:
                 self._free.append(slot)
         if done is not None:
-            done(outcome)
+            _tell(done, outcome)
 
-    def give_back(self, slot: int) -> None:
-        """The job was not handed over after all; nobody is told."""
+    def give_back(self, slot: int) -> bool:
+        """The job was not handed over after all, and nobody is told; False when its end was told already."""
         with self._lock:
-            if self._open.pop(slot, None) is not None:
+            was_open = self._open.pop(slot, None) is not None
+            if was_open:
                 self._free.append(slot)
+            return was_open
 
     def fail(self, error: BaseException, now_ns: int) -> None:
         """No more jobs; the open ones end with `error`."""
@@ -203,4 +221,12 @@ class Slots:
             self._error = error
             jobs, self._open = list(self._open.values()), {}
         for done in jobs:
-            done(Outcome(None, error, now_ns, now_ns, worker_died=True))
+            _tell(done, Outcome(None, error, now_ns, now_ns, worker_died=True))
+
+
+def _tell(done: Done, outcome: Outcome) -> None:
+    """A callback that raises must not take the worker's thread, and so every later job, with it."""
+    try:
+        done(outcome)
+    except Exception:
+        log.exception("the callback of a job raised")
