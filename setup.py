@@ -1,6 +1,7 @@
 """The compiled core; everything declarative is in pyproject.toml."""
 
 import platform
+from glob import glob
 
 import numpy
 from Cython.Build import cythonize
@@ -16,7 +17,7 @@ core = Extension(
     include_dirs=["_core", numpy.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
     extra_compile_args=[] if platform.system() == "Windows" else FLAGS,
-    depends=["_core/simd.h"],
+    depends=["_core/simd.h", *glob("_core/*.px*")],
 )
 
 # Set here and not in the sources, because a .pxd does not inherit the directives of the .pyx that cimports it.

@@ -132,6 +132,8 @@ cdef inline int decide(
     score_all(st, route, x, now_ns)
     if mask != NULL:
         mask_cost(st.cost, mask, st.head.n_resources)
+    if st.head.n_shut:
+        mask_cost(st.cost, st.head.open_lanes, st.head.n_resources)
     favour_untried(st, route.model)
     for k in range(3):
         lane = choose(st.cost, st.load, st.head.n_resources, st.head.rng, n_tied)

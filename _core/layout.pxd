@@ -65,7 +65,8 @@ cdef struct ModelInfo:
 
 cdef struct Load:                    # one resource's own account of its jobs
     int32_t slots, in_order          # in_order: fifo, starts are inferred; else the queue's owner says
-    int32_t n_running, alive
+    int32_t n_running
+    int32_t drained, ejected         # by the operator, by the breaker; 0 = takes jobs
     int32_t n_queued[MAX_LEVELS]
     double queued_s[MAX_LEVELS]      # sum of E[service]
     double queued_var[MAX_LEVELS]    # sum of Var[service]
@@ -73,7 +74,6 @@ cdef struct Load:                    # one resource's own account of its jobs
     int64_t refresh_ns               # the line in WaitBlock holds until then
     int64_t freed_ns                 # when a job last ended
     int32_t first_running, first_queued, last_queued   # ticket indices, -1 = none
-    int32_t _pad
 
 cdef struct WaitBlock:               # what a decision reads of LANES resources
     double residual_s[LANES]         # remaining seconds of running jobs at `since_s`, 0 with a slot free
@@ -95,7 +95,10 @@ cdef struct TicketSlot:
 cdef struct Header:
     int32_t max_resources, max_models, max_tickets, n_blocks
     int32_t n_resources, n_models, free_ticket, n_open
-    int32_t sweep, _pad              # next profile whose served copy is checked for age
+    int32_t sweep                    # next profile whose served copy is checked for age
+    int32_t n_shut                   # lanes that take no jobs: drained or ejected
+    uint64_t open_lanes[MASK_WORDS]  # bit set: neither drained nor ejected
+    uint64_t disturbed[MASK_WORDS]   # bit set: an alarm or the breaker went off since take_disturbed
     int64_t start_ns
     double tau_s                     # forgetting time constant; inf = none
     uint64_t rng[4]

@@ -94,6 +94,8 @@ cdef class RouteCore:
         score_all(st, &self.info, encoded, now_ns)
         if mask is not None:
             mask_cost(st.cost, self.words, st.head.n_resources)
+        if st.head.n_shut:
+            mask_cost(st.cost, st.head.open_lanes, st.head.n_resources)
         favour_untried(st, self.info.model)
         rows = []
         for lane in range(st.head.n_resources):

@@ -18,9 +18,11 @@ from tailwise.errors import (
     UnknownName,
     WorkerError,
 )
+from tailwise.given import Profile
+from tailwise.qos import QoS
 from tailwise.route import Route
 from tailwise.summary import Candidate, ProfileSummary
-from tailwise.types import Column, Feature, Model, Profile, QoS, Resource
+from tailwise.types import Column, Feature, Model, Resource
 
 __all__ = [
     "Candidate",

@@ -6,24 +6,26 @@ import math
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 
 from tailwise._core.core import Core
 from tailwise.clock import Clock, MonotonicClock
-from tailwise.errors import ConfigError, InputError, UnknownName
+from tailwise.declared import Declared
+from tailwise.errors import ConfigError, InputError
+from tailwise.given import Profile
+from tailwise.qos import QoS
+from tailwise.reports import Reports
 from tailwise.route import Route
 from tailwise.summary import ProfileSummary, summarise
-from tailwise.types import Column, Feature, Model, Profile, QoS, Resource, unique_names
+from tailwise.types import Column, Feature, Model, Resource
 
 __all__ = ["Engine"]
 
 #: Column.tracked / reported / neither, as the core numbers them (layout.pxd, ColumnKind).
 _TRACKED = {"running": 1, "waiting": 2, "in_flight": 3}
 _GIVEN, _REPORTED = 0, 4
-
-_Declared = TypeVar("_Declared", Resource, Model, QoS)
 
 
 class Engine:
@@ -48,15 +50,7 @@ class Engine:
         tau_s: float = 300.0,
         max_tickets: int = 4096,
     ) -> None:
-        self.resources = tuple(resources)
-        self.models = tuple(models)
-        self.qos = tuple(sorted(qos, key=lambda q: q.priority))
-        for kind, items in (("resources", self.resources), ("models", self.models), ("qos", self.qos)):
-            if not items:
-                raise ConfigError(f"Engine: {kind} is empty, at least one is expected")
-        self._lanes = unique_names("Engine", "resources", self.resources)
-        self._models = unique_names("Engine", "models", self.models)
-        self._qos = unique_names("Engine", "qos", self.qos)
+        self._declared = Declared(resources, models, qos)
         if not tau_s > 0:
             raise ConfigError(f"Engine: tau_s={tau_s!r}, but seconds > 0 are expected (inf = never forget)")
         if not 1 <= max_tickets <= 1 << 20:
@@ -74,21 +68,32 @@ class Engine:
             self._core.add_resource(resource, resource.slots, resource.discipline == "fifo")
         for model in self.models:
             self._add_model(model)
-        self._report_targets = _report_targets(self.models)
-        self._reported_at: dict[int, float] = {}
+        self._reports = Reports(self._core, self.models)
         self._given: set[tuple[str, str]] = set()
         for profile in profiles:
             self._give(profile)
 
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """By lane."""
+        return self._declared.resources
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """As declared."""
+        return self._declared.models
+
+    @property
+    def qos(self) -> tuple[QoS, ...]:
+        """By priority, the most urgent class first."""
+        return self._declared.qos
+
     def route(self, model: str, qos: str) -> Route:
         """Resolves names once; keep the route, it is what the hot path runs on. Raises UnknownName."""
-        return Route(
-            self._core,
-            self._find(model, self._models, self.models, "model"),
-            self._find(qos, self._qos, self.qos, "QoS class"),
-            self._models[model],
-            NormalDist().inv_cdf(self.qos[self._qos[qos]].on_time),
-        )
+        declared = self._declared
+        promise = declared.qos_class(qos)
+        z_on_time = NormalDist().inv_cdf(promise.on_time)
+        return Route(self._core, declared.model(model), promise, declared.model_index(model), z_on_time)
 
     def classify(self, deadline_s: float, on_time: float) -> QoS:
         """The class whose promise covers a bare requirement: the least urgent one that is at least as strict.
@@ -113,26 +118,7 @@ class Engine:
         values: by column name, >= 0, NaN = became unknown. at: when it was measured, seconds of the engine's
         clock; a report older than the last one of this resource is ignored. Raises UnknownName, InputError.
         """
-        lane = self.lane(resource)
-        targets = self._report_targets
-        for name, value in values.items():
-            if name not in targets:
-                raise UnknownName(
-                    f"no model has a reported column {name!r}; there are {sorted(targets) or 'none'}"
-                )
-            if not (isinstance(value, int | float) and (math.isnan(value) or 0 <= value < math.inf)):
-                raise InputError(
-                    f"report of {resource!r}: {name}={value!r}, but a number >= 0 or NaN is expected"
-                )
-        if at is not None:
-            if not math.isfinite(at):
-                raise InputError(f"report of {resource!r}: at={at!r}, but finite seconds are expected")
-            if at < self._reported_at.get(lane, -math.inf):
-                return
-            self._reported_at[lane] = at
-        for name, value in values.items():
-            for model, column in targets[name]:
-                self._core.store(model, column, lane, value)
+        self._reports.report(resource, self.lane(resource), at, values)
 
     def profile(self, resource: str, model: str, features: Sequence[float] | None = None) -> ProfileSummary:
         """What is believed of one (resource, model) at raw `features` (None: at their typical values, idle).
@@ -140,8 +126,7 @@ class Engine:
         Raises UnknownName, InputError.
         """
         lane = self.lane(resource)
-        declared = self._find(model, self._models, self.models, "model")
-        index = self._models[model]
+        declared, index = self._declared.model(model), self._declared.model_index(model)
         x = np.zeros(declared.d)
         x[0] = 1.0
         if features is not None:
@@ -175,52 +160,27 @@ class Engine:
 
     def lane(self, resource: str) -> int:
         """The index of a resource in masks and in the columns of Z. Raises UnknownName."""
-        self._find(resource, self._lanes, self.resources, "resource")
-        return self._lanes[resource]
+        return self._declared.lane(resource)
 
     def candidates(self, model: str) -> tuple[int, ...]:
         """Lanes of the resources that can run a model. Raises UnknownName."""
-        names = self._find(model, self._models, self.models, "model").resources
-        return (
-            tuple(range(len(self.resources))) if names is None else tuple(self._lanes[name] for name in names)
-        )
-
-    @staticmethod
-    def _find(name: str, index: dict[str, int], items: tuple[_Declared, ...], kind: str) -> _Declared:
-        if name not in index:
-            raise UnknownName(f"no {kind} {name!r}; there are {', '.join(map(repr, index))}")
-        return items[index[name]]
+        return self._declared.candidates(self._declared.model(model))
 
     def _add_model(self, model: Model) -> None:
-        allowed = self._lanes if model.resources is None else model.resources
-        for name in allowed:
-            self._find(name, self._lanes, self.resources, "resource")
-        if not allowed:
-            raise ConfigError(f"Model {model.name!r}: resources is empty, at least one is expected")
+        allowed = self._declared.candidates(model)
         features = cast(tuple[Feature, ...], model.features)  # Model made Features of plain names
         self._core.add_model(
             [f.typical or 0.0 for f in features],
             [f.knee for f in features],
             [_kind(c) for c in model.columns],
             [c.scale for c in model.columns],
-            [r.offset_s if r.name in allowed else math.inf for r in self.resources],
+            [r.offset_s if lane in allowed else math.inf for lane, r in enumerate(self.resources)],
         )
 
     def _give(self, profile: Profile) -> None:
-        lane = self.lane(profile.resource)
-        self._find(profile.model, self._models, self.models, "model")
-        self._core.give(self._models[profile.model], lane, profile.ln_median, profile.spread, profile.weight)
+        lane, index = self.lane(profile.resource), self._declared.model_index(profile.model)
+        self._core.give(index, lane, profile.ln_median, profile.spread, profile.weight)
         self._given.add((profile.resource, profile.model))
-
-
-def _report_targets(models: Sequence[Model]) -> dict[str, list[tuple[int, int]]]:
-    """(model, column) indices by the name of a reported column."""
-    targets: dict[str, list[tuple[int, int]]] = {}
-    for m, model in enumerate(models):
-        for c, column in enumerate(model.columns):
-            if column.reported:
-                targets.setdefault(column.name, []).append((m, c))
-    return targets
 
 
 def _kind(column: Column) -> int:

@@ -1,38 +1,14 @@
-"""What users declare: resources, models, features, columns, QoS classes, given profiles. Frozen and validated."""
+"""What users declare: resources, models, features, columns. Frozen and validated."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 from tailwise._core.core import LIMITS
-from tailwise.errors import ConfigError
+from tailwise.validate import is_positive, require, require_name, unique_names
 
-__all__ = ["Column", "Feature", "Model", "Profile", "QoS", "Resource"]
-
-#: Raw P(on time) below which a `standard` class refuses a job: with priorities and late drop, rejecting there
-#: costs nothing at moderate load and gained 2.7 points of goodput at 2.5 times capacity (simulated).
-STANDARD_REJECT_BELOW = 0.3
-
-
-def _require(ok: bool, owner: str, name: str, value: object, expected: str) -> None:
-    if not ok:
-        raise ConfigError(f"{owner}: {name}={value!r}, but {expected} is expected")
-
-
-def _require_name(owner: str, name: str) -> None:
-    _require(isinstance(name, str) and bool(name), owner, "name", name, "a non-empty string")
-
-
-def _is_positive(value: float) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and value > 0
-
-
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
+__all__ = ["Column", "Feature", "Model", "Resource"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +29,8 @@ class Resource:
 
     def __post_init__(self) -> None:
         me = f"Resource {self.name!r}"
-        _require_name("Resource", self.name)
-        _require(
+        require_name("Resource", self.name)
+        require(
             isinstance(self.slots, int) and 1 <= self.slots <= 256,
             me,
             "slots",
@@ -63,8 +39,8 @@ class Resource:
         )
         for name in ("cost_per_s", "offset_s"):
             value = getattr(self, name)
-            _require(value == 0 or _is_positive(value), me, name, value, "a finite number >= 0")
-        _require(
+            require(value == 0 or is_positive(value), me, name, value, "a finite number >= 0")
+        require(
             self.discipline in ("fifo", "priority"), me, "discipline", self.discipline, "'fifo' or 'priority'"
         )
 
@@ -84,15 +60,15 @@ class Feature:
 
     def __post_init__(self) -> None:
         me = f"Feature {self.name!r}"
-        _require_name("Feature", self.name)
-        _require(
-            self.typical is None or _is_positive(self.typical),
+        require_name("Feature", self.name)
+        require(
+            self.typical is None or is_positive(self.typical),
             me,
             "typical",
             self.typical,
             "a finite number > 0 or None",
         )
-        _require(
+        require(
             not self.knee or self.typical is not None,
             me,
             "knee",
@@ -117,22 +93,22 @@ class Column:
 
     def __post_init__(self) -> None:
         me = f"Column {self.name!r}"
-        _require(
+        require(
             isinstance(self.name, str) and self.name.isidentifier(),
             "Column",
             "name",
             self.name,
             "an identifier",
         )
-        _require(_is_positive(self.scale), me, "scale", self.scale, "a finite number > 0")
-        _require(
+        require(is_positive(self.scale), me, "scale", self.scale, "a finite number > 0")
+        require(
             self.tracked in (None, "running", "waiting", "in_flight"),
             me,
             "tracked",
             self.tracked,
             "'running', 'waiting', 'in_flight' or None",
         )
-        _require(
+        require(
             not (self.tracked and self.reported),
             me,
             "reported",
@@ -159,13 +135,13 @@ class Model:
 
     def __post_init__(self) -> None:
         me = f"Model {self.name!r}"
-        _require_name("Model", self.name)
+        require_name("Model", self.name)
         features = tuple(Feature(f) if isinstance(f, str) else f for f in self.features)
         object.__setattr__(self, "features", features)
         object.__setattr__(self, "columns", tuple(self.columns))
         unique_names(me, "features", features)
         unique_names(me, "columns", self.columns)
-        _require(
+        require(
             len(self.columns) <= LIMITS["columns"],
             me,
             "columns",
@@ -174,110 +150,17 @@ class Model:
         )
         d = 1 + len(features) + sum(f.knee for f in features) + len(self.columns)
         object.__setattr__(self, "d", d)
-        _require(
+        require(
             d <= LIMITS["features"],
             me,
             "encoded size",
             d,
             f"1 + features + knees + columns <= {LIMITS['features']}",
         )
-        _require(
+        require(
             self.signals == ("service",),
             me,
             "signals",
             self.signals,
             "('service',) (the only signal of this version)",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class QoS:
-    """One class of service.
-
-    deadline_s: seconds from arrival to end, > 0. on_time: probability in (0, 1) with which it must hold.
-    priority: 0 (served first) .. 7. weight: what an on-time job is worth in weighted goodput.
-    contract: "standard" refuses a job whose P(on time) is below 0.3; "best_effort" refuses none.
-    """
-
-    name: str
-    deadline_s: float
-    on_time: float = 0.95
-    priority: int = 0
-    weight: float = 1.0
-    contract: Literal["best_effort", "standard"] = "standard"
-
-    def __post_init__(self) -> None:
-        me = f"QoS {self.name!r}"
-        _require_name("QoS", self.name)
-        _require(
-            _is_positive(self.deadline_s), me, "deadline_s", self.deadline_s, "a finite number of seconds > 0"
-        )
-        _require(
-            _is_positive(self.on_time) and self.on_time < 1,
-            me,
-            "on_time",
-            self.on_time,
-            "a probability in (0, 1)",
-        )
-        _require(
-            isinstance(self.priority, int) and 0 <= self.priority < LIMITS["levels"],
-            me,
-            "priority",
-            self.priority,
-            f"an int in 0..{LIMITS['levels'] - 1}",
-        )
-        _require(
-            self.weight == 0 or _is_positive(self.weight), me, "weight", self.weight, "a finite number >= 0"
-        )
-        _require(
-            self.contract in ("best_effort", "standard"),
-            me,
-            "contract",
-            self.contract,
-            "'best_effort' or 'standard'",
-        )
-
-    @property
-    def reject_below(self) -> float:
-        """Raw P(on time) under which the class refuses a job; 0 = never."""
-        return STANDARD_REJECT_BELOW if self.contract == "standard" else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """A profile measured elsewhere, as prior for one (resource, model).
-
-    mean_s: expected service seconds at the features' typical values, > 0. spread: standard deviation of
-    ln(seconds), > 0. weight: how many observations it counts as, > 0.
-    """
-
-    resource: str
-    model: str
-    mean_s: float
-    spread: float = 0.3
-    weight: float = 8.0
-
-    def __post_init__(self) -> None:
-        for name in ("mean_s", "spread", "weight"):
-            value = getattr(self, name)
-            _require(
-                _is_positive(value),
-                f"Profile ({self.resource!r}, {self.model!r})",
-                name,
-                value,
-                "a finite number > 0",
-            )
-
-    @property
-    def ln_median(self) -> float:
-        """ln of the median seconds of a lognormal with this mean and spread."""
-        return math.log(self.mean_s) - 0.5 * self.spread**2
-
-
-def unique_names(owner: str, kind: str, items: Iterable[_Named]) -> dict[str, int]:
-    """Index by name; raises ConfigError on a name given twice."""
-    index: dict[str, int] = {}
-    for i, item in enumerate(items):
-        _require(item.name not in index, owner, kind, item.name, "a name used once")
-        index[item.name] = i
-    return index

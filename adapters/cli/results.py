@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tailwise.adapters.torch.job import JobRecord
-from tailwise.types import QoS
+from tailwise.qos import QoS
 
 __all__ = [
     "Block",

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tailwise.errors import ConfigError, UnknownName
-from tailwise.types import Feature, Model, QoS
+from tailwise.qos import QoS
+from tailwise.types import Feature, Model
 
 __all__ = ["Arrivals", "ClassSpec", "MixEntry", "ModelSpec", "ResourceSpec", "Workload", "load", "resolve"]
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from tailwise.policy import Assignment
+from tailwise.qos import QoS
 from tailwise.queue import Queued
-from tailwise.types import QoS
 
 __all__ = ["Job", "JobFuture", "JobRecord"]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from tailwise.adapters.cli.results import Block, RunResult, Sighting
 from tailwise.adapters.torch import JobRecord
-from tailwise.types import QoS
+from tailwise.qos import QoS
 
 CLASSES = (
     QoS("interactive", deadline_s=0.05, priority=0, weight=4.0),

@@ -13,7 +13,7 @@ import pytest
 from tailwise.adapters.cli.report import write_report
 from tailwise.adapters.cli.results import RunResult
 from tailwise.errors import MissingExtra
-from tailwise.types import QoS
+from tailwise.qos import QoS
 from tests.adapters.cli.synthetic import CLASSES, block, record, result
 
 VOID = {"meta"}

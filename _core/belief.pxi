@@ -1,0 +1,69 @@
+# What is believed of each (model, lane), for people and tests; decisions read the served copy.
+
+@cython.no_gc_clear
+cdef class Beliefs(Lanes):
+    """Priors in, sums, posteriors and served copies out."""
+
+    def give(self, int model, int lane, double ln_median, double spread, double weight):
+        """Installs a user's profile as prior; a lane that has one does not count as untried."""
+        cdef Profile* p = profile_at(&self.st, model, lane)
+        p.given_ln = ln_median
+        p.given_spread = spread
+        p.given_weight = weight
+        self.st.model[model].untried[lane >> 6] &= ~(<uint64_t>1 << (lane & 63))
+        serve_cold(&self.st, model, 0, self.last_ns)
+
+    def sums(self, int model, int lane):
+        """(n_sums,) float64: packed A, b, c of one profile, as of its last change, and the centre y0."""
+        cdef cnp.ndarray[double, ndim=1] out = np.zeros(n_sums(self.st.model[model].d))
+        cdef const Evidence* e = &profile_at(&self.st, model, lane).signal[0]
+        cdef int i
+        for i in range(out.shape[0]):
+            out[i] = e.total[i] + e.lost[i]
+        return out, self.st.model[model].y0[0]
+
+    def posterior(self, int model, int lane):
+        """One profile's posterior now, float64, from the sums: what the served copy is a rounding of."""
+        cdef double[MAX_D] pool_mean
+        cdef double[MAX_SUMS] sums
+        cdef int64_t now_ns = self.clock.read()
+        cdef int d = self.st.model[model].d
+        cdef double n_pool = pooled_mean(&self.st, model, 0, lane, now_ns, pool_mean, sums)
+        cdef Prior prior
+        cdef Posterior post
+        prior_of(&self.st, model, 0, lane, n_pool, pool_mean, &prior)
+        memset(sums, 0, sizeof(sums))
+        cdef double n = read_sums(&self.st, model, 0, lane, now_ns, sums)
+        posterior_of(sums, n, &prior, d, &post)
+        post.mean[0] += self.st.model[model].y0[0]
+        cdef const Profile* p = profile_at(&self.st, model, lane)
+        cdef double factor = kept(p.succeeded + p.failed, profile_age_s(p, now_ns), self.st.head.tau_s)
+        return dict(
+            mean=np.array([post.mean[i] for i in range(d)]),
+            factor=np.array([post.factor[i] for i in range(d * (d + 1) // 2)]),
+            scale2=post.scale2, dof=post.dof, n=n, n_pool=n_pool,
+            succeeded=factor * p.succeeded, failed=factor * p.failed, n_results=p.n_results)
+
+    def served(self, int model, int lane):
+        """What select reads of one lane: the float32 copy, at most an eighth of the evidence behind the sums."""
+        cdef const float* row = served_block(&self.st, model, 0, lane // LANES) + lane % LANES
+        cdef int d = self.st.model[model].d, i
+        return dict(
+            mean=np.array([row[(ROW_MEAN + i) * LANES] for i in range(d)], dtype=np.float32),
+            factor=np.array([row[(ROW_MEAN + d + i) * LANES] for i in range(d * (d + 1) // 2)], dtype=np.float32),
+            scale2=row[ROW_SCALE2 * LANES], dof=row[ROW_DOF * LANES], inv_availability=row[ROW_INV_AVAIL * LANES],
+            columns=np.array(
+                [row[(ROW_COLUMN + i) * LANES] for i in range(self.st.model[model].n_columns)], dtype=np.float32),
+            column_mean=np.array(
+                [row[(ROW_COLUMN_MEAN + i) * LANES] for i in range(self.st.model[model].n_columns)],
+                dtype=np.float32))
+
+    def encode(self, int model, values):
+        """Encoded features (d without columns,) of raw ones, as select sees them."""
+        cdef double[MAX_D] x
+        cdef cnp.ndarray[double, ndim=1] u = np.ascontiguousarray(values, dtype=np.float64)
+        cdef int64_t clipped = 0
+        cdef int code = encode_features(self.st.model + model, <const double*>u.data, x, &clipped)
+        if code != ENCODED:
+            raise InputError(f"features {values!r}: finite numbers are expected, > 0 where a typical value is declared")
+        return np.array([x[i] for i in range(self.st.model[model].d - self.st.model[model].n_columns)])

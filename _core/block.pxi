@@ -1,0 +1,129 @@
+# The memory of an engine, and what is declared in it.
+
+@cython.no_gc_clear         # tickets that are collected with it still settle in it
+cdef class Block:
+    """The engine's state: one flat zeroed block of fixed capacity."""
+
+    cdef State st
+    cdef char* base
+    cdef size_t n_bytes, n_state
+    cdef Clock clock
+    cdef int64_t last_ns
+    cdef readonly list resources
+
+    def __cinit__(self, *, int max_resources, int max_models, int max_tickets, uint64_t seed, double tau_s, clock):
+        if max_resources > MASK_WORDS * 64:
+            raise CapacityError(f"{max_resources} resources: an engine holds at most {MASK_WORDS * 64}; split them")
+        self.clock = clock if isinstance(clock, Clock) else ForeignClock(clock)
+        self.resources = []
+        self._lay_out(max_resources, max_models, max_tickets)
+        cdef Header* head = self.st.head
+        cdef int i
+        head.tau_s = tau_s
+        head.start_ns = self.last_ns = self.clock.read()
+        for i in range(4):
+            head.rng[i] = splitmix(&seed)
+        for i in range(max_tickets):
+            self.st.ticket[i].next = i + 1 if i + 1 < max_tickets else -1
+        for i in range(max_resources):
+            self.st.load[i].first_running = self.st.load[i].first_queued = self.st.load[i].last_queued = -1
+
+    cdef int _lay_out(self, int max_resources, int max_models, int max_tickets) except -1:
+        cdef int n_blocks = (max_resources + LANES - 1) // LANES
+        cdef size_t lanes = n_blocks * LANES
+        cdef size_t[11] size = [
+            sizeof(Header), max_models * sizeof(ModelInfo), max_resources * sizeof(Load), n_blocks * sizeof(WaitBlock),
+            <size_t>max_models * max_resources * sizeof(Profile), max_tickets * sizeof(TicketSlot),
+            <size_t>max_models * N_SIGNALS * SERVED_ROWS * lanes * sizeof(float),
+            lanes * sizeof(float), lanes * sizeof(float), lanes * sizeof(float), MAX_COLUMNS * lanes * sizeof(float)]
+        cdef size_t[11] start
+        cdef size_t at = 0
+        cdef int i
+        for i in range(11):
+            start[i] = at
+            at += (size[i] + 63) // 64 * 64
+        self.n_bytes = at + 64
+        self.n_state = start[7]      # what follows is scratch
+        self.base = <char*>calloc(1, self.n_bytes)
+        if self.base == NULL:
+            raise MemoryError(f"the engine's arrays need {self.n_bytes} bytes: lower its capacities")
+        cdef char* p = self.base + (64 - <size_t>self.base % 64) % 64
+        self.st.head = <Header*>(p + start[0])
+        self.st.model = <ModelInfo*>(p + start[1])
+        self.st.load = <Load*>(p + start[2])
+        self.st.wait = <WaitBlock*>(p + start[3])
+        self.st.profile = <Profile*>(p + start[4])
+        self.st.ticket = <TicketSlot*>(p + start[5])
+        self.st.served = <float*>(p + start[6])
+        self.st.cost = <float*>(p + start[7])
+        self.st.service = <float*>(p + start[8])
+        self.st.waiting = <float*>(p + start[9])
+        self.st.given = <float*>(p + start[10])
+        self.st.head.max_resources = max_resources
+        self.st.head.max_models = max_models
+        self.st.head.max_tickets = max_tickets
+        self.st.head.n_blocks = n_blocks
+
+    def __dealloc__(self):
+        free(self.base)
+
+    def add_resource(self, resource, int slots, bint in_order):
+        """Appends a lane; returns its index. Raises CapacityError."""
+        cdef int lane = self.st.head.n_resources
+        if lane >= self.st.head.max_resources:
+            raise CapacityError(f"{lane} resources are the engine's capacity: build it with more")
+        cdef Load* load = self.st.load + lane
+        load.slots = slots
+        load.in_order = in_order
+        self.st.wait[lane // LANES].inv_slots[lane % LANES] = 1.0 / slots
+        self.st.head.n_resources += 1
+        set_bit(self.st.head.open_lanes, lane, True)
+        self.resources.append(resource)
+        return lane
+
+    def add_model(self, typical, knees, kinds, scales, offsets_s):
+        """Appends a model over all lanes; returns its index. Raises CapacityError.
+
+        typical (n_features,), 0 = none; knees (n_features,) bool; kinds, scales (n_columns,);
+        offsets_s (n_resources,) seconds, +inf where the lane is no candidate.
+        """
+        cdef int m = self.st.head.n_models, i, lane, s
+        if m >= self.st.head.max_models:
+            raise CapacityError(f"{m} models are the engine's capacity: build it with more")
+        cdef ModelInfo* info = self.st.model + m
+        cdef float* row
+        info.n_signals = 1
+        info.n_features = len(typical)
+        info.n_columns = len(kinds)
+        info.d = 1 + info.n_features + sum(knees) + info.n_columns
+        for i in range(info.n_features):
+            info.typical[i] = typical[i]
+            info.knee[i] = knees[i]
+        for i in range(info.n_columns):
+            info.column_kind[i] = kinds[i]
+            info.column_scale[i] = scales[i]
+            info.n_given += kinds[i] == COLUMN_GIVEN
+        self.st.head.n_models += 1
+        for s in range(N_SIGNALS):
+            for lane in range(self.st.head.n_blocks * LANES):
+                row = served_block(&self.st, m, s, lane // LANES) + lane % LANES
+                row[ROW_OFFSET * LANES] = offsets_s[lane] if lane < len(offsets_s) else INFINITY
+                for i in range(MAX_COLUMNS):
+                    row[(ROW_COLUMN + i) * LANES] = np.nan
+        for lane in range(self.st.head.n_resources):
+            profile_at(&self.st, m, lane).decayed_ns = self.last_ns
+            if isfinite(offsets_s[lane]):
+                info.untried[lane >> 6] |= <uint64_t>1 << (lane & 63)
+            track_columns(&self.st, lane)
+        serve_cold(&self.st, m, 0, self.last_ns)
+        return m
+
+    def snapshot(self):
+        """Every byte of state (scratch aside): tests compare it before and after a refused call."""
+        return PyBytes_FromStringAndSize(<char*>self.st.head, self.n_state)
+
+    @property
+    def counters(self):
+        """Open tickets, abandoned tickets, clipped values, ever."""
+        cdef const Header* head = self.st.head
+        return dict(n_open=head.n_open, n_abandoned=head.n_abandoned, n_clipped=head.n_clipped)

@@ -1,0 +1,27 @@
+# Which lanes take jobs at all, and which ones changed so much that queued jobs should be looked at again.
+from _core.layout cimport Load, State, uint64_t
+
+
+cdef inline void set_bit(uint64_t* words, int lane, bint on) noexcept nogil:
+    if on:
+        words[lane >> 6] |= <uint64_t>1 << (lane & 63)
+    else:
+        words[lane >> 6] &= ~(<uint64_t>1 << (lane & 63))
+
+
+cdef inline bint get_bit(const uint64_t* words, int lane) noexcept nogil:
+    return (words[lane >> 6] >> (lane & 63)) & 1
+
+
+cdef inline void update_open(State* st, int lane) noexcept nogil:
+    """A lane is open to new jobs while it is neither drained nor ejected; n_shut counts those that are not."""
+    cdef const Load* load = st.load + lane
+    cdef bint now_open = not (load.drained or load.ejected)
+    if now_open != get_bit(st.head.open_lanes, lane):
+        set_bit(st.head.open_lanes, lane, now_open)
+        st.head.n_shut += -1 if now_open else 1
+
+
+cdef inline void disturb(State* st, int lane) noexcept nogil:
+    """Forecasts of the lane's queued jobs no longer hold: their owner asks with `take_disturbed`."""
+    set_bit(st.head.disturbed, lane, True)

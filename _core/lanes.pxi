@@ -1,0 +1,30 @@
+# Resources as jobs see them.
+
+@cython.no_gc_clear
+cdef class Lanes(Block):
+    """Load, columns and openness of each lane."""
+
+    def store(self, int model, int column, int lane, double value):
+        """Writes a reported column, raw; NaN = unknown."""
+        cdef double scale = self.st.model[model].column_scale[column]
+        store_column(&self.st, model, column, lane, encode_column(value, scale, &self.st.head.n_clipped))
+
+    def load(self, int lane):
+        """(jobs in service, jobs queued) that tickets put on the lane."""
+        cdef const Load* load = self.st.load + lane
+        return load.n_running, n_open(load) - load.n_running
+
+    def own_queue(self, int lane):
+        """From now on the queue's owner says when service starts, and levels are served in order."""
+        self.st.load[lane].in_order = 0
+        update_ahead(&self.st, lane)
+
+    def take_disturbed(self):
+        """Bit set (int) of lanes on which an alarm or the breaker went off since the last call."""
+        lanes = 0
+        cdef int lane
+        for lane in range(self.st.head.n_resources):
+            if get_bit(self.st.head.disturbed, lane):
+                lanes |= 1 << lane
+        memset(self.st.head.disturbed, 0, sizeof(self.st.head.disturbed))
+        return lanes

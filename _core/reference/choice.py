@@ -1,0 +1,35 @@
+"""Which lane, given what is predicted of each."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailwise._core.reference.encoding import Array
+
+TIE = 1e-4  # relative: costs this close are equal
+
+
+def favour_untried(
+    service_s: Array, candidate: NDArray[np.bool_], untried: NDArray[np.bool_], n_open: NDArray[np.int64]
+) -> Array:
+    """Median service (K,) with every idle, untried candidate at most 0.98 of the fastest tried one."""
+    tried = service_s[candidate & ~untried]
+    best = 0.98 * float(tried.min()) if tried.size else math.inf
+    return np.where(candidate & untried & (n_open == 0), np.minimum(service_s, best), service_s)
+
+
+def cost(wait_s: Array, service_s: Array, available: Array, offset_s: Array) -> Array:
+    """(wait + median service) / availability + offset, (K,); offset +inf = no candidate."""
+    return (wait_s + service_s) / available + offset_s
+
+
+def choose(cost_s: Array, n_open: NDArray[np.int64]) -> set[int]:
+    """The lanes among which the generator draws: least cost, ties within TIE to the fewest open jobs."""
+    least = cost_s.min()
+    if not math.isfinite(least):
+        return set()
+    near = np.flatnonzero(cost_s <= least * (1.0 + TIE))
+    return {int(lane) for lane in near if n_open[lane] == n_open[near].min()}

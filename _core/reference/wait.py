@@ -1,0 +1,59 @@
+"""What is ahead of a job."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(400)  # quadrature on [-1, 1]
+
+
+def moment_spread(s: float) -> float:
+    """A Student-t has no exponential moment: moments take the spread as at most 1."""
+    return min(max(s, 1e-6), 1.0)
+
+
+def service_mean(m: float, s: float) -> float:
+    return math.exp(m + 0.5 * moment_spread(s) ** 2)
+
+
+def service_var(m: float, s: float) -> float:
+    return service_mean(m, s) ** 2 * math.expm1(moment_spread(s) ** 2)
+
+
+def residual(m: float, s: float, elapsed_s: float) -> tuple[float, float]:
+    """Mean and variance of S - elapsed given S > elapsed, ln S ~ N(m, s): quadrature over z = (ln S - m) / s.
+
+    The density is taken relative to its value at the cut, so that no elapsed time is too long.
+    """
+    s = moment_spread(s)
+    if elapsed_s <= 1e-9:
+        return service_mean(m, s), service_var(m, s)
+    cut = (math.log(elapsed_s) - m) / s
+    low = max(cut, -12.0)
+    high = 2 * s + math.sqrt(max(low - 2 * s, 0.0) ** 2 + 140.0)
+    z = 0.5 * (high - low) * NODES + 0.5 * (high + low)
+    density = WEIGHTS * np.exp(-0.5 * (z - low) * (z + low))
+    density /= density.sum()
+    left = elapsed_s * np.expm1(s * (z - cut))
+    mean = float(density @ left)
+    return mean, float(density @ (left - mean) ** 2)
+
+
+Job = tuple[float, float, float]  #: m, s, elapsed seconds
+Queued = tuple[int, float, float]  #: level, m, s
+
+
+def wait(
+    running: Sequence[Job], queued: Sequence[Queued], slots: int, level: int, in_order: bool
+) -> tuple[float, float]:
+    """Mean and variance of the seconds until a job of `level` that arrives now would start.
+
+    What is left of the running jobs (nothing while a slot is free) plus what is queued and served before it (all
+    of it where jobs are served in order), spread over the slots.
+    """
+    parts = [residual(*job) for job in running] if len(running) >= slots else []
+    parts += [(service_mean(m, s), service_var(m, s)) for p, m, s in queued if in_order or p <= level]
+    return math.fsum(mean for mean, _ in parts) / slots, math.fsum(var for _, var in parts) / slots**2

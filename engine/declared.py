@@ -1,0 +1,62 @@
+"""What an engine was built from: declarations by name, and the index that each has in the core's arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from tailwise.errors import ConfigError, UnknownName
+from tailwise.qos import QoS
+from tailwise.types import Model, Resource
+from tailwise.validate import unique_names
+
+__all__ = ["Declared"]
+
+_Item = TypeVar("_Item", Resource, Model, QoS)
+
+
+class Declared:
+    """Names resolved: a resource's index is its lane. Raises ConfigError on a name given twice or none at all."""
+
+    def __init__(
+        self, resources: Sequence[Resource], models: Sequence[Model], classes: Sequence[QoS]
+    ) -> None:
+        self.resources = tuple(resources)
+        self.models = tuple(models)
+        self.qos = tuple(sorted(classes, key=lambda q: q.priority))
+        for kind, items in (("resources", self.resources), ("models", self.models), ("qos", self.qos)):
+            if not items:
+                raise ConfigError(f"Engine: {kind} is empty, at least one is expected")
+        self._lanes = unique_names("Engine", "resources", self.resources)
+        self._models = unique_names("Engine", "models", self.models)
+        self._qos = unique_names("Engine", "qos", self.qos)
+
+    def lane(self, name: str) -> int:
+        """The lane of a resource. Raises UnknownName."""
+        return _find(name, self._lanes, "resource")
+
+    def model_index(self, name: str) -> int:
+        """Raises UnknownName."""
+        return _find(name, self._models, "model")
+
+    def model(self, name: str) -> Model:
+        """Raises UnknownName."""
+        return self.models[self.model_index(name)]
+
+    def qos_class(self, name: str) -> QoS:
+        """Raises UnknownName."""
+        return self.qos[_find(name, self._qos, "QoS class")]
+
+    def candidates(self, model: Model) -> tuple[int, ...]:
+        """Lanes that can run a model. Raises UnknownName, ConfigError when there is none."""
+        if model.resources is None:
+            return tuple(range(len(self.resources)))
+        if not model.resources:
+            raise ConfigError(f"Model {model.name!r}: resources is empty, at least one is expected")
+        return tuple(self.lane(name) for name in model.resources)
+
+
+def _find(name: str, index: dict[str, int], kind: str) -> int:
+    if name not in index:
+        raise UnknownName(f"no {kind} {name!r}; there are {', '.join(map(repr, index))}")
+    return index[name]

@@ -1,0 +1,68 @@
+"""What users declare of a class of service. Frozen and validated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tailwise._core.core import LIMITS
+from tailwise.validate import is_positive, require, require_name
+
+__all__ = ["QoS"]
+
+#: Raw P(on time) below which a `standard` class refuses a job: with priorities and late drop, rejecting there
+#: costs nothing at moderate load and gained 2.7 points of goodput at 2.5 times capacity (simulated).
+STANDARD_REJECT_BELOW = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class QoS:
+    """One class of service.
+
+    deadline_s: seconds from arrival to end, > 0. on_time: probability in (0, 1) with which it must hold.
+    priority: 0 (served first) .. 7. weight: what an on-time job is worth in weighted goodput.
+    contract: "standard" refuses a job whose P(on time) is below 0.3; "best_effort" refuses none.
+    """
+
+    name: str
+    deadline_s: float
+    on_time: float = 0.95
+    priority: int = 0
+    weight: float = 1.0
+    contract: Literal["best_effort", "standard"] = "standard"
+
+    def __post_init__(self) -> None:
+        me = f"QoS {self.name!r}"
+        require_name("QoS", self.name)
+        require(
+            is_positive(self.deadline_s), me, "deadline_s", self.deadline_s, "a finite number of seconds > 0"
+        )
+        require(
+            is_positive(self.on_time) and self.on_time < 1,
+            me,
+            "on_time",
+            self.on_time,
+            "a probability in (0, 1)",
+        )
+        require(
+            isinstance(self.priority, int) and 0 <= self.priority < LIMITS["levels"],
+            me,
+            "priority",
+            self.priority,
+            f"an int in 0..{LIMITS['levels'] - 1}",
+        )
+        require(
+            self.weight == 0 or is_positive(self.weight), me, "weight", self.weight, "a finite number >= 0"
+        )
+        require(
+            self.contract in ("best_effort", "standard"),
+            me,
+            "contract",
+            self.contract,
+            "'best_effort' or 'standard'",
+        )
+
+    @property
+    def reject_below(self) -> float:
+        """Raw P(on time) under which the class refuses a job; 0 = never."""
+        return STANDARD_REJECT_BELOW if self.contract == "standard" else 0.0

@@ -1,0 +1,46 @@
+"""What resources say of themselves: validation, and which of two reports is the newer one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from tailwise._core.core import Core
+from tailwise.errors import InputError, UnknownName
+from tailwise.types import Model
+
+__all__ = ["Reports"]
+
+
+class Reports:
+    """Writes reported columns into the core. A report older than the last one of its resource is ignored."""
+
+    def __init__(self, core: Core, models: Sequence[Model]) -> None:
+        self._core = core
+        self._reported_at: dict[int, float] = {}
+        self._targets: dict[str, list[tuple[int, int]]] = {}  # (model, column) by the column's name
+        for m, model in enumerate(models):
+            for c, column in enumerate(model.columns):
+                if column.reported:
+                    self._targets.setdefault(column.name, []).append((m, c))
+
+    def report(self, resource: str, lane: int, at: float | None, values: Mapping[str, float]) -> None:
+        """Raises UnknownName, InputError and then changes nothing."""
+        for name, value in values.items():
+            if name not in self._targets:
+                raise UnknownName(
+                    f"no model has a reported column {name!r}; there are {sorted(self._targets) or 'none'}"
+                )
+            if not (isinstance(value, int | float) and (math.isnan(value) or 0 <= value < math.inf)):
+                raise InputError(
+                    f"report of {resource!r}: {name}={value!r}, but a number >= 0 or NaN is expected"
+                )
+        if at is not None:
+            if not math.isfinite(at):
+                raise InputError(f"report of {resource!r}: at={at!r}, but finite seconds are expected")
+            if at < self._reported_at.get(lane, -math.inf):
+                return
+            self._reported_at[lane] = at
+        for name, value in values.items():
+            for model, column in self._targets[name]:
+                self._core.store(model, column, lane, value)
