@@ -83,10 +83,22 @@ class RouteCore:
     ) -> None: ...
     def buffer(self) -> NDArray[np.float64]: ...
     def select(
-        self, x: _Features, Z: NDArray[np.float64] | None = None, *, mask: _Mask | None = None
+        self,
+        x: _Features,
+        Z: NDArray[np.float64] | None = None,
+        *,
+        mask: _Mask | None = None,
+        deadline_s: float | None = None,
+        arrival_s: float | None = None,
     ) -> Ticket: ...
     def forecasts(
-        self, x: _Features, Z: NDArray[np.float64] | None = None, *, mask: _Mask | None = None
+        self,
+        x: _Features,
+        Z: NDArray[np.float64] | None = None,
+        *,
+        mask: _Mask | None = None,
+        deadline_s: float | None = None,
+        arrival_s: float | None = None,
     ) -> list[dict[str, Any]]: ...
 
 @final
@@ -101,6 +113,8 @@ class Ticket:
     def settled(self) -> bool: ...
     @property
     def p_on_time(self) -> float: ...
+    @property
+    def left_s(self) -> float: ...
     @property
     def wait_s(self) -> float: ...
     @property

@@ -21,6 +21,7 @@ cdef struct Forecast:               # one job on one lane
     double m, s, dof                # ln(service): location, scale, degrees of freedom
     double mean_s, var_s2           # service moments
     double wait_s, wait_var
+    double left_s                   # until the deadline, at the decision; <= 0: none
     double m_total, s_total         # ln(completion), moment-matched lognormal
     double availability, p_on_time
 
@@ -73,13 +74,16 @@ cdef inline void forecast_service(
     f.var_s2 = service_var(f.mean_s, f.s)
 
 
-cdef inline void forecast_total(Forecast* f, double deadline_s) noexcept nogil:
+cdef inline void forecast_total(Forecast* f, double left_s) noexcept nogil:
     """Completion = wait + service, matched by its first two moments to a lognormal; its tail is the service's t."""
     cdef double mean = f.wait_s + f.mean_s
     cdef double s2 = log1p((f.wait_var + f.var_s2) / (mean * mean))
     f.s_total = sqrt(s2)
     f.m_total = log(mean) - 0.5 * s2
-    f.p_on_time = f.availability * student_cdf((log(deadline_s) - f.m_total) / f.s_total, f.dof)
+    f.left_s = left_s
+    f.p_on_time = 0.0
+    if left_s > 0.0:
+        f.p_on_time = f.availability * student_cdf((log(left_s) - f.m_total) / f.s_total, f.dof)
 
 
 cdef inline void score_all(const State* st, const RouteInfo* route, const double* x, int64_t now_ns) noexcept nogil:
@@ -122,10 +126,10 @@ cdef inline void favour_untried(const State* st, int model) noexcept nogil:
 
 
 cdef inline int decide(
-    State* st, const RouteInfo* route, const double* x, const uint64_t* mask, int64_t now_ns,
+    State* st, const RouteInfo* route, const double* x, const uint64_t* mask, double left_s, int64_t now_ns,
     Forecast* f, int* n_tied,
 ) noexcept nogil:
-    """x (d - n_columns,) encoded; st.given already encoded; mask NULL = all candidates  # IN
+    """x (d - n_columns,) encoded; st.given already encoded; mask NULL = all candidates; left_s to the deadline  # IN
     f, n_tied  # OUT. Writes only scratch, the generator and at most two lanes' residual lines."""
     cdef Load* load
     cdef int lane, k
@@ -148,7 +152,9 @@ cdef inline int decide(
     forecast_service(st, route.model, lane, x, st.given, f)
     f.wait_s = wait_mean(st, lane, route.level, now_ns)
     f.wait_var = wait_var(st, lane, route.level) if f.wait_s > 0.0 else 0.0
-    forecast_total(f, route.deadline_s)
+    forecast_total(f, left_s)
+    if left_s <= 0.0:
+        return LATE
     # a cold profile is never refused: it would refuse everything and never learn
     if f.p_on_time < route.reject_below and profile_at(st, route.model, lane).signal[0].total[0] >= 8.0:
         return LATE

@@ -28,12 +28,15 @@ cdef class RouteCore:
         """A float64 array (n_given, n_resources) of NaN (unknown), to be written in place and handed to select."""
         return np.full((self.n_given, self.core.st.head.n_resources), np.nan)
 
-    def select(self, x, Z=None, *, mask=None):
+    def select(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
         """Chooses a resource for one job and counts the job on it at once.
 
         x: the request's raw features in declared order, a tuple of floats or a float64 array (n_features,).
         Z: given columns, float64 C-contiguous (n_given, n_resources), >= 0, NaN = unknown; None = all unknown.
         mask: which candidates this call may use: bool (n_resources,) or an int bit set (bit i = lane i).
+        deadline_s: this job's own budget from its arrival, > 0; None = the class's.
+        arrival_s: when it arrived, seconds of the engine's clock, not in the future; None = now. What has passed
+        since is gone from the budget; when nothing is left, the job is refused as 'late' under every contract.
         Returns a Ticket; `admitted` may be False. Raises InputError (wrong shape, not finite, empty mask) or
         CapacityError (too many open tickets) and then changes nothing.
         Cost: well below a microsecond up to 64 resources; linear in resources. Allocates the ticket only.
@@ -43,10 +46,13 @@ cdef class RouteCore:
         cdef Forecast f
         cdef double[MAX_D] encoded
         cdef int64_t clipped = 0
+        cdef double left_s = self.info.deadline_s
         cdef int n_tied = 0, verdict
         # first, since a user's clock and an allocation can run Python, and so another thread; what follows cannot
         cdef int64_t now_ns = core.clock.read()
         cdef Ticket ticket = Ticket.__new__(Ticket)
+        if deadline_s is not None or arrival_s is not None:
+            left_s = self._time_left(deadline_s, arrival_s, now_ns)
         self._read_features(x, encoded, &clipped)
         if self.n_given or Z is not None:
             self._read_given(Z)
@@ -55,7 +61,7 @@ cdef class RouteCore:
         if st.head.free_ticket < 0:
             raise CapacityError(
                 f"{st.head.n_open} tickets are open, the engine's capacity: settle them, or build it with more")
-        verdict = decide(st, &self.info, encoded, NULL if mask is None else self.words, now_ns, &f, &n_tied)
+        verdict = decide(st, &self.info, encoded, NULL if mask is None else self.words, left_s, now_ns, &f, &n_tied)
         if verdict == NO_CANDIDATE:
             raise InputError(f"mask={mask!r} leaves no candidate of model {self.model.name!r}: set a bit of one")
         st.head.n_clipped += clipped
@@ -65,6 +71,7 @@ cdef class RouteCore:
         ticket.lane = f.lane
         ticket.n_tied = n_tied
         ticket.p = f.p_on_time
+        ticket.left = f.left_s
         ticket.wait = f.wait_s
         ticket.service_mean = f.mean_s
         ticket.m = f.m
@@ -78,14 +85,16 @@ cdef class RouteCore:
             ticket.is_open = True
         return ticket
 
-    def forecasts(self, x, Z=None, *, mask=None):
+    def forecasts(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
         """Every candidate's numbers, as a list of dicts; nothing is claimed and nothing changes (see `peek`)."""
         cdef State* st = &self.core.st
         cdef Forecast f
         cdef double[MAX_D] encoded
         cdef int64_t clipped = 0
         cdef int64_t now_ns = self.core.clock.read()
+        cdef double left_s
         cdef int lane, i
+        left_s = self._time_left(deadline_s, arrival_s, now_ns)
         self._read_features(x, encoded, &clipped)
         if self.n_given or Z is not None:
             self._read_given(Z)
@@ -104,12 +113,27 @@ cdef class RouteCore:
             forecast_service(st, self.info.model, lane, encoded, st.given, &f)
             f.wait_s = wait_mean(st, lane, self.info.level, now_ns)
             f.wait_var = wait_var(st, lane, self.info.level) if f.wait_s > 0.0 else 0.0
-            forecast_total(&f, self.info.deadline_s)
+            forecast_total(&f, left_s)
             rows.append(dict(
                 lane=lane, rank_s=st.cost[lane], wait_s=f.wait_s, service_s=f.mean_s, ln_service=f.m, spread=f.s,
                 dof=f.dof, availability=f.availability, p_on_time=f.p_on_time,
                 features=np.array([f.x[i] for i in range(st.model[self.info.model].d)])))
         return rows
+
+    cdef double _time_left(self, deadline_s, arrival_s, int64_t now_ns) except? -1.0:
+        """Seconds to the deadline: its budget less what has passed since arrival; <= 0 when it is over."""
+        cdef double left = self.info.deadline_s, waited
+        if deadline_s is not None:
+            left = as_seconds("deadline_s", deadline_s)
+            if not left > 0.0:
+                raise InputError(f"deadline_s={deadline_s!r}: a job's budget is > 0 seconds from its arrival")
+        if arrival_s is not None:
+            waited = 1e-9 * now_ns - as_seconds("arrival_s", arrival_s)
+            if waited < -1e-6:  # a float of seconds since 1970 resolves a quarter of that
+                raise InputError(
+                    f"arrival_s={arrival_s!r} lies {-waited:.3g} s ahead of the engine's clock: give its reading at arrival")
+            left -= max(waited, 0.0)
+        return left
 
     cdef int _read_features(self, x, double* encoded, int64_t* clipped) except -1:
         cdef double[MAX_D] u
@@ -192,6 +216,17 @@ cdef double as_float(value) except? -1.0:
         return value
     except (TypeError, OverflowError):
         raise InputError(f"feature value {value!r}: a number that fits a float is expected") from None
+
+
+cdef double as_seconds(str name, value) except? -1.0:
+    cdef double seconds
+    try:
+        seconds = value
+    except (TypeError, OverflowError):
+        raise InputError(f"{name}={value!r}: seconds as a number are expected") from None
+    if not isfinite(seconds):
+        raise InputError(f"{name}={value!r}: seconds must be finite")
+    return seconds
 
 
 cdef as_float64(x, int n):

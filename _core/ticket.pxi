@@ -17,7 +17,7 @@ cdef class Ticket:
     cdef RouteCore route
     cdef int slot, generation, lane, n_tied, verdict
     cdef bint is_open
-    cdef double p, wait, service_mean, m, s, dof, m_total, s_total
+    cdef double p, left, wait, service_mean, m, s, dof, m_total, s_total
     cdef object __weakref__
 
     def __init__(self):
@@ -50,6 +50,11 @@ cdef class Ticket:
     def p_on_time(self):
         """The claim: predictive probability in [0, 1] that the job succeeds within its deadline."""
         return self.p
+
+    @property
+    def left_s(self):
+        """Seconds that were left to the deadline at the decision; <= 0 when it was over."""
+        return self.left
 
     @property
     def wait_s(self):

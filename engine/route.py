@@ -25,12 +25,14 @@ class Route(RouteCore):
         Z: NDArray[np.float64] | None = None,
         *,
         mask: NDArray[np.bool_] | int | None = None,
+        deadline_s: float | None = None,
+        arrival_s: float | None = None,
     ) -> list[Candidate]:
         """Every candidate's numbers for this request, best rank first; nothing is claimed, nothing changes.
 
         Parameters as in `select`. Raises InputError. Cost: tens of microseconds; for people and logs.
         """
         resources = self.core.resources
-        rows = self.forecasts(x, Z, mask=mask)
+        rows = self.forecasts(x, Z, mask=mask, deadline_s=deadline_s, arrival_s=arrival_s)
         candidates = [Candidate(resource=resources[row.pop("lane")], **row) for row in rows]
         return sorted(candidates, key=lambda c: c.rank_s)
