@@ -10,12 +10,13 @@ from libc.string cimport memset
 
 from _core.choose cimport mask_cost, splitmix
 from _core.decide cimport (
-    ADMITTED, Forecast, NO_CANDIDATE, RouteInfo, decide, favour_untried, forecast_service, forecast_total, score_all,
+    ADMITTED, Forecast, NO_RESOURCE, RouteInfo, decide, favour_untried, forecast_service, forecast_total,
+    names_candidate, score_all,
 )
 from _core.encode cimport (
     ENCODED, check_given, encode_column, encode_features, encode_given, store_column,
 )
-from _core.lanes cimport get_bit, set_bit
+from _core.lanes cimport get_bit, set_bit, update_open
 from _core.layout cimport *
 from _core.learn cimport learn_failure, learn_service
 from _core.posterior cimport kept, n_sums

@@ -1,7 +1,9 @@
 # Score, choose, look at the chosen lane closely, admit or reject. No clock, no lock, no allocation.
 from libc.math cimport INFINITY, isnan, log, log1p, sqrt
+from libc.string cimport memset
 
 from _core.choose cimport choose, mask_cost
+from _core.lanes cimport get_bit, is_candidate
 from _core.layout cimport (
     LANES, LN_LIMIT, Load, MAX_COLUMNS, MAX_D, ModelInfo, ROW_COLUMN, ROW_COLUMN_MEAN, ROW_COLUMN_VAR, ROW_DOF,
     ROW_INV_AVAIL, ROW_MEAN, ROW_SCALE2, State, int64_t, profile_at, seconds_at, served_block, uint64_t,
@@ -28,7 +30,7 @@ cdef struct Forecast:               # one job on one lane
 cdef enum Verdict:
     ADMITTED = 0
     LATE = 1
-    NO_CANDIDATE = 2
+    NO_RESOURCE = 2
 
 
 cdef inline void forecast_service(
@@ -84,6 +86,24 @@ cdef inline void forecast_total(Forecast* f, double left_s) noexcept nogil:
     f.p_on_time = 0.0
     if left_s > 0.0:
         f.p_on_time = f.availability * student_cdf((log(left_s) - f.m_total) / f.s_total, f.dof)
+
+
+cdef inline void forecast_nothing(Forecast* f, double left_s) noexcept nogil:
+    """What is known of a job that nobody takes: it never ends. Lane -1."""
+    memset(f, 0, sizeof(f[0]))
+    f.lane = -1
+    f.m = f.mean_s = f.wait_s = f.m_total = INFINITY
+    f.dof = 4.0
+    f.left_s = left_s
+
+
+cdef inline bint names_candidate(const State* st, int model, const uint64_t* mask) noexcept nogil:
+    """Whether a mask has the bit of any candidate of the model, open or shut."""
+    cdef int lane
+    for lane in range(st.head.n_resources):
+        if get_bit(mask, lane) and is_candidate(st, model, lane):
+            return True
+    return False
 
 
 cdef inline void score_all(const State* st, const RouteInfo* route, const double* x, int64_t now_ns) noexcept nogil:
@@ -142,7 +162,9 @@ cdef inline int decide(
     for k in range(3):
         lane = choose(st.cost, st.load, st.head.n_resources, st.head.rng, n_tied)
         if lane < 0:
-            return NO_CANDIDATE
+            forecast_nothing(f, left_s)
+            n_tied[0] = 1
+            return NO_RESOURCE
         load = st.load + lane
         if load.n_running < load.slots or now_ns <= load.refresh_ns or k == 2:
             break

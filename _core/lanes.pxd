@@ -1,5 +1,7 @@
 # Which lanes take jobs at all, and which ones changed so much that queued jobs should be looked at again.
-from _core.layout cimport Load, State, uint64_t
+from libc.math cimport isfinite
+
+from _core.layout cimport LANES, Load, ROW_OFFSET, State, served_block, uint64_t
 
 
 cdef inline void set_bit(uint64_t* words, int lane, bint on) noexcept nogil:
@@ -11,6 +13,11 @@ cdef inline void set_bit(uint64_t* words, int lane, bint on) noexcept nogil:
 
 cdef inline bint get_bit(const uint64_t* words, int lane) noexcept nogil:
     return (words[lane >> 6] >> (lane & 63)) & 1
+
+
+cdef inline bint is_candidate(const State* st, int model, int lane) noexcept nogil:
+    """Whether the lane's resource can run the model at all."""
+    return isfinite(served_block(st, model, 0, lane // LANES)[ROW_OFFSET * LANES + lane % LANES])
 
 
 cdef inline void update_open(State* st, int lane) noexcept nogil:

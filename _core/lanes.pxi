@@ -14,6 +14,15 @@ cdef class Lanes(Block):
         cdef const Load* load = self.st.load + lane
         return load.n_running, n_open(load) - load.n_running
 
+    def drain(self, int lane, bint on):
+        """on: the lane takes no more jobs, those it has go on. Off: it takes jobs again, unless it is ejected."""
+        self.st.load[lane].drained = on
+        update_open(&self.st, lane)
+
+    def is_open(self, int lane):
+        """Whether the lane takes jobs: neither drained nor ejected."""
+        return bool(get_bit(self.st.head.open_lanes, lane))
+
     def own_queue(self, int lane):
         """From now on the queue's owner says when service starts, and levels are served in order."""
         self.st.load[lane].in_order = 0

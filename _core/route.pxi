@@ -37,7 +37,8 @@ cdef class RouteCore:
         deadline_s: this job's own budget from its arrival, > 0; None = the class's.
         arrival_s: when it arrived, seconds of the engine's clock, not in the future; None = now. What has passed
         since is gone from the budget; when nothing is left, the job is refused as 'late' under every contract.
-        Returns a Ticket; `admitted` may be False. Raises InputError (wrong shape, not finite, empty mask) or
+        Returns a Ticket; `admitted` may be False ('late'; 'no_resource' when no candidate takes jobs). Raises
+        InputError (wrong shape, not finite, a mask without any candidate) or
         CapacityError (too many open tickets) and then changes nothing.
         Cost: well below a microsecond up to 64 resources; linear in resources. Allocates the ticket only.
         """
@@ -62,13 +63,14 @@ cdef class RouteCore:
             raise CapacityError(
                 f"{st.head.n_open} tickets are open, the engine's capacity: settle them, or build it with more")
         verdict = decide(st, &self.info, encoded, NULL if mask is None else self.words, left_s, now_ns, &f, &n_tied)
-        if verdict == NO_CANDIDATE:
+        if verdict == NO_RESOURCE and mask is not None and not names_candidate(st, self.info.model, self.words):
             raise InputError(f"mask={mask!r} leaves no candidate of model {self.model.name!r}: set a bit of one")
         st.head.n_clipped += clipped
         core.last_ns = now_ns
         ticket.route = self
         ticket.verdict = verdict
-        ticket.lane = f.lane
+        if f.lane >= 0:
+            ticket.chosen = core.resources[f.lane]
         ticket.n_tied = n_tied
         ticket.p = f.p_on_time
         ticket.left = f.left_s

@@ -1,6 +1,6 @@
 # One decision, settled exactly once.
 
-cdef tuple REASONS = (None, "late")
+cdef tuple REASONS = (None, "late", "no_resource")
 
 
 @cython.freelist(64)
@@ -15,7 +15,8 @@ cdef class Ticket:
     """
 
     cdef RouteCore route
-    cdef int slot, generation, lane, n_tied, verdict
+    cdef object chosen
+    cdef int slot, generation, n_tied, verdict
     cdef bint is_open
     cdef double p, left, wait, service_mean, m, s, dof, m_total, s_total
     cdef object __weakref__
@@ -33,13 +34,15 @@ cdef class Ticket:
 
     @property
     def reason(self):
-        """None when admitted, else a stable id: 'late' (P(on time) too low on the nearest candidate)."""
+        """None when admitted, else a stable id: 'late' (P(on time) too low on the nearest candidate) or
+        'no_resource' (every candidate that the mask allows is drained, ejected or removed)."""
         return REASONS[self.verdict]
 
     @property
     def resource(self):
-        """The Resource that should run the job; of a rejected ticket, the nearest candidate."""
-        return self.route.core.resources[self.lane]
+        """The Resource that should run the job; of one rejected as 'late' the nearest candidate, of
+        'no_resource' None (its forecasts are then infinite and P(on time) 0)."""
+        return self.chosen
 
     @property
     def settled(self):
@@ -172,7 +175,8 @@ cdef class Ticket:
 
     def __repr__(self):
         state = "rejected: " + self.reason if not self.admitted else ("open" if self.is_open else "settled")
-        return f"<Ticket {self.resource.name} {state}, P(on time) {self.p:.3f}, expected {self.expected_s:.4g} s>"
+        name = "-" if self.chosen is None else self.chosen.name
+        return f"<Ticket {name} {state}, P(on time) {self.p:.3f}, expected {self.expected_s:.4g} s>"
 
 
 cdef double seconds_of(value) except -1.0:

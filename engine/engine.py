@@ -144,6 +144,15 @@ class Engine:
         running, queued = self._core.load(self.lane(resource))
         return running, queued
 
+    def drain(self, resource: str) -> None:
+        """The resource takes no more jobs; those it has go on, settle and teach. Wait until `load` says (0, 0)
+        before you stop it. Changes nothing on a drained one. Raises UnknownName."""
+        self._core.drain(self.lane(resource), True)
+
+    def undrain(self, resource: str) -> None:
+        """The resource takes jobs again, with what was learned of it before. Raises UnknownName."""
+        self._core.drain(self.lane(resource), False)
+
     def own_queue(self, resource: str) -> None:
         """Tells that the caller queues for this resource from now on: by priority, with `ticket.start()`."""
         self._core.own_queue(self.lane(resource))

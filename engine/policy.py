@@ -17,7 +17,8 @@ End = Literal["completed", "failed", "cancelled", "expired"]
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One decision: the lane, or a refusal with its stable reason id. Forecasts where the policy makes them."""
+    """One decision: the lane, or a refusal with its stable reason id ("no_resource": lane -1, there is none).
+    Forecasts where the policy makes them."""
 
     lane: int
     reason: str | None = None
@@ -55,6 +56,8 @@ class Learned:
         if route is None:
             route = self._routes[model, qos] = self.engine.route(model, qos)
         ticket = route.select(features, mask=mask)
+        if ticket.resource is None:
+            return Assignment(-1, ticket.reason, ticket)
         return Assignment(
             self.engine.lane(ticket.resource.name), ticket.reason, ticket, ticket.expected_s, ticket.p_on_time
         )

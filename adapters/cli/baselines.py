@@ -43,7 +43,7 @@ class Baseline:
     def assign(self, model: str, qos: str, features: tuple[float, ...], mask: int | None) -> Assignment:
         lanes = [lane for lane in self._candidates[model] if mask is None or mask >> lane & 1]
         if not lanes:
-            return Assignment(self._candidates[model][0], reason="no_resource")
+            return Assignment(-1, reason="no_resource")
         lane = self.pick(lanes)
         self._outstanding[lane] += 1
         return Assignment(lane)

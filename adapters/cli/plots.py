@@ -178,7 +178,8 @@ def shares(result: RunResult) -> str:
         kinds = resource_kinds(resource["name"] for resource in result.resources)
         canvas = Canvas(len(result.policies), 1.25 + 0.27 * len(models), share_y=True)
         for axis, policy in zip(canvas.panels, result.policies, strict=True):
-            started = [(r.model, r.resource) for b in result.of(policy) for r in b.records if r.service_s > 0]
+            records = [r for b in result.of(policy) for r in b.records]
+            started = [(r.model, r.resource) for r in records if r.resource is not None and r.service_s > 0]
             left = np.zeros(len(models))
             for kind, colour in resource_colours(kinds).items():
                 part = np.array(

@@ -54,6 +54,7 @@ class Executor:
         self._now_ns = engine.clock.now_ns
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
+        self._names = tuple(r.name for r in engine.resources)
         self._queues: Queues[Job] = Queues([r.slots for r in engine.resources])
         self._n_open = 0
         self._closed = False
@@ -164,7 +165,7 @@ class Executor:
             candidates = self.engine.candidates(model)
             mask &= sum(1 << lane for lane in candidates)
             if mask == 0:
-                return Assignment(candidates[0], reason="no_resource")
+                return Assignment(-1, reason="no_resource")
         return self.policy.assign(model, qos, features, mask)
 
     def _take(self, lane: int, now_ns: int) -> Job | None:
@@ -226,7 +227,8 @@ class Executor:
                 self._settle(job, "cancelled", self._now_ns())
 
     def _record(self, job: Job, end: str, now_ns: int) -> JobRecord:
-        return job.record(end, self.engine.resources[job.assignment.lane].name, now_ns)
+        lane = job.assignment.lane
+        return job.record(end, self._names[lane] if lane >= 0 else None, now_ns)
 
     def _expire_loop(self) -> None:
         """One timer for all queues: sleeps until the next deadline of a queued job."""

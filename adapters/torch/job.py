@@ -21,7 +21,7 @@ class JobRecord:
 
     model: str
     qos: str
-    resource: str
+    resource: str | None  #: None when it was refused for want of one
     end: str  #: completed, failed, cancelled, expired or rejected
     arrival_s: float
     service_s: float  #: how long it took its slot; 0 when it never started
@@ -62,7 +62,7 @@ class Job:
     def completion_s(self, now_ns: int) -> float:
         return (now_ns - self.arrival_ns) * 1e-9
 
-    def record(self, end: str, resource: str, now_ns: int) -> JobRecord:
+    def record(self, end: str, resource: str | None, now_ns: int) -> JobRecord:
         completion_s = self.completion_s(now_ns)
         return JobRecord(
             model=self.model,

@@ -206,6 +206,16 @@ def test_a_model_whose_only_resource_is_down_is_refused_as_such() -> None:
         assert float(both.submit("only-a", "q", number(1.0)).result(60)) == 1.0
 
 
+def test_jobs_are_refused_while_every_resource_is_drained(executor: Executor, gate: Gate) -> None:
+    executor.engine.drain("cpu-0")
+    refused = executor.submit("gate", "urgent", number(0.0))
+    assert refused.exception(60).reason == "no_resource"  # type: ignore[union-attr]
+    assert (refused.record.end, refused.record.resource) == ("rejected", None)  # type: ignore[union-attr]
+    executor.engine.undrain("cpu-0")
+    gate.opened.set()
+    assert float(executor.submit("gate", "urgent", number(1.0)).result(60)) == 1.0
+
+
 @pytest.mark.parametrize(
     ("models", "workers"),
     [({"gate": fails}, {"cpu-0": Thread()}), ({"gate": fails, "fails": fails}, {"gpu": Thread()})],
