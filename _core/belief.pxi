@@ -9,7 +9,7 @@ cdef class Beliefs(Lanes):
         cdef Profile* p = profile_at(&self.st, model, lane)
         p.given_ln = ln_median
         p.given_spread = spread
-        p.given_weight = weight
+        p.given_weight = p.given_n = weight
         self.st.model[model].untried[lane >> 6] &= ~(<uint64_t>1 << (lane & 63))
         serve_cold(&self.st, model, 0, self.last_ns)
 

@@ -20,6 +20,7 @@ cdef class Block:
         cdef Header* head = self.st.head
         cdef int i
         head.tau_s = tau_s
+        head.detects_change = True
         head.start_ns = self.last_ns = self.clock.read()
         for i in range(4):
             head.rng[i] = splitmix(&seed)
@@ -124,6 +125,6 @@ cdef class Block:
 
     @property
     def counters(self):
-        """Open tickets, abandoned tickets, clipped values, ever."""
+        """Open tickets now; abandoned tickets, clipped values and alarms ever."""
         cdef const Header* head = self.st.head
-        return dict(n_open=head.n_open, n_abandoned=head.n_abandoned, n_clipped=head.n_clipped)
+        return dict(n_open=head.n_open, n_abandoned=head.n_abandoned, n_clipped=head.n_clipped, n_alarms=head.n_alarms)

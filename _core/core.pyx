@@ -8,6 +8,7 @@ from libc.math cimport INFINITY, exp, fabs, isfinite, isnan, llround
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
+from _core.change cimport discount_availability, raise_alarm, rebuild_lane
 from _core.choose cimport mask_cost, splitmix
 from _core.decide cimport (
     ADMITTED, Forecast, NO_RESOURCE, RouteInfo, decide, favour_untried, forecast_service, forecast_total,
@@ -44,11 +45,12 @@ LIMITS = {
 include "block.pxi"
 include "lanes.pxi"
 include "belief.pxi"
+include "change.pxi"
 
 
 @cython.no_gc_clear         # tickets that are collected with it still settle in it
-cdef class Core(Beliefs):
-    """All of the engine's arithmetic state behind one object, in the order block, lanes, beliefs."""
+cdef class Core(Changes):
+    """All of the engine's arithmetic state behind one object, in the order block, lanes, beliefs, changes."""
 
 
 include "ticket.pxi"

@@ -5,9 +5,10 @@ from libc.string cimport memset
 from _core.choose cimport choose, mask_cost
 from _core.lanes cimport get_bit, is_candidate
 from _core.layout cimport (
-    LANES, LN_LIMIT, Load, MAX_COLUMNS, MAX_D, ModelInfo, ROW_COLUMN, ROW_COLUMN_MEAN, ROW_COLUMN_VAR, ROW_DOF,
-    ROW_INV_AVAIL, ROW_MEAN, ROW_SCALE2, State, int64_t, profile_at, seconds_at, served_block, uint64_t,
+    LANES, Load, MAX_COLUMNS, MAX_D, ModelInfo, ROW_COLUMN, ROW_COLUMN_MEAN, ROW_COLUMN_VAR, ROW_DOF,
+    ROW_INV_AVAIL, ROW_MEAN, State, int64_t, profile_at, seconds_at, served_block, uint64_t,
 )
+from _core.predict cimport location, spread
 from _core.score cimport score_blocks, score_lane
 from _core.student cimport student_cdf
 from _core.wait cimport n_open, refresh, service_mean, service_var, wait_mean, wait_var
@@ -40,12 +41,10 @@ cdef inline void forecast_service(
     cdef const ModelInfo* info = st.model + model
     cdef const float* row = served_block(st, model, 0, lane // LANES) + lane % LANES
     cdef int d = info.d, first = info.d - info.n_columns, stride = st.head.n_blocks * LANES
-    cdef int i, j, k = 0, g = 0
-    cdef double v, slope, q = 0.0, extra = 0.0
+    cdef int i, j, g = 0
+    cdef double v, slope, extra = 0.0
     f.lane = lane
-    f.m = 0.0
     for i in range(d):
-        slope = row[(ROW_MEAN + i) * LANES]
         if i < first:
             f.x[i] = x[i]
         else:
@@ -57,19 +56,11 @@ cdef inline void forecast_service(
                 v = row[(ROW_COLUMN + j) * LANES]
             if isnan(v):
                 v = row[(ROW_COLUMN_MEAN + j) * LANES]
+                slope = row[(ROW_MEAN + i) * LANES]
                 extra += slope * slope * row[(ROW_COLUMN_VAR + j) * LANES]
             f.x[i] = v
-        f.m += slope * f.x[i]
-    f.m = max(-<double>LN_LIMIT, min(<double>LN_LIMIT, f.m))
-    row += (ROW_MEAN + d) * LANES
-    for i in range(d):
-        v = 0.0
-        for j in range(i + 1):
-            v += row[k * LANES] * f.x[j]
-            k += 1
-        q += v * v
-    row = served_block(st, model, 0, lane // LANES) + lane % LANES
-    f.s = sqrt(row[ROW_SCALE2 * LANES] * (1.0 + q) + extra)
+    f.m = location(row, f.x, d)
+    f.s = spread(row, f.x, d, extra)
     f.dof = row[ROW_DOF * LANES]
     f.availability = 1.0 / row[ROW_INV_AVAIL * LANES]
     f.mean_s = service_mean(f.m, f.s)

@@ -43,13 +43,19 @@ cdef struct Evidence:                # sufficient statistics of one signal, data
     double total[MAX_SUMS]           # sum w x x' (packed), sum w x y, sum w y^2; y = ln(s) - y0
     double lost[MAX_SUMS]            # what rounding took from `total` (compensated summation)
 
+cdef struct Drift:                   # CUSUM of standardised residuals since the last alarm
+    double slower, faster
+
 cdef struct Profile:                 # belief about one (model, resource)
     Evidence signal[N_SIGNALS]
+    Drift drift[N_SIGNALS]
+    double floored[N_SIGNALS * MAX_COLUMNS]  # what the served copy's floor took from load slopes, <= 0
     int64_t decayed_ns               # the sums are weighted as of this moment
     int64_t served_ns                # when the served copy was last rebuilt
     double succeeded, failed         # decayed counts behind availability
     double given_ln, given_spread    # user's prior: ln of the median, sd of ln(seconds)
     double given_weight              # its pseudo-observations; 0 = nothing given
+    double given_n                   # the same before alarms discounted it
     int64_t n_results                # completed + failed, ever
     int64_t pending                  # completions since the served copy was rebuilt
 
@@ -73,6 +79,7 @@ cdef struct Load:                    # one resource's own account of its jobs
     double residual_var
     int64_t refresh_ns               # the line in WaitBlock holds until then
     int64_t freed_ns                 # when a job last ended
+    int64_t n_alarms                 # changes detected or declared
     int32_t first_running, first_queued, last_queued   # ticket indices, -1 = none
 
 cdef struct WaitBlock:               # what a decision reads of LANES resources
@@ -99,10 +106,11 @@ cdef struct Header:
     int32_t n_shut                   # lanes that take no jobs: drained or ejected
     uint64_t open_lanes[MASK_WORDS]  # bit set: neither drained nor ejected
     uint64_t disturbed[MASK_WORDS]   # bit set: an alarm or the breaker went off since take_disturbed
+    int32_t detects_change, _pad
     int64_t start_ns
     double tau_s                     # forgetting time constant; inf = none
     uint64_t rng[4]
-    int64_t n_clipped, n_abandoned
+    int64_t n_clipped, n_abandoned, n_alarms
 
 cdef struct State:                   # typed views of the one block
     Header* head

@@ -1,29 +1,14 @@
 # What a settled ticket teaches: latency, availability, and when the served copy is rebuilt.
 from libc.math cimport log
 
+from _core.change cimport has_changed, raise_alarm, rebuild_lane
+from _core.forget cimport fade_profile
 from _core.layout cimport (
     LANES, ModelInfo, Profile, ROW_INV_AVAIL, State, TicketSlot, int64_t, profile_at, served_block,
     uint64_t,
 )
-from _core.posterior cimport fade, kept, observe
-from _core.served cimport any_cold, inv_availability, profile_age_s, serve, serve_cold
-
-
-cdef inline void fade_profile(State* st, Profile* p, int model, int64_t now_ns) noexcept nogil:
-    """Brings every decayed number of the profile to now. A clock that went back fades nothing."""
-    cdef double age_s = profile_age_s(p, now_ns)
-    cdef double factor
-    cdef int s
-    if age_s <= 0.0:
-        return
-    for s in range(st.model[model].n_signals):
-        factor = kept(p.signal[s].total[0], age_s, st.head.tau_s)
-        if factor < 1.0:
-            fade(&p.signal[s], st.model[model].d, factor)
-    factor = kept(p.succeeded + p.failed, age_s, st.head.tau_s)
-    p.succeeded *= factor
-    p.failed *= factor
-    p.decayed_ns = now_ns
+from _core.posterior cimport observe
+from _core.served cimport any_cold, inv_availability, serve, serve_cold
 
 
 cdef inline void sweep(State* st, int64_t now_ns) noexcept nogil:
@@ -53,17 +38,23 @@ cdef inline void learn_service(State* st, const TicketSlot* job, double service_
     cdef Profile* p = profile_at(st, job.model, job.lane)
     cdef double y = log(service_s)
     cdef int64_t due
+    cdef bint alarm
     fade_profile(st, p, job.model, now_ns)
     if not info.has_y0[0]:
         info.has_y0[0] = 1
         info.y0[0] = y
+    alarm = has_changed(st, job, 0, y)
+    if alarm:       # before the result is counted: it is news of the changed resource
+        raise_alarm(st, job.lane, now_ns)
     observe(&p.signal[0], job.x, job.d, y - info.y0[0])
     p.succeeded += 1.0
     p.pending += 1
     tried(st, job.model, job.lane)
     due = <int64_t>(p.signal[0].total[0]) // 8
     due = 1 if due < 1 else (64 if due > 64 else due)
-    if p.pending >= due:
+    if alarm:
+        rebuild_lane(st, job.lane, now_ns)
+    elif p.pending >= due:
         serve(st, job.model, 0, job.lane, now_ns)
         if any_cold(st, job.model, 0):
             serve_cold(st, job.model, 0, now_ns)

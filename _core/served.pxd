@@ -114,6 +114,7 @@ cdef inline void write_served(
     that measure the resource's load are floored at 0."""
     cdef const ModelInfo* info = st.model + model
     cdef float* row = served_block(st, model, signal, lane // LANES) + lane % LANES
+    cdef double* floored = &profile_at(st, model, lane).floored[signal * MAX_COLUMNS]
     cdef int d = info.d, first = info.d - info.n_columns, i, k
     cdef double mean
     row[ROW_SCALE2 * LANES] = <float>post.scale2
@@ -121,8 +122,9 @@ cdef inline void write_served(
     row[ROW_INV_AVAIL * LANES] = <float>inv_availability(profile_at(st, model, lane), now_ns, st.head.tau_s)
     for i in range(d):
         mean = post.mean[i] + (info.y0[signal] if i == 0 else 0.0)
-        if i >= first and info.column_kind[i - first] != COLUMN_GIVEN and mean < 0.0:
-            mean = 0.0
+        if i >= first and info.column_kind[i - first] != COLUMN_GIVEN:
+            floored[i - first] = min(mean, 0.0)
+            mean = max(mean, 0.0)
         row[(ROW_MEAN + i) * LANES] = <float>mean
     for i in range(d * (d + 1) // 2):
         row[(ROW_MEAN + d + i) * LANES] = <float>post.factor[i]

@@ -34,7 +34,8 @@ class Engine:
     resources, models, qos: what exists; names unique within each. profiles: measured elsewhere, as priors.
     clock: anything with `now_ns()`; default the monotonic clock. seed: of the generator that breaks ties;
     None draws one. tau_s: time constant of forgetting, > 0 (inf = never forget); the clock alone never takes a
-    profile below 8 effective observations. max_tickets: how many may be open at once.
+    profile below 8 effective observations. detect_change: test each completion for a change of its resource, see
+    `alarms`. max_tickets: how many may be open at once.
     Raises ConfigError, UnknownName.
     """
 
@@ -48,6 +49,7 @@ class Engine:
         clock: Clock | None = None,
         seed: int | None = None,
         tau_s: float = 300.0,
+        detect_change: bool = True,
         max_tickets: int = 4096,
     ) -> None:
         self._declared = Declared(resources, models, qos)
@@ -64,6 +66,7 @@ class Engine:
             tau_s=tau_s,
             clock=self.clock,
         )
+        self._core.detect_change(detect_change)
         for resource in self.resources:
             self._core.add_resource(resource, resource.slots, resource.discipline == "fifo")
         for model in self.models:
@@ -157,6 +160,21 @@ class Engine:
         """Tells that the caller queues for this resource from now on: by priority, with `ticket.start()`."""
         self._core.own_queue(self.lane(resource))
 
+    def alarms(self, resource: str) -> int:
+        """How often a resource was found to have changed, ever. Raises UnknownName.
+
+        Each completion of a profile with 8 results or more is compared with the forecast that the profile makes
+        of it then; a two-sided CUSUM of the standardised residuals (Page 1954) raises the alarm. What all models
+        had learned of that resource's latency then counts as at most 8 results: they re-learn within a few jobs.
+        """
+        return self._core.alarms(self.lane(resource))
+
+    def changed(self, resource: str) -> None:
+        """Tells that a resource is not what it was (restarted, throttled, repaired): acts like an alarm, and what
+        is known of its availability counts as at most 8 results too. Raises UnknownName.
+        """
+        self._core.changed(self.lane(resource))
+
     @property
     def in_flight(self) -> int:
         """Open tickets."""
@@ -164,7 +182,7 @@ class Engine:
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """n_open tickets now; n_abandoned tickets and n_clipped encoded values ever."""
+        """n_open tickets now; n_abandoned tickets, n_clipped encoded values and n_alarms of all resources ever."""
         return self._core.counters
 
     def lane(self, resource: str) -> int:

@@ -67,7 +67,14 @@ class Twin:
         self.model, self.resources, self.tau_s, self.now_s = model, tuple(resources), tau_s, 0.0
         self.clock = tw.ManualClock()
         self.engine = tw.Engine(
-            resources, [model], qos, profiles=profiles, clock=self.clock, tau_s=tau_s, seed=seed
+            resources,
+            [model],
+            qos,
+            profiles=profiles,
+            clock=self.clock,
+            tau_s=tau_s,
+            seed=seed,
+            detect_change=False,
         )
         self.routes = {q.priority: self.engine.route(model.name, q.name) for q in qos}
         k = len(self.resources)

@@ -168,7 +168,7 @@ def test_a_dropped_open_ticket_frees_its_place_and_is_counted() -> None:
     assert e.load("r0") == (1, 0)
     del ticket
     assert e.load("r0") == (0, 0)
-    assert e.counters == {"n_open": 0, "n_abandoned": 1, "n_clipped": 0}
+    assert (e.counters["n_open"], e.counters["n_abandoned"]) == (0, 1)
     assert e.profile("r0", "m").n_results == 0
 
 
@@ -192,7 +192,7 @@ def test_a_ticket_dropped_in_a_reference_cycle_frees_its_place(ticket_first: boo
         gc.collect()
     finally:
         gc.enable()
-    assert e.counters == {"n_open": 0, "n_abandoned": 1, "n_clipped": 0}
+    assert (e.counters["n_open"], e.counters["n_abandoned"]) == (0, 1)
 
 
 def test_an_engine_that_dies_in_a_cycle_with_its_open_tickets_is_collected() -> None:

@@ -1,0 +1,97 @@
+# Has the world changed under a profile? A two-sided CUSUM (Page 1954) on what each completion did against the
+# forecast that the profile makes of it at that moment; on alarm the whole resource is taken to have changed.
+from _core.forget cimport LEAST_N, discount, fade_profile, weight_left
+from _core.lanes cimport disturb
+from _core.layout cimport (
+    Drift, LANES, MAX_COLUMNS, ModelInfo, N_SIGNALS, Profile, ROW_DOF, State, TicketSlot, int64_t, profile_at, served_block,
+)
+from _core.predict cimport location, spread
+from _core.served cimport any_cold, is_cold, serve, serve_cold
+from _core.student cimport student_z
+
+cdef extern from *:
+    """
+    /* In standard deviations. Of normal residuals one in 4e5 alarms (Siegmund's approximation, 2 k (h + 1.166) = 13.7);
+       a job three times slower than its profile of spread .3 counts the full 3, so four of them are enough. */
+    #define TW_CLIP 3.0             /* what one job can count: an outlier is no change */
+    #define TW_DRIFT 0.75           /* k: half of the smallest shift of the mean worth an alarm */
+    #define TW_THRESHOLD 8.0        /* h */
+    #define TW_LEAST_SPREAD 0.05    /* a profile that is sure to a permille must not alarm on a percent */
+    """
+    const double CLIP "TW_CLIP"
+    const double DRIFT "TW_DRIFT"
+    const double THRESHOLD "TW_THRESHOLD"
+    const double LEAST_SPREAD "TW_LEAST_SPREAD"
+
+
+cdef inline bint step_cusum(Drift* sums, double z) noexcept nogil:
+    """Adds one standardised residual; True when either side passes the threshold."""
+    z = max(-CLIP, min(CLIP, z))
+    sums.slower = max(0.0, sums.slower + z - DRIFT)
+    sums.faster = max(0.0, sums.faster - z - DRIFT)
+    return sums.slower > THRESHOLD or sums.faster > THRESHOLD
+
+
+cdef inline double residual_now(const State* st, const TicketSlot* job, int signal, double y) noexcept nogil:
+    """Normal deviate of y = ln(seconds) in today's forecast of the job; the one in the ticket is as old as its queue."""
+    cdef const float* row = served_block(st, job.model, signal, job.lane // LANES) + job.lane % LANES
+    cdef const ModelInfo* info = st.model + job.model
+    cdef const double* floored = &profile_at(st, job.model, job.lane).floored[signal * MAX_COLUMNS]
+    cdef double m = location(row, job.x, job.d)
+    cdef int i
+    # a load slope below zero is floored where it is served; here it would look like a change whenever load moves
+    for i in range(info.n_columns):
+        m += floored[i] * job.x[job.d - info.n_columns + i]
+    return student_z((y - m) / max(spread(row, job.x, job.d, 0.0), LEAST_SPREAD), row[ROW_DOF * LANES])
+
+
+cdef inline void discount_lane(State* st, int lane, int64_t now_ns) noexcept nogil:
+    """Latency evidence of all models on the lane, given profiles included, counts as at most LEAST_N from now on."""
+    cdef Profile* p
+    cdef int m, s
+    for m in range(st.head.n_models):
+        p = profile_at(st, m, lane)
+        fade_profile(st, p, m, now_ns)
+        for s in range(N_SIGNALS):
+            discount(&p.signal[s], st.model[m].d)
+            p.drift[s].slower = p.drift[s].faster = 0.0
+        if p.given_weight > LEAST_N:
+            p.given_weight = LEAST_N
+
+
+cdef inline void discount_availability(State* st, int lane) noexcept nogil:
+    cdef Profile* p
+    cdef double left
+    cdef int m
+    for m in range(st.head.n_models):
+        p = profile_at(st, m, lane)
+        left = weight_left(p.succeeded + p.failed)
+        p.succeeded *= left
+        p.failed *= left
+
+
+cdef inline void rebuild_lane(State* st, int lane, int64_t now_ns) noexcept nogil:
+    """Served copies of all models on the lane. Cost O(models (resources d^2 + d^3)): alarms are rare."""
+    cdef int m, s
+    for m in range(st.head.n_models):
+        for s in range(st.model[m].n_signals):
+            if not is_cold(st, m, s, lane):
+                serve(st, m, s, lane, now_ns)
+            if any_cold(st, m, s):
+                serve_cold(st, m, s, now_ns)
+
+
+cdef inline void raise_alarm(State* st, int lane, int64_t now_ns) noexcept nogil:
+    """The resource has changed: its models re-learn, and jobs queued on it are looked at again."""
+    discount_lane(st, lane, now_ns)
+    st.load[lane].n_alarms += 1
+    st.head.n_alarms += 1
+    disturb(st, lane)
+
+
+cdef inline bint has_changed(State* st, const TicketSlot* job, int signal, double y) noexcept nogil:
+    """Steps the CUSUM of the job's profile, before y is learned. Fewer than LEAST_N results test nothing."""
+    cdef Profile* p = profile_at(st, job.model, job.lane)
+    if not st.head.detects_change or p.signal[signal].total[0] < LEAST_N - 1e-9:
+        return False
+    return step_cusum(&p.drift[signal], residual_now(st, job, signal, y))

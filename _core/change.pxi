@@ -1,0 +1,20 @@
+# When the world changes: alarms, and an operator's word for it.
+
+@cython.no_gc_clear
+cdef class Changes(Beliefs):
+    """Which resources are not what they were."""
+
+    def detect_change(self, bint on):
+        """Whether completions are tested for a change of their resource (default: they are)."""
+        self.st.head.detects_change = on
+
+    def alarms(self, int lane):
+        """Alarms of one lane, ever."""
+        return self.st.load[lane].n_alarms
+
+    def changed(self, int lane):
+        """The lane is not what it was: latency and availability of all its models count as at most 8 results."""
+        cdef int64_t now_ns = self.clock.read()
+        raise_alarm(&self.st, lane, now_ns)
+        discount_availability(&self.st, lane)
+        rebuild_lane(&self.st, lane, now_ns)

@@ -1,0 +1,35 @@
+# How evidence loses weight: by time, and at once when it no longer describes its resource.
+from _core.layout cimport Evidence, Profile, State, int64_t
+from _core.posterior cimport fade, kept
+from _core.served cimport profile_age_s
+
+cdef enum:
+    LEAST_N = 8     # what an alarm leaves of a profile; the clock alone never takes it below that either
+
+
+cdef inline void fade_profile(State* st, Profile* p, int model, int64_t now_ns) noexcept nogil:
+    """Brings every decayed number of the profile to now. A clock that went back fades nothing."""
+    cdef double age_s = profile_age_s(p, now_ns)
+    cdef double factor
+    cdef int s
+    if age_s <= 0.0:
+        return
+    for s in range(st.model[model].n_signals):
+        factor = kept(p.signal[s].total[0], age_s, st.head.tau_s)
+        if factor < 1.0:
+            fade(&p.signal[s], st.model[model].d, factor)
+    factor = kept(p.succeeded + p.failed, age_s, st.head.tau_s)
+    p.succeeded *= factor
+    p.failed *= factor
+    p.decayed_ns = now_ns
+
+
+cdef inline double weight_left(double n) noexcept nogil:
+    """Factor that leaves at most LEAST_N of n."""
+    return LEAST_N / n if n > LEAST_N else 1.0
+
+
+cdef inline void discount(Evidence* e, int d) noexcept nogil:
+    """The same rows, together worth at most LEAST_N."""
+    if e.total[0] > LEAST_N:
+        fade(e, d, weight_left(e.total[0]))
