@@ -29,9 +29,11 @@ cdef class Beliefs(Lanes):
         cdef int64_t now_ns = self.clock.read()
         cdef int d = self.st.model[model].d
         cdef double n_pool = pooled_mean(&self.st, model, 0, lane, now_ns, pool_mean, sums)
+        cdef Offset offset
         cdef Prior prior
         cdef Posterior post
-        prior_of(&self.st, model, 0, lane, n_pool, pool_mean, &prior)
+        fresh_offset(&self.st, model, 0, lane, now_ns, pool_mean[0], &offset)
+        prior_of(&self.st, model, 0, lane, n_pool, pool_mean, &offset, &prior)
         memset(sums, 0, sizeof(sums))
         cdef double n = read_sums(&self.st, model, 0, lane, now_ns, sums)
         posterior_of(sums, n, &prior, d, &post)

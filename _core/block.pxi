@@ -10,12 +10,14 @@ cdef class Block:
     cdef Clock clock
     cdef int64_t last_ns
     cdef readonly list resources
+    cdef dict kinds             # device classes by name, numbered from 1
 
     def __cinit__(self, *, int max_resources, int max_models, int max_tickets, uint64_t seed, double tau_s, clock):
         if max_resources > MASK_WORDS * 64:
             raise CapacityError(f"{max_resources} resources: an engine holds at most {MASK_WORDS * 64}; split them")
         self.clock = clock if isinstance(clock, Clock) else ForeignClock(clock)
         self.resources = []
+        self.kinds = {}
         self._lay_out(max_resources, max_models, max_tickets)
         cdef Header* head = self.st.head
         cdef int i
@@ -32,19 +34,21 @@ cdef class Block:
     cdef int _lay_out(self, int max_resources, int max_models, int max_tickets) except -1:
         cdef int n_blocks = (max_resources + LANES - 1) // LANES
         cdef size_t lanes = n_blocks * LANES
-        cdef size_t[11] size = [
+        cdef size_t[13] size = [
             sizeof(Header), max_models * sizeof(ModelInfo), max_resources * sizeof(Load), n_blocks * sizeof(WaitBlock),
-            <size_t>max_models * max_resources * sizeof(Profile), max_tickets * sizeof(TicketSlot),
+            <size_t>max_models * max_resources * sizeof(Profile),
+            <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), max_tickets * sizeof(TicketSlot),
             <size_t>max_models * N_SIGNALS * SERVED_ROWS * lanes * sizeof(float),
-            lanes * sizeof(float), lanes * sizeof(float), lanes * sizeof(float), MAX_COLUMNS * lanes * sizeof(float)]
-        cdef size_t[11] start
+            lanes * sizeof(float), lanes * sizeof(float), lanes * sizeof(float), MAX_COLUMNS * lanes * sizeof(float),
+            <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level)]
+        cdef size_t[13] start
         cdef size_t at = 0
         cdef int i
-        for i in range(11):
+        for i in range(13):
             start[i] = at
             at += (size[i] + 63) // 64 * 64
         self.n_bytes = at + 64
-        self.n_state = start[7]      # what follows is scratch
+        self.n_state = start[8]      # what follows is scratch
         self.base = <char*>calloc(1, self.n_bytes)
         if self.base == NULL:
             raise MemoryError(f"the engine's arrays need {self.n_bytes} bytes: lower its capacities")
@@ -54,12 +58,14 @@ cdef class Block:
         self.st.load = <Load*>(p + start[2])
         self.st.wait = <WaitBlock*>(p + start[3])
         self.st.profile = <Profile*>(p + start[4])
-        self.st.ticket = <TicketSlot*>(p + start[5])
-        self.st.served = <float*>(p + start[6])
-        self.st.cost = <float*>(p + start[7])
-        self.st.service = <float*>(p + start[8])
-        self.st.waiting = <float*>(p + start[9])
-        self.st.given = <float*>(p + start[10])
+        self.st.level = <Level*>(p + start[5])
+        self.st.ticket = <TicketSlot*>(p + start[6])
+        self.st.served = <float*>(p + start[7])
+        self.st.cost = <float*>(p + start[8])
+        self.st.service = <float*>(p + start[9])
+        self.st.waiting = <float*>(p + start[10])
+        self.st.given = <float*>(p + start[11])
+        self.st.fresh_level = <Level*>(p + start[12])
         self.st.head.max_resources = max_resources
         self.st.head.max_models = max_models
         self.st.head.max_tickets = max_tickets
@@ -76,6 +82,7 @@ cdef class Block:
         cdef Load* load = self.st.load + lane
         load.slots = slots
         load.in_order = in_order
+        load.kind = self.kinds.setdefault(resource.kind, len(self.kinds) + 1) if resource.kind else 0
         self.st.wait[lane // LANES].inv_slots[lane % LANES] = 1.0 / slots
         self.st.head.n_resources += 1
         set_bit(self.st.head.open_lanes, lane, True)

@@ -22,7 +22,7 @@ from _core.layout cimport *
 from _core.learn cimport learn_failure, learn_service
 from _core.posterior cimport kept, n_sums
 from _core.served cimport (
-    Posterior, Prior, pooled_mean, posterior_of, prior_of, profile_age_s, read_sums, serve_cold,
+    Posterior, Prior, fresh_offset, pooled_mean, posterior_of, prior_of, profile_age_s, read_sums, serve_cold,
 )
 from _core.student cimport student_cdf, student_quantile
 from _core.tickets cimport close_ticket, open_ticket, start_ticket, track_columns

@@ -46,10 +46,21 @@ cdef struct Evidence:                # sufficient statistics of one signal, data
 cdef struct Drift:                   # CUSUM of standardised residuals since the last alarm
     double slower, faster
 
+cdef struct Level:                   # one profile's own data, for comparing resources with each other
+    double ln_s                      # mean of ln(seconds) less slopes'x: a typical job on the idle resource
+    double n                         # results behind it; 0 = none
+    double told                      # n when sparse profiles last heard of it
+
+cdef struct Offset:                  # what the resource's other models say of a profile with little data
+    double shift                     # to be added to the pooled intercept
+    double l0                        # precision of the sum in units of 1 / sigma^2; 0 = they say nothing
+
 cdef struct Profile:                 # belief about one (model, resource)
     Evidence signal[N_SIGNALS]
+    Offset offset[N_SIGNALS]
     Drift drift[N_SIGNALS]
     double floored[N_SIGNALS * MAX_COLUMNS]  # what the served copy's floor took from load slopes, <= 0
+    int64_t heard                    # head.n_told when the offset was worked out
     int64_t decayed_ns               # the sums are weighted as of this moment
     int64_t served_ns                # when the served copy was last rebuilt
     double succeeded, failed         # decayed counts behind availability
@@ -73,6 +84,7 @@ cdef struct Load:                    # one resource's own account of its jobs
     int32_t slots, in_order          # in_order: fifo, starts are inferred; else the queue's owner says
     int32_t n_running
     int32_t drained, ejected         # by the operator, by the breaker; 0 = takes jobs
+    int32_t kind                     # device class, equal numbers are alike; 0 = not said, alike to none
     int32_t n_queued[MAX_LEVELS]
     double queued_s[MAX_LEVELS]      # sum of E[service]
     double queued_var[MAX_LEVELS]    # sum of Var[service]
@@ -111,6 +123,7 @@ cdef struct Header:
     double tau_s                     # forgetting time constant; inf = none
     uint64_t rng[4]
     int64_t n_clipped, n_abandoned, n_alarms
+    int64_t n_told                   # how often a level doubled or halved its evidence
 
 cdef struct State:                   # typed views of the one block
     Header* head
@@ -118,12 +131,14 @@ cdef struct State:                   # typed views of the one block
     Load* load                       # [max_resources]
     WaitBlock* wait                  # [n_blocks]
     Profile* profile                 # [max_models, max_resources]
+    Level* level                     # [N_SIGNALS, max_models, max_resources]
     TicketSlot* ticket               # [max_tickets]
     float* served                    # [max_models, N_SIGNALS, n_blocks, SERVED_ROWS, LANES]
     float* cost                      # scratch [n_blocks * LANES], and so the next two
     float* service
     float* waiting
     float* given                     # scratch [MAX_COLUMNS, n_blocks * LANES]
+    Level* fresh_level               # scratch like `level`, for readers
 
 
 cdef inline float* served_block(const State* st, int model, int signal, int block) noexcept nogil:
@@ -133,6 +148,11 @@ cdef inline float* served_block(const State* st, int model, int signal, int bloc
 
 cdef inline Profile* profile_at(const State* st, int model, int lane) noexcept nogil:
     return st.profile + <int64_t>model * st.head.max_resources + lane
+
+
+cdef inline Level* levels_of(const State* st, Level* table, int model, int signal) noexcept nogil:
+    """[max_resources] of one model in `st.level` or `st.fresh_level`."""
+    return table + (<int64_t>signal * st.head.max_models + model) * st.head.max_resources
 
 
 cdef inline double seconds_at(const State* st, int64_t now_ns) noexcept nogil:

@@ -8,19 +8,17 @@ from _core.layout cimport (
     uint64_t,
 )
 from _core.posterior cimport observe
-from _core.served cimport any_cold, inv_availability, serve, serve_cold
+from _core.served cimport any_cold, inv_availability, is_outdated, serve, serve_cold
 
 
 cdef inline void sweep(State* st, int64_t now_ns) noexcept nogil:
-    """Looks at one profile a call and rebuilds its served copy once it is older than tau / 8."""
+    """Looks at one profile a call and rebuilds its served copy if it is out of date."""
     cdef int n = st.head.n_models * st.head.n_resources
     cdef int model, lane, s
-    cdef Profile* p
     st.head.sweep = (st.head.sweep + 1) % n
     model = st.head.sweep // st.head.n_resources
     lane = st.head.sweep % st.head.n_resources
-    p = profile_at(st, model, lane)
-    if p.n_results > 0 and <double>(now_ns - p.served_ns) * 8e-9 > st.head.tau_s:
+    if is_outdated(st, model, lane, now_ns):
         for s in range(st.model[model].n_signals):
             serve(st, model, s, lane, now_ns)
 

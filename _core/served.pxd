@@ -1,11 +1,13 @@
 # The served copy: float32, structure of arrays over lanes, rebuilt from the sums and the prior.
-from libc.math cimport sqrt
+from libc.math cimport INFINITY, sqrt
 from libc.string cimport memset
 
 from _core.layout cimport (
-    COLUMN_GIVEN, LANES, MAX_COLUMNS, MAX_D, MAX_PACKED, MAX_SUMS, ModelInfo, Profile, ROW_COLUMN_MEAN,
-    ROW_COLUMN_VAR, ROW_DOF, ROW_INV_AVAIL, ROW_MEAN, ROW_SCALE2, State, int64_t, profile_at, served_block,
+    COLUMN_GIVEN, LANES, Level, MAX_COLUMNS, MAX_D, MAX_PACKED, MAX_SUMS, ModelInfo, Offset, Profile,
+    ROW_COLUMN_MEAN, ROW_COLUMN_VAR, ROW_DOF, ROW_INV_AVAIL, ROW_MEAN, ROW_OFFSET, ROW_SCALE2, State, int64_t,
+    levels_of, profile_at, served_block,
 )
+from _core.offset cimport FEW, has_news, level_model, work_out_offset
 from _core.posterior cimport add_sums, factorise, invert, kept, n_sums, noise, solve_mean
 
 cdef struct Prior:                  # normal-inverse-gamma, the coefficient precision diagonal
@@ -49,32 +51,53 @@ cdef inline void vague(const ModelInfo* model, int signal, Prior* prior) noexcep
     prior.beta0 = 0.18
 
 
+cdef inline void regress(const ModelInfo* info, int signal, const double* sums, double* mean) noexcept nogil:
+    """mean (d,) of y - y0 from sums and the vague prior  # OUT."""
+    cdef double c[MAX_PACKED]
+    cdef Prior prior
+    vague(info, signal, &prior)
+    factorise(sums, prior.l0, info.d, c)
+    solve_mean(sums, prior.l0, prior.mu0, c, info.d, mean)
+
+
 cdef inline double pooled_mean(
     const State* st, int model, int signal, int skip, int64_t now_ns, double* mean, double* sums
 ) noexcept nogil:
     """Regression over all resources but `skip`: mean (d,)  # OUT, sums  # OUT. Returns n. Cost O(resources d^2)."""
-    cdef const ModelInfo* info = st.model + model
-    cdef double c[MAX_PACKED]
     cdef double n = 0.0
-    cdef Prior prior
     cdef int r
     memset(sums, 0, MAX_SUMS * sizeof(double))
     for r in range(st.head.n_resources):
         if r != skip:
             n += read_sums(st, model, signal, r, now_ns, sums)
-    vague(info, signal, &prior)
-    factorise(sums, prior.l0, info.d, c)
-    solve_mean(sums, prior.l0, prior.mu0, c, info.d, mean)
+    regress(st.model + model, signal, sums, mean)
     return n
 
 
-cdef inline void prior_of(
-    const State* st, int model, int signal, int lane, double n_pool, const double* pool_mean, Prior* prior
+cdef inline void relate(
+    State* st, int model, int signal, int lane, double n, double n_pool, const double* pool_mean, const double* sums
 ) noexcept nogil:
-    """vague, else the pooled mean of the other resources, and the user's own numbers above both.
+    """Renews the model's levels, with the slopes of all its data: sums (n_sums,)  # IN; and while the lane's own are
+    few, its offset. The first of several models costs as much again as the regression; the offset O(models resources)."""
+    cdef Level* level = levels_of(st, st.level, model, signal)
+    cdef double mean[MAX_D]
+    regress(st.model + model, signal, sums, mean)
+    level_model(st, model, signal, mean, level)
+    if has_news(level + lane):
+        level[lane].told = level[lane].n
+        st.head.n_told += 1
+    if n < FEW and n_pool > 0.0:
+        work_out_offset(st, st.level, model, signal, lane, pool_mean[0], &profile_at(st, model, lane).offset[signal])
 
-    A pooled intercept has variance 4: no resource offset is known yet, and devices of other kinds lie
-    within a factor of exp(2 x 0.3) of the pool one time in three.
+
+cdef inline void prior_of(
+    const State* st, int model, int signal, int lane, double n_pool, const double* pool_mean, const Offset* offset,
+    Prior* prior
+) noexcept nogil:
+    """vague, else the pooled mean of the other resources and the resource's offset, and the user's own numbers above both.
+
+    Without an offset a pooled intercept has variance 4: devices of other kinds lie within a factor of exp(2 x 0.3) of
+    the pool one time in three.
     """
     cdef const Profile* p = profile_at(st, model, lane)
     cdef int i
@@ -83,6 +106,9 @@ cdef inline void prior_of(
         for i in range(st.model[model].d):
             prior.mu0[i] = pool_mean[i]
         prior.l0[0] = 0.25
+        if offset.l0 > 0.0:
+            prior.mu0[0] += offset.shift
+            prior.l0[0] = offset.l0
     if p.given_weight > 0.0:
         prior.l0[0] = p.given_weight
         prior.mu0[0] = p.given_ln - st.model[model].y0[signal]
@@ -163,7 +189,7 @@ cdef inline void serve_cold(State* st, int model, int signal, int64_t now_ns) no
     for lane in range(st.head.n_resources):
         if not is_cold(st, model, signal, lane):
             continue
-        prior_of(st, model, signal, lane, n, mean, &prior)
+        prior_of(st, model, signal, lane, n, mean, &profile_at(st, model, lane).offset[signal], &prior)
         for i in range(d):      # no data: the posterior is the prior, its factor diagonal
             post.mean[i] = prior.mu0[i]
             post.factor[i * (i + 1) // 2 + i] = 1.0 / sqrt(prior.l0[i])
@@ -174,16 +200,51 @@ cdef inline void serve_cold(State* st, int model, int signal, int64_t now_ns) no
 
 cdef inline void serve(State* st, int model, int signal, int lane, int64_t now_ns) noexcept nogil:
     """Rebuilds one lane's served copy from its sums. Cost O(resources d^2 + d^3)."""
+    cdef Profile* p = profile_at(st, model, lane)
     cdef double pool_mean[MAX_D]
-    cdef double sums[MAX_SUMS]
+    cdef double own[MAX_SUMS]
+    cdef double sums[MAX_SUMS]      # of the other resources, then of all
     cdef double n_pool = pooled_mean(st, model, signal, lane, now_ns, pool_mean, sums)
     cdef double n
+    cdef int i
     cdef Prior prior
     cdef Posterior post
-    prior_of(st, model, signal, lane, n_pool, pool_mean, &prior)
-    memset(sums, 0, sizeof(sums))
-    n = read_sums(st, model, signal, lane, now_ns, sums)
-    posterior_of(sums, n, &prior, st.model[model].d, &post)
-    write_served(st, model, signal, lane, &post, sums, n, now_ns)
-    profile_at(st, model, lane).served_ns = now_ns
-    profile_at(st, model, lane).pending = 0
+    memset(own, 0, sizeof(own))
+    n = read_sums(st, model, signal, lane, now_ns, own)
+    if st.head.n_models > 1:
+        for i in range(n_sums(st.model[model].d)):
+            sums[i] += own[i]
+        relate(st, model, signal, lane, n, n_pool, pool_mean, sums)
+    prior_of(st, model, signal, lane, n_pool, pool_mean, &p.offset[signal], &prior)
+    posterior_of(own, n, &prior, st.model[model].d, &post)
+    write_served(st, model, signal, lane, &post, own, n, now_ns)
+    p.served_ns = now_ns
+    p.heard = st.head.n_told
+    p.pending = 0
+
+
+cdef inline bint is_candidate(const State* st, int model, int lane) noexcept nogil:
+    return served_block(st, model, 0, lane // LANES)[ROW_OFFSET * LANES + lane % LANES] < INFINITY
+
+
+cdef inline bint is_outdated(const State* st, int model, int lane, int64_t now_ns) noexcept nogil:
+    """The served copy is older than tau / 8, or the profile has few results and has not heard the others' news."""
+    cdef const Profile* p = profile_at(st, model, lane)
+    if p.n_results > 0 and <double>(now_ns - p.served_ns) * 8e-9 > st.head.tau_s:
+        return True
+    return st.head.n_models > 1 and p.heard != st.head.n_told and p.signal[0].total[0] < FEW \
+        and is_candidate(st, model, lane)
+
+
+cdef inline void fresh_offset(
+    const State* st, int model, int signal, int lane, int64_t now_ns, double pool_intercept, Offset* out
+) noexcept nogil:
+    """The offset from the sums as they are now, whatever was served when: for readers. Uses `st.fresh_level`.
+    Cost O(models (resources d^2 + d^3))."""
+    cdef double mean[MAX_D]
+    cdef double sums[MAX_SUMS]
+    cdef int k
+    for k in range(st.head.n_models):
+        pooled_mean(st, k, signal, -1, now_ns, mean, sums)
+        level_model(st, k, signal, mean, levels_of(st, st.fresh_level, k, signal))
+    work_out_offset(st, st.fresh_level, model, signal, lane, pool_intercept, out)

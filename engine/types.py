@@ -17,6 +17,7 @@ class Resource:
 
     name: unique. slots: jobs that it serves at once, 1..256. cost_per_s: >= 0, any currency.
     offset_s: seconds added to its rank (region, transfer), >= 0.
+    kind: device class ("gpu", "cpu"); models compare within one more closely than across. "" is alike to none.
     discipline: "fifo" (the resource queues by itself; starts are inferred) or "priority" (the caller owns the
     queue, serves classes by priority and calls `ticket.start()`).
     """
@@ -26,6 +27,7 @@ class Resource:
     cost_per_s: float = 0.0
     offset_s: float = 0.0
     discipline: Literal["fifo", "priority"] = "fifo"
+    kind: str = ""
 
     def __post_init__(self) -> None:
         me = f"Resource {self.name!r}"
@@ -43,6 +45,7 @@ class Resource:
         require(
             self.discipline in ("fifo", "priority"), me, "discipline", self.discipline, "'fifo' or 'priority'"
         )
+        require(isinstance(self.kind, str), me, "kind", self.kind, "a string, the name of a device class,")
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,12 +100,19 @@ def pooled_mean(others: Sequence[Evidence], d: int, n_columns: int) -> Array:
 
 
 def prior_of(
-    others: Sequence[Evidence], d: int, n_columns: int, given: tuple[float, float, float] | None = None
+    others: Sequence[Evidence],
+    d: int,
+    n_columns: int,
+    given: tuple[float, float, float] | None = None,
+    level: tuple[float, float] | None = None,
 ) -> Prior:
-    """Vague; else the pooled mean, intercept variance 4; the user's (ln median, spread, weight) above both."""
+    """Vague; else the pooled mean, intercept variance 4, or `expected_level` in its place; the user's
+    (ln median, spread, weight) above all."""
     prior = vague(d, n_columns)
     if any(o.n > 0 for o in others):
         prior = Prior(np.array([0.25, *prior.l0[1:]]), pooled_mean(others, d, n_columns))
+        if level is not None:
+            prior = Prior(np.array([level[1], *prior.l0[1:]]), np.array([level[0], *prior.mu0[1:]]))
     if given is None:
         return prior
     ln_median, spread, weight = given
