@@ -11,22 +11,24 @@ from libc.string cimport memset
 from _core.change cimport discount_availability, raise_alarm, rebuild_lane
 from _core.choose cimport mask_cost, splitmix
 from _core.decide cimport (
-    ADMITTED, Forecast, NO_RESOURCE, RouteInfo, decide, favour_untried, forecast_service, forecast_total,
-    names_candidate, score_all,
+    ADMITTED, Forecast, NO_RESOURCE, RouteInfo, decide, favour_untried, forecast_lane, names_candidate, score_all,
 )
 from _core.encode cimport (
     ENCODED, check_given, encode_column, encode_features, encode_given, store_column,
 )
+from _core.hedge cimport find_copy, mean_residual
 from _core.lanes cimport get_bit, set_bit, update_open
 from _core.layout cimport *
 from _core.learn cimport learn_failure, learn_service
+from _core.moves cimport keep_given, reconsider, unrefusing
 from _core.posterior cimport kept, n_sums
+from _core.probe cimport may_start
 from _core.served cimport (
     Posterior, Prior, fresh_offset, pooled_mean, posterior_of, prior_of, profile_age_s, read_sums, serve_cold,
 )
 from _core.student cimport student_cdf, student_quantile
 from _core.tickets cimport close_ticket, open_ticket, start_ticket, track_columns
-from _core.wait cimport n_open, update_ahead, wait_mean, wait_var
+from _core.wait cimport n_open, update_ahead
 
 import numpy as np
 

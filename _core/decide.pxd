@@ -9,6 +9,7 @@ from _core.layout cimport (
     ROW_INV_AVAIL, ROW_MEAN, State, int64_t, profile_at, seconds_at, served_block, uint64_t,
 )
 from _core.predict cimport location, spread
+from _core.probe cimport is_known, probe_due
 from _core.score cimport score_blocks, score_lane
 from _core.student cimport student_cdf
 from _core.wait cimport n_open, refresh, service_mean, service_var, wait_mean, wait_var
@@ -97,6 +98,16 @@ cdef inline bint names_candidate(const State* st, int model, const uint64_t* mas
     return False
 
 
+cdef inline void forecast_lane(
+    const State* st, const RouteInfo* route, int lane, const double* x, double left_s, int64_t now_ns, Forecast* f
+) noexcept nogil:
+    """One lane looked at closely: service, wait, completion."""
+    forecast_service(st, route.model, lane, x, st.given, f)
+    f.wait_s = wait_mean(st, lane, route.level, now_ns)
+    f.wait_var = wait_var(st, lane, route.level) if f.wait_s > 0.0 else 0.0
+    forecast_total(f, left_s)
+
+
 cdef inline void score_all(const State* st, const RouteInfo* route, const double* x, int64_t now_ns) noexcept nogil:
     cdef const ModelInfo* info = st.model + route.model
     cdef float x32[MAX_D]
@@ -141,7 +152,8 @@ cdef inline int decide(
     Forecast* f, int* n_tied,
 ) noexcept nogil:
     """x (d - n_columns,) encoded; st.given already encoded; mask NULL = all candidates; left_s to the deadline  # IN
-    f, n_tied  # OUT. Writes only scratch, the generator and at most two lanes' residual lines."""
+    f, n_tied  # OUT. Writes only scratch, the generator, at most two lanes' residual lines and, where it would
+    refuse, when the profile was last probed."""
     cdef Load* load
     cdef int lane, k
     score_all(st, route, x, now_ns)
@@ -162,13 +174,11 @@ cdef inline int decide(
         # the line has run out: a job that overstays looks nearly done on it, and would attract everybody
         refresh(st, lane, now_ns)
         score_lane(st, route.model, lane, wait_mean(st, lane, route.level, now_ns), st.service[lane])
-    forecast_service(st, route.model, lane, x, st.given, f)
-    f.wait_s = wait_mean(st, lane, route.level, now_ns)
-    f.wait_var = wait_var(st, lane, route.level) if f.wait_s > 0.0 else 0.0
-    forecast_total(f, left_s)
+    forecast_lane(st, route, lane, x, left_s, now_ns, f)
     if left_s <= 0.0:
         return LATE
     # a cold profile is never refused: it would refuse everything and never learn
-    if f.p_on_time < route.reject_below and profile_at(st, route.model, lane).signal[0].total[0] >= 8.0:
+    if f.p_on_time < route.reject_below and is_known(profile_at(st, route.model, lane)) \
+            and not probe_due(profile_at(st, route.model, lane), now_ns):
         return LATE
     return ADMITTED

@@ -68,6 +68,7 @@ cdef struct Profile:                 # belief about one (model, resource)
     double given_weight              # its pseudo-observations; 0 = nothing given
     double given_n                   # the same before alarms discounted it
     int64_t n_results                # completed + failed, ever
+    int64_t probed_ns                # when a job last passed as a probe (see probe.pxd)
     int64_t pending                  # completions since the served copy was rebuilt
 
 cdef struct ModelInfo:
@@ -93,6 +94,7 @@ cdef struct Load:                    # one resource's own account of its jobs
     int64_t freed_ns                 # when a job last ended
     int64_t n_alarms                 # changes detected or declared
     int32_t first_running, first_queued, last_queued   # ticket indices, -1 = none
+    double n_past, n_out, out_s      # decayed: jobs past exp(m + 2 s), past exp(m + 4 s), their seconds beyond the former
 
 cdef struct WaitBlock:               # what a decision reads of LANES resources
     double residual_s[LANES]         # remaining seconds of running jobs at `since_s`, 0 with a slot free
@@ -105,7 +107,7 @@ cdef struct TicketSlot:
     int32_t state, generation
     int32_t lane, model, level
     int32_t next, prev               # in the lane's running or queued list, or the free list
-    int32_t d
+    int32_t d, copy                  # copy: 1 = a hedge of another ticket's job
     int64_t arrival_ns, start_ns     # start 0 = not started
     double m, s                      # service forecast: location and spread of ln(seconds)
     double mean_s, var_s2            # its moments

@@ -3,6 +3,7 @@ from libc.math cimport log
 
 from _core.change cimport has_changed, raise_alarm, rebuild_lane
 from _core.forget cimport fade_profile
+from _core.hedge cimport note_end
 from _core.layout cimport (
     LANES, ModelInfo, Profile, ROW_INV_AVAIL, State, TicketSlot, int64_t, profile_at, served_block,
     uint64_t,
@@ -45,6 +46,7 @@ cdef inline void learn_service(State* st, const TicketSlot* job, double service_
     if alarm:       # before the result is counted: it is news of the changed resource
         raise_alarm(st, job.lane, now_ns)
     observe(&p.signal[0], job.x, job.d, y - info.y0[0])
+    note_end(st.load + job.lane, job, y, service_s)
     p.succeeded += 1.0
     p.pending += 1
     tried(st, job.model, job.lane)

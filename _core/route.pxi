@@ -67,24 +67,9 @@ cdef class RouteCore:
             raise InputError(f"mask={mask!r} leaves no candidate of model {self.model.name!r}: set a bit of one")
         st.head.n_clipped += clipped
         core.last_ns = now_ns
-        ticket.route = self
         ticket.verdict = verdict
-        if f.lane >= 0:
-            ticket.chosen = core.resources[f.lane]
         ticket.n_tied = n_tied
-        ticket.p = f.p_on_time
-        ticket.left = f.left_s
-        ticket.wait = f.wait_s
-        ticket.service_mean = f.mean_s
-        ticket.m = f.m
-        ticket.s = f.s
-        ticket.dof = f.dof
-        ticket.m_total = f.m_total
-        ticket.s_total = f.s_total
-        if verdict == ADMITTED:
-            ticket.slot = open_ticket(st, &f, self.info.model, self.info.level, now_ns)
-            ticket.generation = st.ticket[ticket.slot].generation
-            ticket.is_open = True
+        ticket._issue(self, &f, now_ns)
         return ticket
 
     def forecasts(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
@@ -112,10 +97,7 @@ cdef class RouteCore:
         for lane in range(st.head.n_resources):
             if not isfinite(st.cost[lane]):
                 continue
-            forecast_service(st, self.info.model, lane, encoded, st.given, &f)
-            f.wait_s = wait_mean(st, lane, self.info.level, now_ns)
-            f.wait_var = wait_var(st, lane, self.info.level) if f.wait_s > 0.0 else 0.0
-            forecast_total(&f, left_s)
+            forecast_lane(st, &self.info, lane, encoded, left_s, now_ns, &f)
             rows.append(dict(
                 lane=lane, rank_s=st.cost[lane], wait_s=f.wait_s, service_s=f.mean_s, ln_service=f.m, spread=f.s,
                 dof=f.dof, availability=f.availability, p_on_time=f.p_on_time,

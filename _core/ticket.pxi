@@ -85,6 +85,14 @@ cdef class Ticket:
         return exp(self.m + 2.0 * self.s)
 
     @property
+    def residual_s(self):
+        """Seconds that the job is expected to take yet, from its start or now; outliers of its resource counted in."""
+        cdef int64_t now_ns = self.route.core.clock.read()
+        self._check("a job that has ended takes no longer")
+        cdef TicketSlot* job = self.route.core.st.ticket + self.slot
+        return mean_residual(&self.route.core.st, job, now_ns) if job.state == TICKET_RUNNING else job.mean_s
+
+    @property
     def propensity(self):
         """Probability with which the choice fell on this resource: 1, or 1 / n among n tied candidates."""
         return 1.0 / self.n_tied
@@ -96,6 +104,25 @@ cdef class Ticket:
         cdef TicketSlot* job = self.route.core.st.ticket + self.slot
         cdef int i
         return np.array([job.x[i] for i in range(job.d)])
+
+    cdef void _issue(self, RouteCore route, const Forecast* f, int64_t now_ns):
+        """Writes the decision down and, when it is an admission, counts the job on its lane at once."""
+        self.route = route
+        if f.lane >= 0:
+            self.chosen = route.core.resources[f.lane]
+        self.p = f.p_on_time
+        self.left = f.left_s
+        self.wait = f.wait_s
+        self.service_mean = f.mean_s
+        self.m = f.m
+        self.s = f.s
+        self.dof = f.dof
+        self.m_total = f.m_total
+        self.s_total = f.s_total
+        if self.verdict == ADMITTED:
+            self.slot = open_ticket(&route.core.st, f, route.info.model, route.info.level, now_ns)
+            self.generation = route.core.st.ticket[self.slot].generation
+            self.is_open = True
 
     cdef int _check(self, str expected) except -1:
         if self.is_open and self.route.core.st.ticket[self.slot].generation == self.generation:
@@ -110,6 +137,88 @@ cdef class Ticket:
         cdef int64_t now_ns = self.route.core.clock.read()
         self._check("start() comes before complete, fail or cancel")
         start_ticket(&self.route.core.st, self.slot, now_ns)
+
+    def may_start(self, double left_s):
+        """The start test, for who owns the queue: may the job start now, `left_s` seconds before its deadline?
+
+        False when its profile knows (n >= 8) that the median service takes longer: better drop it. But once a
+        second, a profile that nothing was learned of passes a job as a probe, since it may have become faster.
+        Raises TicketError. Cost: a tenth of a microsecond.
+        """
+        cdef int64_t now_ns = self.route.core.clock.read()
+        self._check("may_start() comes before start()")
+        return may_start(&self.route.core.st, self.route.core.st.ticket + self.slot, left_s, now_ns)
+
+    def reconsider(self, Z=None, *, mask=None, double bonus=0.1):
+        """Decides again for a queued job: True when it moved, and then `resource` is another one.
+
+        Z, mask: as in select; given columns that are not given again are unknown elsewhere and as they were here.
+        bonus: another resource must be better by this share, in [0, 1). Forecasts follow (`wait_s` counts from
+        arrival still); what was promised stays: `p_on_time`, `bound_s`, `propensity`.
+        Raises TicketError once the job has started, InputError; then nothing changed. Cost: as select.
+        """
+        cdef int64_t now_ns = self.route.core.clock.read()
+        cdef const uint64_t* words = self._read_second(Z, mask)
+        cdef State* st = &self.route.core.st
+        cdef TicketSlot* job = st.ticket + self.slot
+        cdef RouteInfo info
+        cdef Forecast f
+        cdef double waited_s
+        cdef bint moved
+        self._check("reconsider() comes before start()")
+        if not 0.0 <= bonus < 1.0:
+            raise InputError(f"bonus={bonus!r}: a share in [0, 1) is expected")
+        if job.state != TICKET_QUEUED:
+            raise TicketError("the job has started: it cannot move any more")
+        info = unrefusing(&self.route.info)
+        if Z is None:
+            keep_given(st, job)
+        waited_s = <double>(now_ns - job.arrival_ns) * 1e-9
+        moved = reconsider(st, self.slot, &info, words, bonus, self.left - waited_s, now_ns, &f)
+        self.route.core.last_ns = now_ns
+        self.chosen = self.route.core.resources[f.lane]
+        self.wait = waited_s + f.wait_s
+        self.service_mean = f.mean_s
+        self.m = f.m
+        self.s = f.s
+        return moved
+
+    def copy(self, Z=None, *, mask=None):
+        """A second ticket for a running job (a hedge), on the best other resource; None when the job is expected
+        to end sooner where it runs, or when no other resource or ticket is free.
+
+        Both tickets are settled on their own: the first result is the job's, the other one's end still teaches.
+        Z, mask: as in select. Raises TicketError unless it runs, InputError. Cost: as select.
+        """
+        cdef int64_t now_ns = self.route.core.clock.read()
+        cdef Ticket second = Ticket.__new__(Ticket)
+        cdef const uint64_t* words = self._read_second(Z, mask)
+        cdef State* st = &self.route.core.st
+        cdef TicketSlot* job = st.ticket + self.slot
+        cdef RouteInfo info
+        cdef Forecast f
+        cdef double left_s
+        self._check("copy() comes while the job runs")
+        if job.state != TICKET_RUNNING:
+            raise TicketError("the job waits still: copy() is for one that runs, reconsider() for this one")
+        if st.head.free_ticket < 0:
+            return None
+        info = unrefusing(&self.route.info)
+        left_s = self.left - <double>(now_ns - job.arrival_ns) * 1e-9
+        if not find_copy(st, job, &info, words, left_s, now_ns, &f, &second.n_tied):
+            return None
+        second._issue(self.route, &f, now_ns)
+        st.ticket[second.slot].copy = 1
+        return second
+
+    cdef const uint64_t* _read_second(self, Z, mask) except? NULL:
+        """Z and mask of another decision on this job, into the route's scratch."""
+        if self.route.n_given or Z is not None:
+            self.route._read_given(Z)
+        if mask is None:
+            return NULL
+        self.route._read_mask(mask)
+        return self.route.words
 
     def complete(self, service_s=None):
         """Settles as completed and teaches the (resource, model) profile.

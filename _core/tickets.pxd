@@ -53,10 +53,9 @@ cdef inline void unlink(State* st, int t) noexcept nogil:
         load.last_queued = job.prev
 
 
-cdef inline void leave_queue(State* st, int t) noexcept nogil:
+cdef inline void uncount_queued(State* st, int t) noexcept nogil:
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + job.lane
-    unlink(st, t)
     load.n_queued[job.level] -= 1
     load.queued_s[job.level] -= job.mean_s
     load.queued_var[job.level] -= job.var_s2
@@ -65,6 +64,19 @@ cdef inline void leave_queue(State* st, int t) noexcept nogil:
         load.queued_s[job.level] = 0.0
     if load.n_queued[job.level] == 0 or load.queued_var[job.level] < 0.0:
         load.queued_var[job.level] = 0.0
+
+
+cdef inline void count_queued(State* st, int t) noexcept nogil:
+    cdef TicketSlot* job = st.ticket + t
+    cdef Load* load = st.load + job.lane
+    load.n_queued[job.level] += 1
+    load.queued_s[job.level] += job.mean_s
+    load.queued_var[job.level] += job.var_s2
+
+
+cdef inline void leave_queue(State* st, int t) noexcept nogil:
+    unlink(st, t)
+    uncount_queued(st, t)
 
 
 cdef inline void run_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
@@ -93,9 +105,15 @@ cdef inline void queue_ticket(State* st, int t) noexcept nogil:
     else:
         load.first_queued = t
     load.last_queued = t
-    load.n_queued[job.level] += 1
-    load.queued_s[job.level] += job.mean_s
-    load.queued_var[job.level] += job.var_s2
+    count_queued(st, t)
+
+
+cdef inline void set_forecast(TicketSlot* job, const Forecast* f) noexcept nogil:
+    job.m = f.m
+    job.s = f.s
+    job.mean_s = f.mean_s
+    job.var_s2 = f.var_s2
+    memcpy(job.x, f.x, sizeof(job.x))
 
 
 cdef inline int open_ticket(State* st, const Forecast* f, int model, int level, int64_t now_ns) noexcept nogil:
@@ -109,12 +127,9 @@ cdef inline int open_ticket(State* st, const Forecast* f, int model, int level, 
     job.model = model
     job.level = level
     job.d = st.model[model].d
+    job.copy = 0
     job.arrival_ns = now_ns
-    job.m = f.m
-    job.s = f.s
-    job.mean_s = f.mean_s
-    job.var_s2 = f.var_s2
-    memcpy(job.x, f.x, sizeof(job.x))
+    set_forecast(job, f)
     if load.in_order and load.n_running < load.slots:
         run_ticket(st, t, now_ns)
     else:

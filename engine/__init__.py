@@ -21,6 +21,7 @@ from tailwise.errors import (
 from tailwise.given import Profile
 from tailwise.qos import QoS
 from tailwise.route import Route
+from tailwise.rules import Rules
 from tailwise.summary import Candidate, ProfileSummary
 from tailwise.types import Column, Feature, Model, Resource
 
@@ -44,6 +45,7 @@ __all__ = [
     "QoS",
     "Resource",
     "Route",
+    "Rules",
     "TailwiseError",
     "Ticket",
     "TicketError",

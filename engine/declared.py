@@ -27,6 +27,11 @@ class Declared:
         for kind, items in (("resources", self.resources), ("models", self.models), ("qos", self.qos)):
             if not items:
                 raise ConfigError(f"Engine: {kind} is empty, at least one is expected")
+        shares = sum(q.min_share for q in self.qos)
+        if shares > 1.0:
+            raise ConfigError(
+                f"Engine: min_share of all classes adds up to {shares:g}, at most 1 is expected"
+            )
         self._lanes = unique_names("Engine", "resources", self.resources)
         self._models = unique_names("Engine", "models", self.models)
         self._qos = unique_names("Engine", "qos", self.qos)

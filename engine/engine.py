@@ -175,6 +175,11 @@ class Engine:
         """
         self._core.changed(self.lane(resource))
 
+    def take_disturbed(self) -> int:
+        """Bit set of lanes on which an alarm or the breaker went off since the last call: whoever owns their queues
+        should let the jobs in them be reconsidered."""
+        return self._core.take_disturbed()
+
     @property
     def in_flight(self) -> int:
         """Open tickets."""

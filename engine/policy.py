@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, runtime_checkable
 
 from tailwise._core.core import Ticket
 from tailwise.engine import Engine
 from tailwise.route import Route
 
-__all__ = ["Assignment", "End", "Learned", "Policy"]
+__all__ = ["Assignment", "End", "Forecasting", "Learned", "Policy"]
 
-#: How a job ended. expired: its deadline came while it was queued.
-End = Literal["completed", "failed", "cancelled", "expired"]
+#: How a job ended. expired: dropped in the queue, since its deadline came or could not be met any more.
+End = Literal["completed", "failed", "cancelled", "expired", "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,35 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
+class Forecasting(Policy, Protocol):
+    """A policy that forecasts, so that the rules of queues (see `Rules`) can be applied to its jobs."""
+
+    def wait_s(self, assignment: Assignment) -> float:
+        """Seconds from arrival to the predicted start, as of the last decision."""
+        ...
+
+    def may_start(self, assignment: Assignment, left_s: float) -> bool:
+        """The start test of a queued job whose turn has come, `left_s` seconds before its deadline."""
+        ...
+
+    def reconsider(self, assignment: Assignment, mask: int | None, bonus: float) -> Assignment:
+        """Decides again for a queued job. Another lane must be better by the share `bonus`."""
+        ...
+
+    def hedge_at_s(self, assignment: Assignment) -> float:
+        """Seconds of service after which a job is an outlier of its own forecast."""
+        ...
+
+    def copy(self, assignment: Assignment, mask: int | None) -> Assignment | None:
+        """A second place for a running job, where it is expected to end sooner than the first; None: nowhere."""
+        ...
+
+    def disturbed(self) -> int:
+        """Bit set of lanes whose queued jobs should be looked at, since an alarm or the breaker went off."""
+        ...
+
+
 class Learned:
     """tailwise itself: every decision is a ticket, every end settles it."""
 
@@ -55,23 +84,55 @@ class Learned:
         route = self._routes.get((model, qos))
         if route is None:
             route = self._routes[model, qos] = self.engine.route(model, qos)
-        ticket = route.select(features, mask=mask)
-        if ticket.resource is None:
-            return Assignment(-1, ticket.reason, ticket)
-        return Assignment(
-            self.engine.lane(ticket.resource.name), ticket.reason, ticket, ticket.expected_s, ticket.p_on_time
-        )
+        if mask is not None:
+            mask &= sum(1 << lane for lane in self.engine.candidates(model))
+            if mask == 0:
+                return Assignment(-1, reason="no_resource")
+        return self._assignment(route.select(features, mask=mask))
 
     def started(self, assignment: Assignment) -> None:
-        assert assignment.ticket is not None
-        assignment.ticket.start()
+        _ticket(assignment).start()
 
     def ended(self, assignment: Assignment, end: End, service_s: float, completion_s: float) -> None:
-        ticket = assignment.ticket
-        assert ticket is not None
+        ticket = _ticket(assignment)
         if end == "completed":
             ticket.complete(service_s)
         elif end == "failed":
             ticket.fail()
         else:
             ticket.cancel()
+
+    def wait_s(self, assignment: Assignment) -> float:
+        return _ticket(assignment).wait_s
+
+    def may_start(self, assignment: Assignment, left_s: float) -> bool:
+        return _ticket(assignment).may_start(left_s)
+
+    def reconsider(self, assignment: Assignment, mask: int | None, bonus: float) -> Assignment:
+        ticket = _ticket(assignment)
+        if not ticket.reconsider(mask=mask, bonus=bonus):
+            return assignment
+        return replace(assignment, lane=self._lane(ticket))
+
+    def hedge_at_s(self, assignment: Assignment) -> float:
+        return _ticket(assignment).hedge_at_s
+
+    def copy(self, assignment: Assignment, mask: int | None) -> Assignment | None:
+        ticket = _ticket(assignment).copy(mask=mask)
+        return None if ticket is None else self._assignment(ticket)
+
+    def disturbed(self) -> int:
+        return self.engine.take_disturbed()
+
+    def _assignment(self, ticket: Ticket) -> Assignment:
+        if ticket.resource is None:
+            return Assignment(-1, ticket.reason, ticket)
+        return Assignment(self._lane(ticket), ticket.reason, ticket, ticket.expected_s, ticket.p_on_time)
+
+    def _lane(self, ticket: Ticket) -> int:
+        return self.engine.lane(ticket.resource.name)
+
+
+def _ticket(assignment: Assignment) -> Ticket:
+    assert assignment.ticket is not None
+    return assignment.ticket

@@ -21,6 +21,8 @@ class QoS:
 
     deadline_s: seconds from arrival to end, > 0. on_time: probability in (0, 1) with which it must hold.
     priority: 0 (served first) .. 7. weight: what an on-time job is worth in weighted goodput.
+    min_share: in [0, 1); of a resource's starts, at least this share goes to the class while it has jobs waiting
+    there (engine-owned queues): bounded starvation. What it costs the classes above is not in their forecasts.
     contract: "standard" refuses a job whose P(on time) is below 0.3; "best_effort" refuses none.
     """
 
@@ -30,6 +32,7 @@ class QoS:
     priority: int = 0
     weight: float = 1.0
     contract: Literal["best_effort", "standard"] = "standard"
+    min_share: float = 0.0
 
     def __post_init__(self) -> None:
         me = f"QoS {self.name!r}"
@@ -53,6 +56,13 @@ class QoS:
         )
         require(
             self.weight == 0 or is_positive(self.weight), me, "weight", self.weight, "a finite number >= 0"
+        )
+        require(
+            self.min_share == 0 or (is_positive(self.min_share) and self.min_share < 1),
+            me,
+            "min_share",
+            self.min_share,
+            "a share of the starts in [0, 1)",
         )
         require(
             self.contract in ("best_effort", "standard"),

@@ -1,15 +1,16 @@
 """The queues of everyone who queues: one per resource, by priority, then earliest deadline; expiry by the clock.
 
-No thread, no lock, no clock reading: the owner passes `now_ns` and holds its own lock. Executor, gateway and
-replay all run on this file.
+No thread, no lock, no clock reading: the owner passes `now_ns` and holds its own lock. `Dispatch` stands on it.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+from tailwise.share import Shares
 
 __all__ = ["Queued", "Queues"]
 
@@ -18,63 +19,82 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class Queued(Generic[T]):
-    """A job's place in a queue. `open` turns False, and the job is let go, once it was taken, expired or removed."""
+    """A job's place in a queue. Once it was started, expired or removed, `open` is False and the job is let go."""
 
     job: T | None
     lane: int
     priority: int
     deadline_ns: int
+    group: int  # index of its class among those with a minimum share; 0 = none
     open: bool = field(default=True)
+
+
+_Place = tuple[int, int, int, Queued[T]]
 
 
 class Queues(Generic[T]):
     """Queues and free slots of every resource.
 
-    A job leaves exactly once: taken by `take`, returned by `expire`, or removed by `remove`. Heaps keep a dead
-    entry until it surfaces, so each operation costs O(log n) amortised.
+    A job leaves exactly once: started, returned by `expire`, or removed. Heaps keep a dead entry until it
+    surfaces, so each operation costs O(log n) amortised, and O(classes with a minimum share) more to start one.
     """
 
-    def __init__(self, slots: Sequence[int]) -> None:
-        """slots: jobs that each resource serves at once, by lane."""
+    def __init__(self, slots: Sequence[int], min_share: Mapping[str, float] | None = None) -> None:
+        """slots: jobs that each resource serves at once, by lane. min_share: by class, see `QoS`; absent = none."""
+        min_share = {name: share for name, share in (min_share or {}).items() if share > 0.0}
         self._free = list(slots)
-        self._ready: list[list[tuple[int, int, int, Queued[T]]]] = [[] for _ in slots]
-        self._expiry: list[tuple[int, int, Queued[T]]] = []
+        self._groups = {name: group for group, name in enumerate(min_share, 1)}
+        self._shares = Shares(len(slots), list(min_share.values()))
+        self._ready: list[list[list[_Place[T]]]] = [[[] for _ in range(1 + len(min_share))] for _ in slots]
+        self._expiry: list[_Place[T]] = []
         self._length = [0] * len(slots)
         self._sequence = 0
 
-    def put(self, job: T, lane: int, priority: int, deadline_ns: int) -> Queued[T]:
-        """Queues a job; equal priority and deadline keep their order of arrival."""
+    def put(self, job: T, lane: int, priority: int, deadline_ns: int, qos: str = "") -> Queued[T]:
+        """Queues a job of class `qos`; equal priority and deadline keep their order of arrival."""
         self._sequence += 1
-        entry = Queued(job, lane, priority, deadline_ns)
-        heapq.heappush(self._ready[lane], (priority, deadline_ns, self._sequence, entry))
-        if (
-            len(self._expiry) > 2 * len(self) + 64
-        ):  # mostly places of jobs that left: their deadlines may be far
+        entry = Queued(job, lane, priority, deadline_ns, self._groups.get(qos, 0))
+        heapq.heappush(self._ready[lane][entry.group], (priority, deadline_ns, self._sequence, entry))
+        # mostly places of jobs that left: their deadlines may be far
+        if len(self._expiry) > 2 * len(self) + 64:
             self._expiry = [place for place in self._expiry if place[-1].open]
             heapq.heapify(self._expiry)
-        heapq.heappush(self._expiry, (deadline_ns, self._sequence, entry))
+        heapq.heappush(self._expiry, (deadline_ns, self._sequence, 0, entry))
         self._length[lane] += 1
         return entry
 
-    def take(self, lane: int, now_ns: int) -> T | None:
-        """The job to start now on a free slot of `lane` (which it then occupies), or None.
+    def head(self, lane: int, now_ns: int) -> Queued[T] | None:
+        """The place of the job that should start next on a free slot of `lane`; None without a slot or a job.
 
         A job whose deadline has come is left for `expire`: an answer nobody waits for is not worth a slot.
         """
-        ready = self._ready[lane]
-        while self._free[lane] > 0 and ready:
-            entry = heapq.heappop(ready)[-1]
-            if entry.open and entry.deadline_ns > now_ns:
-                self._free[lane] -= 1
-                return self._leave(entry)
-        return None
+        if self._free[lane] <= 0 or not self._length[lane]:
+            return None
+        heads = [_first(places, now_ns) for places in self._ready[lane]]
+        owed = self._shares.owed(lane, [head is not None for head in heads])
+        if owed:
+            return heads[owed][-1]  # type: ignore[index]  # only a group that waits is owed a start
+        waiting = [head for head in heads if head is not None]
+        return min(waiting)[-1] if waiting else None
+
+    def start(self, entry: Queued[T], now_ns: int) -> T:
+        """Takes out the job at the head of its lane, which occupies a slot from now on."""
+        lane = entry.lane
+        self._shares.started(lane, entry.group, [_first(p, now_ns) is not None for p in self._ready[lane]])
+        self._free[lane] -= 1
+        return self._leave(entry)
+
+    def take(self, lane: int, now_ns: int) -> T | None:
+        """Starts the job at the head of a lane, or None."""
+        entry = self.head(lane, now_ns)
+        return None if entry is None else self.start(entry, now_ns)
 
     def release(self, lane: int) -> None:
         """A started job of `lane` has ended: its slot is free."""
         self._free[lane] += 1
 
     def remove(self, entry: Queued[T]) -> bool:
-        """Takes a queued job out (cancelled, or moved elsewhere); False when it has left already."""
+        """Takes a queued job out (cancelled, dropped, or moved elsewhere); False when it has left already."""
         if not entry.open:
             return False
         self._leave(entry)
@@ -91,7 +111,7 @@ class Queues(Generic[T]):
 
     def clear(self) -> list[T]:
         """Takes out everything that is queued."""
-        jobs = [self._leave(entry) for _, _, entry in self._expiry if entry.open]
+        jobs = [self._leave(place[-1]) for place in self._expiry if place[-1].open]
         self._expiry.clear()
         return jobs
 
@@ -100,6 +120,11 @@ class Queues(Generic[T]):
         while self._expiry and not self._expiry[0][-1].open:
             heapq.heappop(self._expiry)
         return self._expiry[0][0] if self._expiry else None
+
+    def queued(self, lane: int) -> list[T]:
+        """The jobs of one queue by priority, then deadline. Cost O(n log n)."""
+        places = sorted(place for group in self._ready[lane] for place in group if place[-1].open)
+        return [place[-1].job for place in places if place[-1].job is not None]
 
     def length(self, lane: int) -> int:
         """Jobs queued on a resource."""
@@ -114,3 +139,10 @@ class Queues(Generic[T]):
         entry.open, entry.job = False, None
         self._length[entry.lane] -= 1
         return job
+
+
+def _first(places: list[_Place[T]], now_ns: int) -> _Place[T] | None:
+    """The first place whose job waits and may still start; those before it are let go."""
+    while places and not (places[0][-1].open and places[0][-1].deadline_ns > now_ns):
+        heapq.heappop(places)
+    return places[0] if places else None

@@ -8,16 +8,19 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import InvalidStateError
 from functools import partial
 from types import TracebackType
+from typing import Literal
 
 import torch
 
-from tailwise.adapters.torch.job import Job, JobFuture, JobRecord
+from tailwise.adapters.torch.job import JobFuture, Work
 from tailwise.adapters.torch.pool import Pool
 from tailwise.adapters.torch.worker import ModelSource, Outcome, Worker, WorkerSpec, as_exception
+from tailwise.dispatch import Dispatch
 from tailwise.engine import Engine
 from tailwise.errors import ConfigError, InputError, JobExpired, JobRejected, UnknownName, WorkerError
-from tailwise.policy import Assignment, End, Learned, Policy
-from tailwise.queue import Queues
+from tailwise.job import Job, Orders, Run
+from tailwise.policy import Learned, Policy
+from tailwise.rules import Rules
 
 __all__ = ["Executor"]
 
@@ -31,7 +34,8 @@ class Executor:
     `ModelSource`). workers: by resource name, a `Thread` or `Process` specification, or a Worker that was started
     already and stays its owner's to close; slots as the resource has.
     features: by model name, a function from a job's inputs to its raw features (default: none, or given at
-    submit). policy: who decides, default tailwise itself; it may be replaced while no job is open.
+    submit). policy: who decides, default tailwise itself; it may be replaced while no job is open. rules: what it
+    does with queued and running jobs beyond expiry by the clock.
     Raises ConfigError, UnknownName, and what loading a model raises. Use as a context manager, or call `close`.
     """
 
@@ -43,11 +47,11 @@ class Executor:
         *,
         features: Mapping[str, Features] | None = None,
         policy: Policy | None = None,
+        rules: Rules | None = None,
     ) -> None:
         _same_names("models", models, [m.name for m in engine.models])
         _same_names("workers", workers, [r.name for r in engine.resources])
         self.engine = engine
-        self.policy: Policy = Learned(engine) if policy is None else policy
         self._features = dict(features or {})
         self._models = frozenset(models)
         self._qos = {q.name: q for q in engine.qos}
@@ -55,16 +59,31 @@ class Executor:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._names = tuple(r.name for r in engine.resources)
-        self._queues: Queues[Job] = Queues([r.slots for r in engine.resources])
-        self._n_open = 0
+        self._wakes_ns: int | None = None  # when the timer's thread looks next
         self._closed = False
         self._ended = False
         for resource in engine.resources:
             engine.own_queue(resource.name)
         self._pool = Pool([(r, workers[r.name]) for r in engine.resources], models, self._worker_back)
+        self._dispatch: Dispatch[Work] = Dispatch(
+            [r.slots for r in engine.resources],
+            Learned(engine) if policy is None else policy,
+            min_share={q.name: q.min_share for q in engine.qos},
+            rules=rules,
+            usable=self._pool.mask,
+        )
         self._pool.start()
-        self._expirer = threading.Thread(target=self._expire_loop, name="tailwise-expiry", daemon=True)
-        self._expirer.start()
+        self._timer = threading.Thread(target=self._run_timer, name="tailwise-timer", daemon=True)
+        self._timer.start()
+
+    @property
+    def policy(self) -> Policy:
+        """Who decides; to be replaced only while no job is open."""
+        return self._dispatch.policy
+
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        self._dispatch.policy = policy
 
     def submit(
         self,
@@ -90,26 +109,16 @@ class Executor:
         if features is None:
             features = self._features[model](inputs) if model in self._features else ()
         future = JobFuture()
-        started = None
         with self._lock:
             if self._closed:
                 raise WorkerError("the executor is closed: build a new one")
-            now_ns = self._now_ns()
-            assignment = self._assign(model, qos, features)
-            job = Job(model, self._qos[qos], inputs, future, now_ns, assignment)
-            if assignment.reason is None:
-                self._n_open += 1
-                job.entry = self._queues.put(job, assignment.lane, job.qos.priority, job.deadline_ns())
-                started = self._take(assignment.lane, now_ns)
-                if self._queues.next_expiry_ns() == job.deadline_ns():
-                    self._changed.notify_all()
-        if assignment.reason is not None:
-            message = f"{model!r} in class {qos!r} was refused: {assignment.reason}"
-            future.record = self._record(job, "rejected", now_ns)
-            future.set_exception(JobRejected(message, assignment.reason))
-            return future
-        future.add_done_callback(lambda done: self._cancelled(job) if done.cancelled() else None)
-        self._launch(started)
+            work = Work(inputs, future)
+            job, orders = self._dispatch.submit(work, model, self._qos[qos], features, self._now_ns())
+            runs = self._accept(orders)
+        if job.end != "rejected":
+            future.add_done_callback(lambda done: self._cancelled(job) if done.cancelled() else None)
+        self._launch(runs)
+        _tell(orders)
         return future
 
     @property
@@ -120,17 +129,15 @@ class Executor:
     def cancel_queued(self) -> int:
         """Cancels every job that has not started; returns how many."""
         with self._lock:
-            queued = self._queues.clear()
-            for job in queued:
-                self._settle(job, "cancelled", self._now_ns())
-        for job in queued:
-            job.future.cancel()
-        return len(queued)
+            orders = self._dispatch.clear(self._now_ns())
+            self._accept(orders)
+        _tell(orders)
+        return len(orders.ended)
 
     def drain(self, timeout_s: float | None = None) -> bool:
-        """Waits until no job is open; False when `timeout_s` passed first."""
+        """Waits until no job is queued or running; False when `timeout_s` passed first."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._n_open == 0, timeout_s)
+            return self._changed.wait_for(lambda: not self._dispatch, timeout_s)
 
     def close(self, *, drain: bool = True, timeout_s: float = 10.0) -> None:
         """Takes no more jobs, ends what runs, then the workers. Idempotent.
@@ -148,7 +155,7 @@ class Executor:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
-        self._expirer.join()
+        self._timer.join()
 
     def __enter__(self) -> Executor:
         return self
@@ -158,114 +165,121 @@ class Executor:
     ) -> None:
         self.close(drain=kind is None)
 
-    def _assign(self, model: str, qos: str, features: tuple[float, ...]) -> Assignment:
-        """Leaves the choice to the policy, among the lanes whose worker runs."""
-        mask = self._pool.mask()
-        if mask is not None:
-            candidates = self.engine.candidates(model)
-            mask &= sum(1 << lane for lane in candidates)
-            if mask == 0:
-                return Assignment(-1, reason="no_resource")
-        return self.policy.assign(model, qos, features, mask)
+    def _accept(self, orders: Orders[Work]) -> list[Run[Work]]:
+        """Takes note of what is to be done; returns the runs to launch. Under the lock.
 
-    def _take(self, lane: int, now_ns: int) -> Job | None:
-        """The next job of a lane that nobody cancelled, marked as started. Under the lock."""
-        while (job := self._queues.take(lane, now_ns)) is not None:
-            if job.future.set_running_or_notify_cancel():
-                job.start_ns = now_ns
-                self.policy.started(job.assignment)
-                return job
-            self._queues.release(lane)
-            self._settle(job, "cancelled", now_ns)
-        return None
+        A run whose future was cancelled a moment ago is not launched: its slot goes to the next.
+        """
+        runs: list[Run[Work]] = []
+        for run in orders.start:  # grows while it is walked through
+            work = run.job.payload
+            if work.running or work.future.set_running_or_notify_cancel():
+                work.running = True
+                runs.append(run)
+            else:
+                more = self._dispatch.ended(run, "cancelled", self._now_ns())
+                orders.start += more.start
+                orders.ended += more.ended
+        for job in orders.ended:
+            lane = job.assignment.lane if job.last is None else job.last.lane
+            job.payload.future.record = job.payload.record(job, self._names[lane] if lane >= 0 else None)
+        due_ns = self._dispatch.next_due_ns()
+        sooner = due_ns is not None and (self._wakes_ns is None or due_ns < self._wakes_ns)
+        if sooner or not self._dispatch:
+            self._changed.notify_all()
+        return runs
 
-    def _launch(self, job: Job | None) -> None:
-        """Hands a started job to its worker; one that cannot be handed over fails, and the next is tried."""
-        while job is not None:
-            current, worker = job, self._pool[job.assignment.lane]
+    def _launch(self, runs: list[Run[Work]]) -> None:
+        """Hands started runs to their workers; one that cannot be handed over fails, and the next is tried."""
+        for run in runs:  # grows while it is walked through
+            worker = self._pool[run.lane]
             try:
-                worker.submit(current.model, current.inputs, partial(self._done, current))
-                return
+                worker.submit(run.job.model, run.job.payload.inputs, partial(self._done, run))
             except BaseException as error:
                 now_ns = self._now_ns()
                 outcome = Outcome(None, as_exception(error), now_ns, now_ns, worker_died=not worker.alive)
-                job = self._end(current, outcome)
-                _resolve(current, outcome)
+                more, orders = self._end(run, outcome)
+                runs += more
+                _tell(orders, outcome)
                 if not isinstance(error, Exception):  # Ctrl-C in the caller's thread
-                    self._launch(job)
+                    self._launch(runs[runs.index(run) + 1 :])
                     raise
 
-    def _done(self, job: Job, outcome: Outcome) -> None:
+    def _done(self, run: Run[Work], outcome: Outcome) -> None:
         """A worker hands a result back: learn, keep the slot busy, only then wake whoever waits for the job."""
-        following = self._end(job, outcome)
-        self._launch(following)
-        _resolve(job, outcome)
+        runs, orders = self._end(run, outcome)
+        self._launch(runs)
+        _tell(orders, outcome)
 
-    def _end(self, job: Job, outcome: Outcome) -> Job | None:
-        """Settles a started job and frees its slot; returns the job that takes it."""
-        lane = job.assignment.lane
-        job.device_s = (outcome.end_ns - outcome.start_ns) * 1e-9
+    def _end(self, run: Run[Work], outcome: Outcome) -> tuple[list[Run[Work]], Orders[Work]]:
+        """Settles a started run and frees its slot; what then starts and ends."""
         with self._lock:
             now_ns = self._now_ns()
-            self._settle(job, "completed" if outcome.error is None else "failed", now_ns)
-            if outcome.worker_died and not self._pool.lost_slot(lane):
-                return None
-            self._queues.release(lane)
-            return self._take(lane, now_ns)
+            if run.job.end is None:
+                run.job.payload.device_s = (outcome.end_ns - outcome.start_ns) * 1e-9
+            slot_lost = outcome.worker_died and not self._pool.lost_slot(run.lane)
+            end: Literal["completed", "failed"] = "completed" if outcome.error is None else "failed"
+            orders = self._dispatch.ended(run, end, now_ns, slot_lost=slot_lost)
+            if slot_lost:
+                more = self._dispatch.look_again(1 << run.lane, now_ns)
+                orders.start += more.start
+                orders.ended += more.ended
+            return self._accept(orders), orders
 
-    def _settle(self, job: Job, end: End, now_ns: int) -> None:
-        """Streams the end of a job into the policy. Under the lock."""
-        job.future.record = self._record(job, end, now_ns)
-        self.policy.ended(job.assignment, end, job.service_s(now_ns), job.completion_s(now_ns))
-        self._n_open -= 1
-        if self._n_open == 0:
-            self._changed.notify_all()
-
-    def _cancelled(self, job: Job) -> None:
+    def _cancelled(self, job: Job[Work]) -> None:
         with self._lock:
-            if job.entry is not None and self._queues.remove(job.entry):
-                self._settle(job, "cancelled", self._now_ns())
+            self._accept(self._dispatch.cancel(job, self._now_ns()))
 
-    def _record(self, job: Job, end: str, now_ns: int) -> JobRecord:
-        lane = job.assignment.lane
-        return job.record(end, self._names[lane] if lane >= 0 else None, now_ns)
-
-    def _expire_loop(self) -> None:
-        """One timer for all queues: sleeps until the next deadline of a queued job."""
+    def _run_timer(self) -> None:
+        """One timer for all queues: sleeps until a queued job expires or any job is to be looked at again."""
         while True:
             with self._changed:
                 if self._ended:
                     return
                 now_ns = self._now_ns()
-                expired = self._queues.expire(now_ns)
-                for job in expired:
-                    self._settle(job, "expired", now_ns)
-                if not expired:
-                    at_ns = self._queues.next_expiry_ns()
-                    self._changed.wait(None if at_ns is None else max(at_ns - now_ns, 0) * 1e-9)
-            for job in expired:
-                message = (
-                    f"{job.model!r} in class {job.qos.name!r} was still queued after {job.qos.deadline_s} s"
-                )
-                with contextlib.suppress(InvalidStateError):  # cancelled by its owner at the same moment
-                    job.future.set_exception(JobExpired(message))
+                orders = self._dispatch.due(now_ns)
+                runs = self._accept(orders)
+                if not runs and not orders.ended:
+                    due_ns = self._wakes_ns = self._dispatch.next_due_ns()
+                    self._changed.wait(None if due_ns is None else max(due_ns - now_ns, 0) * 1e-9)
+            self._launch(runs)
+            _tell(orders)
 
     def _worker_back(self, lane: int, n_slots: int) -> None:
         """A replaced worker is ready: its slots are free again."""
-        jobs = []
         with self._lock:
-            for _ in range(n_slots):
-                self._queues.release(lane)
-                jobs.append(self._take(lane, self._now_ns()))
-        for job in jobs:
-            self._launch(job)
+            orders = self._dispatch.free(lane, n_slots, self._now_ns())
+            runs = self._accept(orders)
+        self._launch(runs)
+        _tell(orders)
 
 
-def _resolve(job: Job, outcome: Outcome) -> None:
-    if outcome.error is None:
-        job.future.set_result(outcome.value)
-    else:
-        job.future.set_exception(outcome.error)
+def _tell(orders: Orders[Work], outcome: Outcome | None = None) -> None:
+    """Wakes the callers of ended jobs. outcome: of the run whose end is being told."""
+    for job in orders.ended:
+        future = job.payload.future
+        with contextlib.suppress(InvalidStateError):  # cancelled by its owner at the same moment
+            if job.end == "rejected":
+                reason = str(job.reason)
+                message = f"{job.model!r} in class {job.qos.name!r} was refused: {reason}"
+                future.set_exception(JobRejected(message, reason))
+            elif job.end == "expired":
+                future.set_exception(JobExpired(_why_dropped(job)))
+            elif job.end == "cancelled":
+                future.cancel()
+            else:
+                assert outcome is not None
+                if outcome.error is None:
+                    future.set_result(outcome.value)
+                else:
+                    future.set_exception(outcome.error)
+
+
+def _why_dropped(job: Job[Work]) -> str:
+    who, within = f"{job.model!r} in class {job.qos.name!r}", f"{job.qos.deadline_s} s"
+    if job.reason == "late_start":
+        return f"{who} was dropped at its turn: it could not be expected to end within {within} any more"
+    return f"{who} was still queued after {within}"
 
 
 def _same_names(what: str, given: Mapping[str, object], expected: list[str]) -> None:

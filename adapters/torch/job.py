@@ -1,4 +1,4 @@
-"""A job inside the executor, and what its future tells when it has ended."""
+"""What the executor carries of a job, and what its future tells when it has ended."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import Any
 
 import torch
 
-from tailwise.policy import Assignment
-from tailwise.qos import QoS
-from tailwise.queue import Queued
+from tailwise.job import Job
 
-__all__ = ["Job", "JobFuture", "JobRecord"]
+__all__ = ["JobFuture", "JobRecord", "Work"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +19,7 @@ class JobRecord:
 
     model: str
     qos: str
-    resource: str | None  #: None when it was refused for want of one
+    resource: str | None  #: where it ended, a hedged job's first result; None when refused for want of one
     end: str  #: completed, failed, cancelled, expired or rejected
     arrival_s: float
     service_s: float  #: how long it took its slot; 0 when it never started
@@ -30,6 +28,11 @@ class JobRecord:
     on_time: bool  #: completed within the deadline of its class
     expected_s: float | None  #: completion forecast at the decision, where the policy makes one
     p_on_time: float | None
+    reason: str | None = (
+        None  #: of a refusal; "expired" or "late_start" of a job that was dropped in its queue
+    )
+    n_moves: int = 0  #: how often it was taken to another queue
+    hedged: bool = False  #: a copy of it was queued on a second resource
 
 
 class JobFuture(Future[Any]):
@@ -39,41 +42,33 @@ class JobFuture(Future[Any]):
 
 
 @dataclass(slots=True, eq=False)
-class Job:
-    """One submitted job; `entry` is its place in a queue, `start_ns` 0 until a worker has it."""
+class Work:
+    """What a job of the executor is made of."""
 
-    model: str
-    qos: QoS
     inputs: tuple[torch.Tensor, ...]
     future: JobFuture
-    arrival_ns: int
-    assignment: Assignment
-    entry: Queued[Job] | None = None
-    start_ns: int = 0
-    device_s: float = 0.0
+    running: bool = False  #: its future cannot be cancelled any more
+    device_s: float = 0.0  #: of the run whose result counts
 
-    def deadline_ns(self) -> int:
-        return self.arrival_ns + round(self.qos.deadline_s * 1e9)
-
-    def service_s(self, now_ns: int) -> float:
-        """How long it has had its slot: hand-over included, since that is what the next job waits for."""
-        return (now_ns - self.start_ns) * 1e-9 if self.start_ns else 0.0
-
-    def completion_s(self, now_ns: int) -> float:
-        return (now_ns - self.arrival_ns) * 1e-9
-
-    def record(self, end: str, resource: str | None, now_ns: int) -> JobRecord:
-        completion_s = self.completion_s(now_ns)
+    def record(self, job: Job[Work], resource: str | None) -> JobRecord:
+        """Of a job that has ended."""
+        assert job.end is not None
+        start_ns = None if job.last is None else job.last.start_ns
+        completion_s = (job.end_ns - job.arrival_ns) * 1e-9
         return JobRecord(
-            model=self.model,
-            qos=self.qos.name,
+            model=job.model,
+            qos=job.qos.name,
             resource=resource,
-            end=end,
-            arrival_s=self.arrival_ns * 1e-9,
-            service_s=self.service_s(now_ns),
+            end=job.end,
+            arrival_s=job.arrival_ns * 1e-9,
+            # hand-over included, since that is what the next job waits for
+            service_s=0.0 if start_ns is None else (job.end_ns - start_ns) * 1e-9,
             device_s=self.device_s,
             completion_s=completion_s,
-            on_time=end == "completed" and completion_s <= self.qos.deadline_s,
-            expected_s=self.assignment.expected_s,
-            p_on_time=self.assignment.p_on_time,
+            on_time=job.end == "completed" and completion_s <= job.qos.deadline_s,
+            expected_s=job.assignment.expected_s,
+            p_on_time=job.assignment.p_on_time,
+            reason=job.reason,
+            n_moves=job.n_moves,
+            hedged=job.hedged,
         )

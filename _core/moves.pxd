@@ -1,0 +1,65 @@
+# A ticket decided again while it is queued: taken out of the accounts, scored over all candidates, put where it is best.
+from _core.decide cimport ADMITTED, Forecast, RouteInfo, decide, forecast_lane
+from _core.layout cimport Load, ModelInfo, LANES, State, TicketSlot, int64_t, uint64_t
+from _core.tickets cimport (
+    count_queued, lane_changed, queue_ticket, run_ticket, set_forecast, uncount_queued, unlink,
+)
+from _core.wait cimport refresh
+
+
+cdef inline RouteInfo unrefusing(const RouteInfo* route) noexcept nogil:
+    """For decisions on a job that was admitted already."""
+    cdef RouteInfo again = route[0]
+    again.reject_below = 0.0
+    return again
+
+
+cdef inline void keep_given(State* st, const TicketSlot* job) noexcept nogil:
+    """Given columns of the job's own lane as they were decided on, into the scratch that decide reads."""
+    cdef const ModelInfo* info = st.model + job.model
+    cdef int j, g = 0, first = info.d - info.n_columns, stride = st.head.n_blocks * LANES
+    for j in range(info.n_columns):
+        if info.column_kind[j] == 0:
+            st.given[g * stride + job.lane] = <float>job.x[first + j]
+            g += 1
+
+
+cdef inline void move_ticket(State* st, int t, const Forecast* f, int64_t now_ns) noexcept nogil:
+    """Links a queued ticket that is in no account (but still in its list) to the lane of f."""
+    cdef TicketSlot* job = st.ticket + t
+    cdef Load* load = st.load + f.lane
+    unlink(st, t)
+    job.lane = f.lane
+    set_forecast(job, f)
+    if load.in_order and load.n_running < load.slots:
+        run_ticket(st, t, now_ns)
+        lane_changed(st, f.lane, True, now_ns)
+    else:
+        queue_ticket(st, t)
+        lane_changed(st, f.lane, False, now_ns)
+
+
+cdef inline bint reconsider(
+    State* st, int t, const RouteInfo* route, const uint64_t* mask, double bonus, double left_s, int64_t now_ns,
+    Forecast* f,
+) noexcept nogil:
+    """True when the queued ticket moved: another lane costs less than (1 - bonus) of staying. f: its forecast  # OUT.
+
+    The job must not stand in its own way, so it leaves the accounts before the lanes are scored. Whoever is asked
+    to reconsider has mostly waited longer than forecast: the line of residuals of its lane is drawn anew.
+    """
+    cdef TicketSlot* job = st.ticket + t
+    cdef int lane = job.lane, n_tied
+    cdef bint moves
+    uncount_queued(st, t)
+    lane_changed(st, lane, True, now_ns)
+    moves = decide(st, route, job.x, mask, left_s, now_ns, f, &n_tied) == ADMITTED and f.lane != lane \
+        and st.cost[f.lane] < (1.0 - bonus) * st.cost[lane]
+    if moves:
+        move_ticket(st, t, f, now_ns)
+    else:
+        forecast_lane(st, route, lane, job.x, left_s, now_ns, f)
+        set_forecast(job, f)
+        count_queued(st, t)
+        lane_changed(st, lane, False, now_ns)
+    return moves

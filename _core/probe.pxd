@@ -1,0 +1,31 @@
+# When belief alone would drop or refuse a job, and when it lets one through all the same, to see whether it still holds.
+from libc.math cimport exp
+
+from _core.layout cimport LANES, Profile, State, TicketSlot, int64_t, profile_at, served_block
+from _core.predict cimport location
+
+
+cdef inline bint is_known(const Profile* p) noexcept nogil:
+    """Enough was seen (n >= 8) to refuse by it. A cold profile would refuse everything and never learn."""
+    return p.signal[0].total[0] >= 8.0
+
+
+cdef inline bint probe_due(Profile* p, int64_t now_ns) noexcept nogil:
+    """True once a second while nothing is learned of the profile: a resource that was slow and has recovered must
+    be able to show it. Where results come in, belief follows them and needs no probe."""
+    cdef int64_t second = 1_000_000_000
+    if now_ns - p.decayed_ns < second or now_ns - p.probed_ns < second:
+        return False
+    p.probed_ns = now_ns
+    return True
+
+
+cdef inline double median_service(const State* st, const TicketSlot* job) noexcept nogil:
+    """exp(m) of a ticket by what is believed now; its columns are as they were decided on."""
+    return exp(location(served_block(st, job.model, 0, job.lane // LANES) + job.lane % LANES, job.x, job.d))
+
+
+cdef inline bint may_start(const State* st, const TicketSlot* job, double left_s, int64_t now_ns) noexcept nogil:
+    """The start test: a job whose turn has come and whose median service exceeds the time left is not started."""
+    cdef Profile* p = profile_at(st, job.model, job.lane)
+    return not is_known(p) or median_service(st, job) <= left_s or probe_due(p, now_ns)

@@ -1,0 +1,65 @@
+"""A job as the queues' owner sees it, its places on resources, and what the owner is told to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from tailwise.policy import Assignment, End
+from tailwise.qos import QoS
+from tailwise.queue import Queued
+from tailwise.timers import Timer
+
+__all__ = ["Job", "Orders", "Run"]
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class Job(Generic[T]):
+    """One submitted job. `end` is None until it has ended; then `last` is the run that ended it."""
+
+    payload: T  #: the owner's
+    model: str
+    qos: QoS
+    features: tuple[float, ...]
+    arrival_ns: int
+    assignment: Assignment  #: as decided at arrival
+    runs: list[Run[T]] = field(default_factory=list)  #: one; two when hedged
+    n_moves: int = 0  #: how often a re-decision took it to another resource
+    end: End | None = None
+    end_ns: int = 0
+    reason: str | None = None  #: stable id: of a refusal, or "expired" and "late_start" of a dropped job
+    last: Run[T] | None = None
+
+    @property
+    def deadline_ns(self) -> int:
+        return self.arrival_ns + round(self.qos.deadline_s * 1e9)
+
+    @property
+    def hedged(self) -> bool:
+        return len(self.runs) > 1
+
+
+@dataclass(slots=True, eq=False)
+class Run(Generic[T]):
+    """One place of a job: in the queue of a resource, then in service on it."""
+
+    job: Job[T]
+    assignment: Assignment
+    entry: Queued[Run[T]] | None = None  #: its place while it is queued
+    timer: Timer[Run[T]] | None = None  #: when it is looked at again
+    start_ns: int | None = None
+    settled: bool = False
+
+    @property
+    def lane(self) -> int:
+        return self.assignment.lane
+
+
+@dataclass(slots=True)
+class Orders(Generic[T]):
+    """What the owner has to do now: hand these runs to their resources, tell the callers of these jobs."""
+
+    start: list[Run[T]] = field(default_factory=list)
+    ended: list[Job[T]] = field(default_factory=list)
