@@ -169,8 +169,8 @@ cdef class RouteCore:
             bits = <const unsigned char*>cnp.PyArray_DATA(mask)
             for i in range(n):
                 self.words[i >> 6] |= <uint64_t>(bits[i] != 0) << (i & 63)
-        elif n <= 64 and type(mask) is int and 0 <= mask <= (0xFFFFFFFFFFFFFFFF >> (64 - n)):
-            self.words[0] = mask
+        elif n <= 64 and type(mask) is int and fits(mask, n, self.words):
+            pass
         elif isinstance(mask, int) and not isinstance(mask, bool) and mask >= 0 and mask.bit_length() <= n:
             for i in range((n + 63) >> 6):
                 self.words[i] = (mask >> (64 * i)) & 0xFFFFFFFFFFFFFFFF
@@ -191,6 +191,15 @@ cdef class RouteCore:
             if value < 0 or (feature.typical is not None and value == 0):
                 least = "> 0, since it has a typical value" if feature.typical is not None else ">= 0"
                 return InputError(f"feature {feature.name!r} is {value!r}: it must be {least}")
+
+
+cdef bint fits(mask, int n, uint64_t* word):
+    """Whether a bit set has no bit at or above n <= 64; then word[0] holds it. No comparison makes an int object."""
+    try:
+        word[0] = mask
+    except OverflowError:
+        return False
+    return word[0] <= <uint64_t>0xFFFFFFFFFFFFFFFF >> (64 - n)
 
 
 cdef double as_float(value) except? -1.0:
