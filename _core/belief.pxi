@@ -58,6 +58,9 @@ cdef class Beliefs(Lanes):
                 [row[(ROW_COLUMN + i) * LANES] for i in range(self.st.model[model].n_columns)], dtype=np.float32),
             column_mean=np.array(
                 [row[(ROW_COLUMN_MEAN + i) * LANES] for i in range(self.st.model[model].n_columns)],
+                dtype=np.float32),
+            column_var=np.array(
+                [row[(ROW_COLUMN_VAR + i) * LANES] for i in range(self.st.model[model].n_columns)],
                 dtype=np.float32))
 
     def encode(self, int model, values):
@@ -68,4 +71,4 @@ cdef class Beliefs(Lanes):
         cdef int code = encode_features(self.st.model + model, <const double*>u.data, x, &clipped)
         if code != ENCODED:
             raise InputError(f"features {values!r}: finite numbers are expected, > 0 where a typical value is declared")
-        return np.array([x[i] for i in range(self.st.model[model].d - self.st.model[model].n_columns)])
+        return np.array([x[i] for i in range(self.st.model[model].n_request)])

@@ -89,10 +89,11 @@ cdef class Block:
         self.resources.append(resource)
         return lane
 
-    def add_model(self, typical, knees, kinds, scales, offsets_s):
+    def add_model(self, typical, knees, columns, offsets_s):
         """Appends a model over all lanes; returns its index. Raises CapacityError.
 
-        typical (n_features,), 0 = none; knees (n_features,) bool; kinds, scales (n_columns,);
+        typical (n_features,), 0 = none; knees (n_features,) bool; columns: per column (kind, scale, row of Z or -1,
+        has a square, index in x of the feature it is multiplied with or 0);
         offsets_s (n_resources,) seconds, +inf where the lane is no candidate.
         """
         cdef int m = self.st.head.n_models, i, lane, s
@@ -102,15 +103,11 @@ cdef class Block:
         cdef float* row
         info.n_signals = 1
         info.n_features = len(typical)
-        info.n_columns = len(kinds)
-        info.d = 1 + info.n_features + sum(knees) + info.n_columns
+        info.n_request = 1 + info.n_features + sum(knees)
         for i in range(info.n_features):
             info.typical[i] = typical[i]
             info.knee[i] = knees[i]
-        for i in range(info.n_columns):
-            info.column_kind[i] = kinds[i]
-            info.column_scale[i] = scales[i]
-            info.n_given += kinds[i] == COLUMN_GIVEN
+        self._add_columns(info, columns)
         self.st.head.n_models += 1
         for s in range(N_SIGNALS):
             for lane in range(self.st.head.n_blocks * LANES):
@@ -125,6 +122,26 @@ cdef class Block:
             track_columns(&self.st, lane)
         serve_cold(&self.st, m, 0, self.last_ns)
         return m
+
+    cdef int _add_columns(self, ModelInfo* info, columns) except -1:
+        """In x the columns follow the request, then their squares and products in the order of columns."""
+        cdef int i
+        info.n_columns = len(columns)
+        info.d = info.n_request + info.n_columns
+        for i in range(info.n_columns):
+            info.column_kind[i], info.column_scale[i], info.given_row[i], square, info.factor[i] = columns[i]
+            info.n_given = max(info.n_given, info.given_row[i] + 1)
+            info.is_load[info.n_request + i] = info.column_kind[i] != COLUMN_GIVEN
+            if square:
+                info.square[i] = info.d
+                info.is_load[info.d] = info.is_load[info.n_request + i]
+                info.d += 1
+            if info.factor[i]:
+                info.product[i] = info.d
+                info.is_load[info.d] = info.is_load[info.n_request + i]
+                info.d += 1
+        info.n_terms = info.d - info.n_request - info.n_columns
+        return 0
 
     def snapshot(self):
         """Every byte of state (scratch aside): tests compare it before and after a refused call."""

@@ -3,7 +3,7 @@
 from _core.forget cimport LEAST_N, discount, fade_profile, weight_left
 from _core.lanes cimport disturb
 from _core.layout cimport (
-    Drift, LANES, MAX_COLUMNS, ModelInfo, N_SIGNALS, Profile, ROW_DOF, State, TicketSlot, int64_t, profile_at, served_block,
+    Drift, LANES, MAX_D, ModelInfo, N_SIGNALS, Profile, ROW_DOF, State, TicketSlot, int64_t, profile_at, served_block,
 )
 from _core.predict cimport location, spread
 from _core.served cimport any_cold, is_cold, serve, serve_cold
@@ -36,12 +36,12 @@ cdef inline double residual_now(const State* st, const TicketSlot* job, int sign
     """Normal deviate of y = ln(seconds) in today's forecast of the job; the one in the ticket is as old as its queue."""
     cdef const float* row = served_block(st, job.model, signal, job.lane // LANES) + job.lane % LANES
     cdef const ModelInfo* info = st.model + job.model
-    cdef const double* floored = &profile_at(st, job.model, job.lane).floored[signal * MAX_COLUMNS]
+    cdef const double* floored = &profile_at(st, job.model, job.lane).floored[signal * MAX_D]
     cdef double m = location(row, job.x, job.d)
     cdef int i
     # a load slope below zero is floored where it is served; here it would look like a change whenever load moves
-    for i in range(info.n_columns):
-        m += floored[i] * job.x[job.d - info.n_columns + i]
+    for i in range(info.n_request, job.d):
+        m += floored[i] * job.x[i]
     return student_z((y - m) / max(spread(row, job.x, job.d, 0.0), LEAST_SPREAD), row[ROW_DOF * LANES])
 
 

@@ -54,8 +54,7 @@ class Core:
         self,
         typical: Sequence[float],
         knees: Sequence[bool],
-        kinds: Sequence[int],
-        scales: Sequence[float],
+        columns: Sequence[tuple[int, float, int, bool, int]],
         offsets_s: Sequence[float],
     ) -> int: ...
     def give(self, model: int, lane: int, ln_median: float, spread: float, weight: float) -> None: ...

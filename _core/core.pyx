@@ -14,7 +14,7 @@ from _core.decide cimport (
     ADMITTED, Forecast, NO_RESOURCE, RouteInfo, decide, favour_untried, forecast_lane, names_candidate, score_all,
 )
 from _core.encode cimport (
-    ENCODED, check_given, encode_column, encode_features, encode_given, store_column,
+    ENCODED, check_given, encode_features, encode_given, store_column,
 )
 from _core.hedge cimport find_copy, mean_residual
 from _core.lanes cimport get_bit, set_bit, update_open

@@ -3,12 +3,13 @@ from libc.math cimport INFINITY, isnan, log, log1p, sqrt
 from libc.string cimport memset
 
 from _core.choose cimport choose, mask_cost
+from _core.context cimport bent_location, fill_row
 from _core.lanes cimport get_bit, is_candidate
 from _core.layout cimport (
-    LANES, Load, MAX_COLUMNS, MAX_D, ModelInfo, ROW_COLUMN, ROW_COLUMN_MEAN, ROW_COLUMN_VAR, ROW_DOF,
-    ROW_INV_AVAIL, ROW_MEAN, State, int64_t, profile_at, seconds_at, served_block, uint64_t,
+    LANES, Load, MAX_COLUMNS, MAX_D, ModelInfo, ROW_DOF, ROW_INV_AVAIL, State, int64_t, profile_at, seconds_at,
+    served_block, uint64_t,
 )
-from _core.predict cimport location, spread
+from _core.predict cimport spread
 from _core.probe cimport is_known, probe_due
 from _core.score cimport score_blocks, score_lane
 from _core.student cimport student_cdf
@@ -41,27 +42,12 @@ cdef inline void forecast_service(
     """m = mean'x within LN_LIMIT, s^2 = scale2 (1 + |F x|^2) + what unknown columns add (slope^2 x variance)."""
     cdef const ModelInfo* info = st.model + model
     cdef const float* row = served_block(st, model, 0, lane // LANES) + lane % LANES
-    cdef int d = info.d, first = info.d - info.n_columns, stride = st.head.n_blocks * LANES
-    cdef int i, j, g = 0
-    cdef double v, slope, extra = 0.0
+    cdef double[MAX_COLUMNS] unsure
+    cdef double extra = 0.0
     f.lane = lane
-    for i in range(d):
-        if i < first:
-            f.x[i] = x[i]
-        else:
-            j = i - first
-            if info.column_kind[j] == 0:
-                v = given[g * stride + lane]
-                g += 1
-            else:
-                v = row[(ROW_COLUMN + j) * LANES]
-            if isnan(v):
-                v = row[(ROW_COLUMN_MEAN + j) * LANES]
-                slope = row[(ROW_MEAN + i) * LANES]
-                extra += slope * slope * row[(ROW_COLUMN_VAR + j) * LANES]
-            f.x[i] = v
-    f.m = location(row, f.x, d)
-    f.s = spread(row, f.x, d, extra)
+    fill_row(info, row, x, given + lane, st.head.n_blocks * LANES, f.x, unsure)
+    f.m = bent_location(info, row, f.x, unsure, &extra)
+    f.s = spread(row, f.x, info.d, extra)
     f.dof = row[ROW_DOF * LANES]
     f.availability = 1.0 / row[ROW_INV_AVAIL * LANES]
     f.mean_s = service_mean(f.m, f.s)
@@ -111,18 +97,12 @@ cdef inline void forecast_lane(
 cdef inline void score_all(const State* st, const RouteInfo* route, const double* x, int64_t now_ns) noexcept nogil:
     cdef const ModelInfo* info = st.model + route.model
     cdef float x32[MAX_D]
-    cdef int given_row[MAX_COLUMNS]
-    cdef int i, g = 0, n_request = info.d - info.n_columns
-    for i in range(n_request):
+    cdef int i
+    for i in range(info.n_request):
         x32[i] = <float>x[i]
-    for i in range(info.n_columns):
-        given_row[i] = -1
-        if info.column_kind[i] == 0:
-            given_row[i] = g
-            g += 1
     score_blocks(
-        served_block(st, route.model, 0, 0), st.wait, st.given, given_row, x32, n_request, info.n_columns,
-        (st.head.n_resources + LANES - 1) // LANES, st.head.n_blocks * LANES, route.level, seconds_at(st, now_ns), st.service, st.waiting, st.cost,
+        info, served_block(st, route.model, 0, 0), st.wait, st.given, x32, (st.head.n_resources + LANES - 1) // LANES,
+        st.head.n_blocks * LANES, route.level, seconds_at(st, now_ns), st.service, st.waiting, st.cost,
     )
 
 
@@ -151,7 +131,7 @@ cdef inline int decide(
     State* st, const RouteInfo* route, const double* x, const uint64_t* mask, double left_s, int64_t now_ns,
     Forecast* f, int* n_tied,
 ) noexcept nogil:
-    """x (d - n_columns,) encoded; st.given already encoded; mask NULL = all candidates; left_s to the deadline  # IN
+    """x (n_request,) encoded; st.given already encoded; mask NULL = all candidates; left_s to the deadline  # IN
     f, n_tied  # OUT. Writes only scratch, the generator, at most two lanes' residual lines and, where it would
     refuse, when the profile was last probed."""
     cdef Load* load

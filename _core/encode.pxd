@@ -1,7 +1,9 @@
 # The one place where raw numbers become encoded ones; select and complete both read its result.
 from libc.math cimport exp, fabs, isfinite, isnan, log, log1p
 
-from _core.layout cimport LANES, ModelInfo, N_SIGNALS, ROW_COLUMN, State, int64_t, served_block
+from _core.layout cimport (
+    LANES, ModelInfo, ROW_COLUMN, SERVED_ROWS, State, int64_t, served_block,
+)
 
 cdef extern from "simd.h" nogil:
     ctypedef float v8 "tw_v8"
@@ -9,6 +11,7 @@ cdef extern from "simd.h" nogil:
     void store8 "tw_store"(float* p, v8 v)
     v8 splat8 "tw_splat"(float a)
     v8 min8 "tw_min"(v8 a, v8 b)
+    v8 max8 "tw_max"(v8 a, v8 b)
     v8 known8 "tw_known"(v8 v, v8 otherwise)
     v8 ln8 "tw_ln"(v8 v)
     ctypedef void cloned_void "TW_CLONES void"
@@ -66,8 +69,11 @@ cdef inline double encode_column(double value, double scale, int64_t* n_clipped)
     return clip(log1p(value / scale), 6.0, n_clipped)
 
 
-cdef inline cloned_void encode_given(const double* row, double scale, int n, float* z) noexcept nogil:
-    """One given column, all candidates: row (n,) raw  # IN;  z (n rounded up to LANES,) encoded  # OUT."""
+cdef inline cloned_void encode_given(
+    const double* row, double scale, int n, const float* stored, float* z
+) noexcept nogil:
+    """One column with a given part, all candidates: row (n,) raw; stored, the first lane's row of a served copy, in
+    units of scale, is added; NULL = nothing  # IN;  z (n rounded up to LANES,) encoded  # OUT."""
     cdef float inv = <float>(1.0 / scale)
     cdef v8 one = splat8(1.0)
     cdef v8 v
@@ -77,9 +83,12 @@ cdef inline cloned_void encode_given(const double* row, double scale, int n, flo
     for i in range(n, (n + LANES - 1) // LANES * LANES):
         z[i] = 0.0
     for i in range(0, n, 8):
-        v = load8(z + i)
+        v = load8(z + i) * inv
+        if stored != NULL:
+            v = v + load8(stored + i // LANES * SERVED_ROWS * LANES + i % LANES)
+        v = min8(splat8(1e30), v)       # in this order NaN stays NaN
         # tw_ln has no NaN branch: unknown goes around it
-        store8(z + i, known8(v - v, v) + min8(ln8(one + known8(v, one) * inv), splat8(6.0)))
+        store8(z + i, known8(v - v, v) + min8(ln8(one + known8(v, one)), splat8(6.0)))
 
 
 cdef inline cloned_int check_given(const double* row, int n) noexcept nogil:
@@ -91,8 +100,15 @@ cdef inline cloned_int check_given(const double* row, int n) noexcept nogil:
     return NEGATIVE if bad else ENCODED
 
 
-cdef inline void store_column(State* st, int model, int column, int lane, double encoded) noexcept nogil:
-    """Writes one stored column of one lane, for both signals."""
+cdef inline void store_column(State* st, int model, int column, int lane, double value) noexcept nogil:
+    """Writes one stored column of one lane, raw value in, for both signals. What a call adds to is kept in units of
+    its scale, to be encoded with the sum."""
+    cdef const ModelInfo* info = st.model + model
+    cdef double scale = info.column_scale[column]
     cdef int s
-    for s in range(N_SIGNALS):
-        served_block(st, model, s, lane // LANES)[(ROW_COLUMN + column) * LANES + lane % LANES] = <float>encoded
+    if info.given_row[column] >= 0:
+        value = value / scale if not value / scale > 1e30 else 1e30
+    else:
+        value = encode_column(value, scale, &st.head.n_clipped)
+    for s in range(info.n_signals):
+        served_block(st, model, s, lane // LANES)[(ROW_COLUMN + column) * LANES + lane % LANES] = <float>value

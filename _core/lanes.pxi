@@ -6,8 +6,7 @@ cdef class Lanes(Block):
 
     def store(self, int model, int column, int lane, double value):
         """Writes a reported column, raw; NaN = unknown."""
-        cdef double scale = self.st.model[model].column_scale[column]
-        store_column(&self.st, model, column, lane, encode_column(value, scale, &self.st.head.n_clipped))
+        store_column(&self.st, model, column, lane, value)
 
     def load(self, int lane):
         """(jobs in service, jobs queued) that tickets put on the lane."""

@@ -23,7 +23,7 @@ cdef enum:
     ROW_OFFSET = 3      # seconds added; +inf where the resource is not a candidate of the model
     ROW_COLUMN_MEAN = 4 # what an unknown column is taken to be
     ROW_COLUMN_VAR = 8  # and how unsure that is
-    ROW_COLUMN = 12     # stored columns now, encoded; NaN = unknown
+    ROW_COLUMN = 12     # stored columns now, encoded (value / scale where the call adds to it); NaN = unknown
     ROW_MEAN = 16
     SERVED_ROWS = 106   # 16 + MAX_D + MAX_PACKED
 
@@ -59,7 +59,7 @@ cdef struct Profile:                 # belief about one (model, resource)
     Evidence signal[N_SIGNALS]
     Offset offset[N_SIGNALS]
     Drift drift[N_SIGNALS]
-    double floored[N_SIGNALS * MAX_COLUMNS]  # what the served copy's floor took from load slopes, <= 0
+    double floored[N_SIGNALS * MAX_D]  # what the served copy's floor took from load slopes, by index in x, <= 0
     int64_t heard                    # head.n_told when the offset was worked out
     int64_t decayed_ns               # the sums are weighted as of this moment
     int64_t served_ns                # when the served copy was last rebuilt
@@ -72,13 +72,20 @@ cdef struct Profile:                 # belief about one (model, resource)
     int64_t pending                  # completions since the served copy was rebuilt
 
 cdef struct ModelInfo:
-    int32_t d, n_features, n_columns, n_given, n_signals, _pad
+    int32_t d, n_features, n_columns, n_given, n_signals
+    int32_t n_request                # 1 + features + knees; in x the columns follow, then their squares and products
     double y0[N_SIGNALS]             # ln(seconds) that the sums are centred on
     int32_t has_y0[N_SIGNALS]
     double typical[MAX_D]            # per feature; 0 = none: ln(1 + u)
     int32_t knee[MAX_D]              # per feature; 1 adds ln cosh z
     int32_t column_kind[MAX_COLUMNS]
     double column_scale[MAX_COLUMNS]
+    int32_t given_row[MAX_COLUMNS]   # row of Z that the column is, or that is added to it; -1 = none
+    int32_t square[MAX_COLUMNS]      # index in x of the column's square; 0 = none
+    int32_t product[MAX_COLUMNS]     # index in x of its product with x[factor]; 0 = none
+    int32_t factor[MAX_COLUMNS]
+    int32_t n_terms, _pad            # squares and products
+    int32_t is_load[MAX_D]           # by index in x: more of it never speeds a job up
     uint64_t untried[MASK_WORDS]     # bit set: candidate that has not shown one result
 
 cdef struct Load:                    # one resource's own account of its jobs
@@ -139,7 +146,7 @@ cdef struct State:                   # typed views of the one block
     float* cost                      # scratch [n_blocks * LANES], and so the next two
     float* service
     float* waiting
-    float* given                     # scratch [MAX_COLUMNS, n_blocks * LANES]
+    float* given                     # scratch [MAX_COLUMNS, n_blocks * LANES]: by column, where Z has a part in it
     Level* fresh_level               # scratch like `level`, for readers
 
 

@@ -15,13 +15,12 @@ cdef inline RouteInfo unrefusing(const RouteInfo* route) noexcept nogil:
 
 
 cdef inline void keep_given(State* st, const TicketSlot* job) noexcept nogil:
-    """Given columns of the job's own lane as they were decided on, into the scratch that decide reads."""
+    """Columns of the job's own lane with a given part, as they were decided on, into the scratch that decide reads."""
     cdef const ModelInfo* info = st.model + job.model
-    cdef int j, g = 0, first = info.d - info.n_columns, stride = st.head.n_blocks * LANES
+    cdef int j, stride = st.head.n_blocks * LANES
     for j in range(info.n_columns):
-        if info.column_kind[j] == 0:
-            st.given[g * stride + job.lane] = <float>job.x[first + j]
-            g += 1
+        if info.given_row[j] >= 0:
+            st.given[j * stride + job.lane] = <float>job.x[info.n_request + j]
 
 
 cdef inline void move_ticket(State* st, int t, const Forecast* f, int64_t now_ns) noexcept nogil:

@@ -32,7 +32,8 @@ cdef class RouteCore:
         """Chooses a resource for one job and counts the job on it at once.
 
         x: the request's raw features in declared order, a tuple of floats or a float64 array (n_features,).
-        Z: given columns, float64 C-contiguous (n_given, n_resources), >= 0, NaN = unknown; None = all unknown.
+        Z: given numbers, float64 C-contiguous (n_given, n_resources), >= 0, NaN = unknown; None = all unknown;
+        its rows are `model.given`.
         mask: which candidates this call may use: bool (n_resources,) or an int bit set (bit i = lane i).
         deadline_s: this job's own budget from its arrival, > 0; None = the class's.
         arrival_s: when it arrived, seconds of the engine's clock, not in the future; None = now. What has passed
@@ -142,22 +143,25 @@ cdef class RouteCore:
     cdef int _read_given(self, Z) except -1:
         cdef State* st = &self.core.st
         cdef const ModelInfo* model = st.model + self.info.model
-        cdef int n = st.head.n_resources, stride = st.head.n_blocks * LANES, j, g = 0
+        cdef int n = st.head.n_resources, stride = st.head.n_blocks * LANES, j
         cdef const double* data
+        cdef const float* stored
         if Z is None:
             Z = self.buffer()
         if not (type(Z) is np.ndarray and is_float64_block(Z) and cnp.PyArray_DIM(Z, 0) == self.n_given
                 and cnp.PyArray_DIM(Z, 1) == n):
             raise InputError(
-                f"Z must be a C-contiguous float64 array ({self.n_given}, {n}): one row per given column of model "
-                f"{self.model.name!r}, one entry per resource; route.buffer() makes it")
+                f"Z must be a C-contiguous float64 array ({self.n_given}, {n}): one row per given number of model "
+                f"{self.model.name!r} {self.model.given!r}, one entry per resource; route.buffer() makes it")
         data = <const double*>cnp.PyArray_DATA(Z)
         if check_given(data, self.n_given * n) != ENCODED:
             raise InputError("Z has an entry that is negative or above 1e30: columns are >= 0, and NaN where unknown")
         for j in range(model.n_columns):
-            if model.column_kind[j] == COLUMN_GIVEN:
-                encode_given(data + g * n, model.column_scale[j], n, st.given + g * stride)
-                g += 1
+            if model.given_row[j] >= 0:
+                stored = NULL
+                if model.column_kind[j] != COLUMN_GIVEN:
+                    stored = served_block(st, self.info.model, 0, 0) + (ROW_COLUMN + j) * LANES
+                encode_given(data + model.given_row[j] * n, model.column_scale[j], n, stored, st.given + j * stride)
         return 0
 
     cdef int _read_mask(self, mask) except -1:

@@ -1,5 +1,5 @@
 # One pass over all candidates: median service exp(m), wait W, cost (W + exp(m)) / availability + offset.
-from _core.encode cimport cloned_void, known8, load8, min8, splat8, store8, v8
+from _core.encode cimport cloned_void, known8, load8, max8, min8, splat8, store8, v8
 from _core.layout cimport (
     LANES, MAX_COLUMNS, ModelInfo, ROW_COLUMN, ROW_COLUMN_MEAN, ROW_INV_AVAIL, ROW_MEAN, ROW_OFFSET,
     SERVED_ROWS, State, WaitBlock, int64_t, seconds_at, served_block,
@@ -10,19 +10,28 @@ cdef extern from "simd.h" nogil:
     ctypedef float cloned_float "TW_CLONES float"
 
 
+cdef inline v8 bend(const ModelInfo* info, const float* row, const float* x, int column, v8 z, v8 slope) noexcept nogil:
+    """What the column's square and product make of its slope at z: slope + slope_2 z + slope_x x. On a load column
+    it is floored at 0 once more, since x may be negative."""
+    if info.square[column]:
+        slope = slope + z * load8(row + (ROW_MEAN + info.square[column]) * LANES)
+    if info.product[column]:
+        slope = slope + splat8(x[info.factor[column]]) * load8(row + (ROW_MEAN + info.product[column]) * LANES)
+    return max8(slope, splat8(0.0)) if info.is_load[info.n_request + column] else slope
+
+
 cdef inline cloned_void score_blocks(
-    const float* served, const WaitBlock* wait, const float* given, const int* given_row,
-    const float* x, int n_request, int n_columns, int n_blocks, int stride, int level, double now_s,
-    float* service, float* waiting, float* cost,
+    const ModelInfo* info, const float* served, const WaitBlock* wait, const float* given, const float* x,
+    int n_blocks, int stride, int level, double now_s, float* service, float* waiting, float* cost,
 ) noexcept nogil:
-    """served [n_blocks, SERVED_ROWS, LANES], wait [n_blocks], given [n_given, stride]  # IN
-    x (n_request,) encoded; given_row (n_columns,): row of `given`, -1 = stored in the served copy  # IN
+    """served [n_blocks, SERVED_ROWS, LANES], wait [n_blocks], given [n_columns, stride], x (n_request,) encoded  # IN
     service, waiting, cost (n_blocks LANES,) seconds  # OUT. An unknown column is the profile's mean of it.
     """
     cdef const float* row
     cdef const float* column
     cdef const WaitBlock* w
-    cdef v8 low, high, xi
+    cdef v8 low, high, xi, z_low, z_high, slope_low, slope_high
+    cdef int n_request = info.n_request
     cdef double left
     cdef int b, i, l
     for b in range(n_blocks):
@@ -33,15 +42,20 @@ cdef inline cloned_void score_blocks(
             xi = splat8(x[i])
             low = low + xi * load8(row + (ROW_MEAN + i) * LANES)
             high = high + xi * load8(row + (ROW_MEAN + i) * LANES + 8)
-        for i in range(n_columns):
-            if given_row[i] < 0:
+        for i in range(info.n_columns):
+            if info.given_row[i] < 0:
                 column = row + (ROW_COLUMN + i) * LANES
             else:
-                column = given + given_row[i] * stride + b * LANES
-            low = low + known8(load8(column), load8(row + (ROW_COLUMN_MEAN + i) * LANES)) \
-                * load8(row + (ROW_MEAN + n_request + i) * LANES)
-            high = high + known8(load8(column + 8), load8(row + (ROW_COLUMN_MEAN + i) * LANES + 8)) \
-                * load8(row + (ROW_MEAN + n_request + i) * LANES + 8)
+                column = given + i * stride + b * LANES
+            z_low = known8(load8(column), load8(row + (ROW_COLUMN_MEAN + i) * LANES))
+            z_high = known8(load8(column + 8), load8(row + (ROW_COLUMN_MEAN + i) * LANES + 8))
+            slope_low = load8(row + (ROW_MEAN + n_request + i) * LANES)
+            slope_high = load8(row + (ROW_MEAN + n_request + i) * LANES + 8)
+            if info.n_terms:
+                slope_low = bend(info, row, x, i, z_low, slope_low)
+                slope_high = bend(info, row + 8, x, i, z_high, slope_high)
+            low = low + z_low * slope_low
+            high = high + z_high * slope_high
         store8(service + b * LANES, exp8(low))
         store8(service + b * LANES + 8, exp8(high))
         w = wait + b

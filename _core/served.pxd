@@ -3,7 +3,7 @@ from libc.math cimport INFINITY, sqrt
 from libc.string cimport memset
 
 from _core.layout cimport (
-    COLUMN_GIVEN, LANES, Level, MAX_COLUMNS, MAX_D, MAX_PACKED, MAX_SUMS, ModelInfo, Offset, Profile,
+    LANES, Level, MAX_D, MAX_PACKED, MAX_SUMS, ModelInfo, Offset, Profile,
     ROW_COLUMN_MEAN, ROW_COLUMN_VAR, ROW_DOF, ROW_INV_AVAIL, ROW_MEAN, ROW_OFFSET, ROW_SCALE2, State, int64_t,
     levels_of, profile_at, served_block,
 )
@@ -40,10 +40,10 @@ cdef inline double read_sums(
 
 
 cdef inline void vague(const ModelInfo* model, int signal, Prior* prior) noexcept nogil:
-    """Nothing known: one second give or take sd 7.7 sigma; variances 3 for request slopes, 1 for columns."""
+    """Nothing known: one second give or take sd 7.7 sigma; variances 3 for request slopes, 1 for columns and terms."""
     cdef int i
     for i in range(model.d):
-        prior.l0[i] = 1.0 / 3.0 if i < model.d - model.n_columns else 1.0
+        prior.l0[i] = 1.0 / 3.0 if i < model.n_request else 1.0
         prior.mu0[i] = 0.0
     prior.l0[0] = 1.0 / 60.0
     prior.mu0[0] = -model.y0[signal]
@@ -137,25 +137,25 @@ cdef inline void write_served(
     State* st, int model, int signal, int lane, const Posterior* post, const double* sums, double n, int64_t now_ns
 ) noexcept nogil:
     """Copies one posterior into the lane's float32 rows. More load never speeds a job up: slopes of columns
-    that measure the resource's load are floored at 0."""
+    that measure the resource's load, of their squares and products are floored at 0."""
     cdef const ModelInfo* info = st.model + model
     cdef float* row = served_block(st, model, signal, lane // LANES) + lane % LANES
-    cdef double* floored = &profile_at(st, model, lane).floored[signal * MAX_COLUMNS]
-    cdef int d = info.d, first = info.d - info.n_columns, i, k
+    cdef double* floored = &profile_at(st, model, lane).floored[signal * MAX_D]
+    cdef int d = info.d, i, k
     cdef double mean
     row[ROW_SCALE2 * LANES] = <float>post.scale2
     row[ROW_DOF * LANES] = <float>post.dof
     row[ROW_INV_AVAIL * LANES] = <float>inv_availability(profile_at(st, model, lane), now_ns, st.head.tau_s)
     for i in range(d):
         mean = post.mean[i] + (info.y0[signal] if i == 0 else 0.0)
-        if i >= first and info.column_kind[i - first] != COLUMN_GIVEN:
-            floored[i - first] = min(mean, 0.0)
+        if info.is_load[i]:
+            floored[i] = min(mean, 0.0)
             mean = max(mean, 0.0)
         row[(ROW_MEAN + i) * LANES] = <float>mean
     for i in range(d * (d + 1) // 2):
         row[(ROW_MEAN + d + i) * LANES] = <float>post.factor[i]
     for i in range(info.n_columns):
-        k = first + i
+        k = info.n_request + i
         mean = sums[k * (k + 1) // 2] / n if n > 0.0 else 0.0
         row[(ROW_COLUMN_MEAN + i) * LANES] = <float>mean
         mean = sums[k * (k + 1) // 2 + k] / n - mean * mean if n > 0.0 else 1.0

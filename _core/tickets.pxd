@@ -2,7 +2,7 @@
 from libc.string cimport memcpy
 
 from _core.decide cimport Forecast
-from _core.encode cimport encode_column, store_column
+from _core.encode cimport store_column
 from _core.layout cimport (
     COLUMN_IN_FLIGHT, COLUMN_RUNNING, COLUMN_WAITING, Load, ModelInfo, State, TICKET_FREE, TICKET_QUEUED,
     TICKET_RUNNING, TicketSlot, int64_t,
@@ -27,7 +27,7 @@ cdef inline void track_columns(State* st, int lane) noexcept nogil:
                 count = n_open(load)
             else:
                 continue
-            store_column(st, m, j, lane, encode_column(count, info.column_scale[j], &st.head.n_clipped))
+            store_column(st, m, j, lane, count)
 
 
 cdef inline void lane_changed(State* st, int lane, bint running_changed, int64_t now_ns) noexcept nogil:

@@ -5,6 +5,7 @@ An online-learning scheduling engine for jobs with different QoS on shared hardw
 
 from tailwise._core.core import Ticket
 from tailwise.clock import Clock, ManualClock, MonotonicClock
+from tailwise.column import Column
 from tailwise.engine import Engine
 from tailwise.errors import (
     CapacityError,
@@ -23,7 +24,7 @@ from tailwise.qos import QoS
 from tailwise.route import Route
 from tailwise.rules import Rules
 from tailwise.summary import Candidate, ProfileSummary
-from tailwise.types import Column, Feature, Model, Resource
+from tailwise.types import Feature, Model, Resource
 
 __all__ = [
     "Candidate",

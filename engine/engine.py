@@ -6,7 +6,6 @@ import math
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
-from typing import cast
 
 import numpy as np
 
@@ -15,17 +14,14 @@ from tailwise.clock import Clock, MonotonicClock
 from tailwise.declared import Declared
 from tailwise.errors import ConfigError, InputError
 from tailwise.given import Profile
+from tailwise.numbered import columns_of, features_of
 from tailwise.qos import QoS
 from tailwise.reports import Reports
 from tailwise.route import Route
 from tailwise.summary import ProfileSummary, summarise
-from tailwise.types import Column, Feature, Model, Resource
+from tailwise.types import Model, Resource
 
 __all__ = ["Engine"]
-
-#: Column.tracked / reported / neither, as the core numbers them (layout.pxd, ColumnKind).
-_TRACKED = {"running": 1, "waiting": 2, "in_flight": 3}
-_GIVEN, _REPORTED = 0, 4
 
 
 class Engine:
@@ -200,12 +196,11 @@ class Engine:
 
     def _add_model(self, model: Model) -> None:
         allowed = self._declared.candidates(model)
-        features = cast(tuple[Feature, ...], model.features)  # Model made Features of plain names
+        features = features_of(model)
         self._core.add_model(
             [f.typical or 0.0 for f in features],
             [f.knee for f in features],
-            [_kind(c) for c in model.columns],
-            [c.scale for c in model.columns],
+            columns_of(model),
             [r.offset_s if lane in allowed else math.inf for lane, r in enumerate(self.resources)],
         )
 
@@ -213,9 +208,3 @@ class Engine:
         lane, index = self.lane(profile.resource), self._declared.model_index(profile.model)
         self._core.give(index, lane, profile.ln_median, profile.spread, profile.weight)
         self._given.add((profile.resource, profile.model))
-
-
-def _kind(column: Column) -> int:
-    if column.tracked is not None:
-        return _TRACKED[column.tracked]
-    return _REPORTED if column.reported else _GIVEN

@@ -1,4 +1,4 @@
-"""What users declare: resources, models, features, columns. Frozen and validated."""
+"""What users declare: resources, models, features. Frozen and validated."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tailwise._core.core import LIMITS
+from tailwise.column import Column
 from tailwise.validate import is_positive, require, require_name, unique_names
 
 __all__ = ["Column", "Feature", "Model", "Resource"]
@@ -81,52 +82,12 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """A number that differs per candidate, encoded ln(1 + v / scale), clipped at 6; NaN or absent = unknown.
-
-    scale: a value of v that matters, > 0. tracked: the engine counts it ("running", "waiting" or "in_flight"
-    jobs of the resource). reported: it comes by `engine.report(resource, NAME=value)`. Neither: it is given with
-    each call, in Z.
-    """
-
-    name: str
-    scale: float
-    tracked: Literal["running", "waiting", "in_flight"] | None = None
-    reported: bool = False
-
-    def __post_init__(self) -> None:
-        me = f"Column {self.name!r}"
-        require(
-            isinstance(self.name, str) and self.name.isidentifier(),
-            "Column",
-            "name",
-            self.name,
-            "an identifier",
-        )
-        require(is_positive(self.scale), me, "scale", self.scale, "a finite number > 0")
-        require(
-            self.tracked in (None, "running", "waiting", "in_flight"),
-            me,
-            "tracked",
-            self.tracked,
-            "'running', 'waiting', 'in_flight' or None",
-        )
-        require(
-            not (self.tracked and self.reported),
-            me,
-            "reported",
-            self.reported,
-            "either tracked or reported, not both,",
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Model:
     """What a job runs.
 
     features: Feature objects or plain names (a name means Feature(name)). columns: at most 4.
     resources: names of the resources that can run it; None = all.
-    Encoded size 1 + features + knees + columns is at most 12.
+    Encoded size 1 + features + knees + columns + their squares and products is at most 12.
     """
 
     name: str
@@ -151,14 +112,22 @@ class Model:
             [c.name for c in self.columns],
             f"at most {LIMITS['columns']} of them",
         )
-        d = 1 + len(features) + sum(f.knee for f in features) + len(self.columns)
+        for column in self.columns:
+            require(
+                column.times is None or column.times in {f.name for f in features},
+                me,
+                f"columns: times of {column.name!r}",
+                column.times,
+                "the name of a feature of this model",
+            )
+        d = 1 + len(features) + sum(f.knee for f in features) + sum(c.d for c in self.columns)
         object.__setattr__(self, "d", d)
         require(
             d <= LIMITS["features"],
             me,
             "encoded size",
             d,
-            f"1 + features + knees + columns <= {LIMITS['features']}",
+            f"1 + features + knees + columns + their squares and products <= {LIMITS['features']}",
         )
         require(
             self.signals == ("service",),
@@ -167,3 +136,9 @@ class Model:
             self.signals,
             "('service',) (the only signal of this version)",
         )
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """What comes with each call, in the order of the rows of Z: given columns and what `plus` names."""
+        names = (column.given for column in self.columns)
+        return tuple(dict.fromkeys(name for name in names if name is not None))

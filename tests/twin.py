@@ -51,6 +51,19 @@ class Candidates:
     error: ref.Array
 
 
+def context_of(model: tw.Model) -> ref.Context:
+    at, index = 1, {}
+    for f in model.features:
+        assert isinstance(f, tw.Feature)
+        index[f.name] = at
+        at += 1 + f.knee
+    return ref.Context(
+        load=tuple(bool(c.tracked) or c.reported for c in model.columns),
+        square=tuple(c.square for c in model.columns),
+        times=tuple(index[c.times] if c.times else None for c in model.columns),
+    )
+
+
 class Twin:
     """One model on several resources. Times are seconds of a ManualClock that starts at 0."""
 
@@ -78,6 +91,7 @@ class Twin:
         )
         self.routes = {q.priority: self.engine.route(model.name, q.name) for q in qos}
         k = len(self.resources)
+        self.context = context_of(model)
         self.given = {p.resource: (p.ln_median, p.spread, p.weight) for p in profiles}
         self.evidence = [ref.Evidence.none(model.d) for _ in range(k)]
         self.seen_s = [0.0] * k  # when each profile was last faded
@@ -168,19 +182,19 @@ class Twin:
         return self._served[lane]()
 
     def row(self, lane: int, u: tuple[float, ...], Z: ref.Array | None) -> ref.Array:
-        """Encoded features of one lane; NaN where a column is unknown."""
+        """Encoded request and columns of one lane; NaN where a column is unknown."""
         features = [f for f in self.model.features if isinstance(f, tw.Feature)]
         x = ref.encode_features(u, [f.typical or 0.0 for f in features], [f.knee for f in features])
         running = sum(j.start_s is not None for j in self.jobs[lane])
-        columns, given = [], 0
+        columns = []
         for j, column in enumerate(self.model.columns):
+            value = 0.0
             if column.tracked:
                 value = TRACKED[column.tracked](running, len(self.jobs[lane]) - running)
             elif column.reported:
                 value = self.reported[lane, j]
-            else:
-                value = math.nan if Z is None else Z[given, lane]
-                given += 1
+            if column.given:
+                value += math.nan if Z is None else Z[self.model.given.index(column.given), lane]
             columns.append(ref.encode_column(value, column.scale))
         return np.array([*x, *columns])
 
@@ -235,21 +249,18 @@ class Twin:
 
     def _prior(self, lane: int) -> ref.Prior:
         others = [self._now(r) for r in range(len(self.resources)) if r != lane]
-        return ref.prior_of(
-            others, self.model.d, len(self.model.columns), self.given.get(self.resources[lane].name)
-        )
+        return ref.prior_of(others, self.model.d, self.context.d, self.given.get(self.resources[lane].name))
 
     def _view(self, lane: int) -> Callable[[], ref.Served]:
         """The lane's served copy as of now, worked out when it is first asked for."""
         rows, now_s, seen_s = tuple(self.evidence), self.now_s, tuple(self.seen_s)
-        given, n_columns = self.given.get(self.resources[lane].name), len(self.model.columns)
-        loads = [bool(c.tracked) or c.reported for c in self.model.columns]
+        given = self.given.get(self.resources[lane].name)
 
         @lru_cache(maxsize=1)
         def served() -> ref.Served:
             known = [ref.fade(e, now_s - at, self.tau_s) for e, at in zip(rows, seen_s, strict=True)]
-            prior = ref.prior_of(known[:lane] + known[lane + 1 :], self.model.d, n_columns, given)
-            return ref.serve(ref.posterior(known[lane], prior), known[lane], loads)
+            prior = ref.prior_of(known[:lane] + known[lane + 1 :], self.model.d, self.context.d, given)
+            return ref.serve(ref.posterior(known[lane], prior), known[lane], self.context)
 
         return served
 

@@ -89,28 +89,29 @@ def posterior(data: Evidence, prior: Prior) -> Posterior:
     return Posterior(mean, root @ root.T, beta / a, 2.0 * a)
 
 
-def vague(d: int, n_columns: int) -> Prior:
-    """Nothing known: one second, sd of the intercept sqrt(60) sigma; variances 3 for features, 1 for columns."""
-    return Prior(np.array([1 / 60] + [1 / 3] * (d - n_columns - 1) + [1.0] * n_columns), np.zeros(d))
+def vague(d: int, n_context: int) -> Prior:
+    """Nothing known: one second, sd of the intercept sqrt(60) sigma; variances 3 for features, 1 for what depends on
+    columns (themselves, squares, products)."""
+    return Prior(np.array([1 / 60] + [1 / 3] * (d - n_context - 1) + [1.0] * n_context), np.zeros(d))
 
 
-def pooled_mean(others: Sequence[Evidence], d: int, n_columns: int) -> Array:
+def pooled_mean(others: Sequence[Evidence], d: int, n_context: int) -> Array:
     """What the model does on all other resources together."""
-    return posterior(merge(others, d), vague(d, n_columns)).mean
+    return posterior(merge(others, d), vague(d, n_context)).mean
 
 
 def prior_of(
     others: Sequence[Evidence],
     d: int,
-    n_columns: int,
+    n_context: int,
     given: tuple[float, float, float] | None = None,
     level: tuple[float, float] | None = None,
 ) -> Prior:
     """Vague; else the pooled mean, intercept variance 4, or `expected_level` in its place; the user's
     (ln median, spread, weight) above all."""
-    prior = vague(d, n_columns)
+    prior = vague(d, n_context)
     if any(o.n > 0 for o in others):
-        prior = Prior(np.array([0.25, *prior.l0[1:]]), pooled_mean(others, d, n_columns))
+        prior = Prior(np.array([0.25, *prior.l0[1:]]), pooled_mean(others, d, n_context))
         if level is not None:
             prior = Prior(np.array([level[1], *prior.l0[1:]]), np.array([level[0], *prior.mu0[1:]]))
     if given is None:

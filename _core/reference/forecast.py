@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tailwise._core.reference.belief import Evidence, Posterior
-from tailwise._core.reference.encoding import Array
+from tailwise._core.reference.encoding import Array, Context
 from tailwise._core.reference.wait import NODES, WEIGHTS, service_mean, service_var
 
 LN_LIMIT = 60.0  # of a forecast: beyond e^60 s it is arithmetic, not time
@@ -22,31 +21,45 @@ class Served:
     belief: Posterior
     column_mean: Array
     column_var: Array
+    context: Context
 
 
-def serve(belief: Posterior, data: Evidence, load_columns: Sequence[bool]) -> Served:
-    """load_columns (n_columns,): tracked and reported ones; more load never speeds a job up."""
-    first = len(belief.mean) - len(load_columns)
-    mean = belief.mean.copy()
-    for j, is_load in enumerate(load_columns):
-        mean[first + j] = max(mean[first + j], 0.0) if is_load else mean[first + j]
-    columns, w = data.X[:, first:], data.w[:, None]
+def serve(belief: Posterior, data: Evidence, context: Context) -> Served:
+    """More load never speeds a job up: the slopes of load columns, their squares and products are at least 0."""
+    first, n = len(belief.mean) - context.d, len(context.load)
+    floored = np.array([False] * first + list(context.load))
+    for is_load, square, factor in zip(context.load, context.square, context.times, strict=True):
+        floored = np.append(floored, [is_load] * (square + (factor is not None)))
+    mean = np.where(floored, np.maximum(belief.mean, 0.0), belief.mean)
+    columns, w = data.X[:, first : first + n], data.w[:, None]
     if data.n > 0:
         centre = np.sum(w * columns, axis=0) / data.n
         var = np.sum(w * (columns - centre) ** 2, axis=0) / data.n
     else:
-        centre, var = np.zeros(len(load_columns)), np.ones(len(load_columns))
-    return Served(Posterior(mean, belief.covariance, belief.scale2, belief.dof), centre, var)
+        centre, var = np.zeros(n), np.ones(n)
+    return Served(Posterior(mean, belief.covariance, belief.scale2, belief.dof), centre, var, context)
 
 
 def forecast_service(served: Served, x: Array) -> tuple[Array, float, float]:
-    """(x with unknown columns filled in, m, s)."""
-    belief, first = served.belief, len(x) - len(served.column_mean)
-    unknown = np.isnan(x[first:])
-    x = np.hstack([x[:first], np.where(unknown, served.column_mean, x[first:])])
-    extra = float(np.sum((belief.mean[first:] ** 2 * served.column_var)[unknown]))
-    m = float(np.clip(belief.mean @ x, -LN_LIMIT, LN_LIMIT))
-    return x, m, math.sqrt(belief.scale2 * (1.0 + x @ belief.covariance @ x) + extra)
+    """x: request and columns, NaN = unknown. Returns (the whole row with unknown columns filled in, m, s).
+
+    A column acts by z (b + b2 z + bx x), a load column never by less than 0; an unknown one adds the square of its
+    slope at the mean, b + 2 b2 z + bx x, times its variance.
+    """
+    belief, context = served.belief, served.context
+    first = len(x) - len(context.load)
+    m, extra = float(belief.mean[:first] @ x[:first]), 0.0
+    z = np.where(np.isnan(x[first:]), served.column_mean, x[first:])
+    for j, (plain, square, product) in enumerate(context.parts(belief.mean)):
+        factor = context.times[j]
+        tilt = plain + (product * x[factor] if factor is not None else 0.0)
+        idle = context.load[j] and tilt + square * z[j] < 0.0
+        m += 0.0 if idle else z[j] * (tilt + square * z[j])
+        if math.isnan(x[first + j]) and not idle:
+            extra += (tilt + 2.0 * square * z[j]) ** 2 * served.column_var[j]
+    row = context.row(x[:first], z)
+    m = min(max(m, -LN_LIMIT), LN_LIMIT)
+    return row, m, math.sqrt(belief.scale2 * (1.0 + row @ belief.covariance @ row) + extra)
 
 
 def student_cdf(t: float, dof: float) -> float:

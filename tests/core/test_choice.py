@@ -24,6 +24,16 @@ MODEL = tw.Model(
         tw.Column("line", scale=4.0, tracked="waiting"),
     ),
 )
+BENT = tw.Model(  # the same numbers with squares, products, and a column that adds what is given
+    "m",
+    features=MODEL.features,
+    columns=(
+        tw.Column("busy", scale=4.0, tracked="running", square=True, times="size"),
+        tw.Column("kv", scale=1.0, reported=True, times="n"),
+        tw.Column("own", scale=2.0, square=True),
+        tw.Column("line", scale=4.0, tracked="waiting", plus="own"),
+    ),
+)
 SIZES = st.sampled_from([1, 2, 8, 16, 17, 64, 65, 100])  # a block has 16 lanes, a mask word 64
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -55,10 +65,10 @@ def random_state(k: int, seed: int) -> tuple[Twin, np.random.Generator]:
         for r in resources
         if rng.random() < 0.1
     ]
-    model = MODEL
+    model = BENT if rng.random() < 0.5 else MODEL
     if k > 2 and rng.random() < 0.3:
         names = [r.name for r in resources if rng.random() < 0.8] or ["r0"]
-        model = tw.Model("m", MODEL.features, MODEL.columns, resources=tuple(names))
+        model = tw.Model("m", model.features, model.columns, resources=tuple(names))
         profiles = [p for p in profiles if p.resource in names]
     twin = Twin(model, resources, profiles=profiles, seed=seed)
     lanes = [i for i, r in enumerate(resources) if model.resources is None or r.name in model.resources]
@@ -179,7 +189,7 @@ def test_among_equals_the_fewest_open_jobs_win(k: int) -> None:
 
 
 EQUALS = tw.Model(
-    "m", MODEL.features, (MODEL.columns[0], MODEL.columns[3], tw.Column("all", 2.0, "in_flight"))
+    "m", MODEL.features, (BENT.columns[0], MODEL.columns[3], tw.Column("all", 2.0, "in_flight", times="n"))
 )
 
 

@@ -137,6 +137,53 @@ def test_a_given_column_may_speed_a_job_up() -> None:
     assert warm.ln_service < cold.ln_service - 1.0
 
 
+def test_what_a_call_brings_is_added_to_what_is_there_before_encoding() -> None:
+    """The work ahead and the job's own, in one unit: on each lane its own sum, and nothing is left behind."""
+    e = engine(
+        tw.Column("ahead", scale=2.0, tracked="running", plus="own"),
+        tw.Column("queue", scale=4.0, reported=True, plus="own"),
+        tw.Column("other", scale=1.0),
+    )
+    route = e.route("m", "q")
+    assert route.model.given == ("own", "other")
+    e.report("r1", queue=6.0)
+    held = [route.select((), mask=1 << lane) for lane in (1, 1, 2)]
+    Z = route.buffer()
+    Z[0], Z[1] = [5.0, 7.0, math.nan], [1.0, 2.0, 3.0]
+    for running in (2, 1, 0):
+        rows = {row.resource.name: row.features[1:] for row in route.peek((), Z)}
+        np.testing.assert_allclose(rows["r1"], np.log1p([(running + 7) / 2, (6 + 7) / 4, 2.0]), rtol=1e-6)
+        assert rows["r0"][0] == pytest.approx(math.log1p(5 / 2), rel=1e-6)
+        # unknown in part is unknown; a cold profile takes it as 0
+        assert (rows["r0"][1], rows["r2"][0], rows["r2"][1]) == (0.0, 0.0, 0.0)
+        held.pop(0).cancel()
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_an_unknown_column_with_a_square_and_a_product_widens_by_its_slope_where_it_stands(seed: int) -> None:
+    """s^2 grows by (b + 2 b2 z + bx x)^2 times the column's variance, z its mean; float32 slopes: 1e-4."""
+    rng = np.random.default_rng(seed)
+    model = tw.Model("m", ("f",), (tw.Column("kv", 1.0, reported=True, square=True, times="f"),))
+    patient = tw.QoS("q", 1.0, contract="best_effort")
+    e = tw.Engine([tw.Resource("r")], [model], [patient], clock=tw.ManualClock(), seed=1)
+    route, encoded = e.route("m", "q"), rng.uniform(0.5, 2.5, 20)
+    for z in encoded:
+        f = rng.exponential(2.0)
+        e.report("r", kv=math.expm1(z))
+        ln_s = z * (0.2 + 0.3 * z + 0.4 * math.log1p(f)) - 4 + rng.normal(0, 0.01)
+        route.select((f,)).complete(math.exp(ln_s))
+    e.report("r", kv=math.expm1(e._core.served(0, 0)["column_mean"][0]))
+    (known,) = route.peek((3.0,))
+    e.report("r", kv=math.nan)
+    (unknown,) = route.peek((3.0,))
+    np.testing.assert_allclose(unknown.features, known.features, rtol=1e-6)
+    assert unknown.ln_service == pytest.approx(known.ln_service, abs=1e-5)
+    _, _, slope, square, product = e._core.served(0, 0)["mean"]
+    steep = slope + 2 * square * known.features[2] + product * math.log1p(3.0)
+    widened = unknown.spread**2 - known.spread**2
+    assert widened == pytest.approx(steep**2 * e._core.served(0, 0)["column_var"][0], rel=1e-4)
+
+
 @pytest.mark.parametrize("k", [3, 64, 65, 100])
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_bit_set_and_a_bool_array_are_the_same_mask(k: int, seed: int) -> None:

@@ -25,6 +25,12 @@ WRONG: dict[str, Callable[[], object]] = {
     "column name with a blank": lambda: tw.Column("a b", scale=1.0),
     "tracked and reported": lambda: tw.Column("c", scale=1.0, tracked="running", reported=True),
     "tracks what nobody counts": lambda: tw.Column("c", scale=1.0, tracked="tokens"),  # type: ignore[arg-type]
+    "adds what is given to what is given": lambda: tw.Column("c", scale=1.0, plus="own"),
+    "adds a number without a name": lambda: tw.Column("c", scale=1.0, reported=True, plus=""),
+    "product with what is no feature": lambda: tw.Model("m", ("f",), (tw.Column("c", 1.0, times="g"),)),
+    "twelve encoded features and a square": lambda: tw.Model(
+        "m", tuple(f"f{i}" for i in range(10)), (tw.Column("c", 1.0, square=True),)
+    ),
     "five columns": lambda: tw.Model("m", columns=tuple(tw.Column(f"c{i}", 1.0) for i in range(5))),
     "thirteen encoded features": lambda: tw.Model("m", tuple(f"f{i}" for i in range(12))),
     "a feature twice": lambda: tw.Model("m", ("a", "a")),

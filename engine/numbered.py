@@ -1,0 +1,38 @@
+"""Declarations as the core numbers them."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from tailwise.column import Column
+from tailwise.types import Feature, Model
+
+__all__ = ["columns_of", "features_of"]
+
+#: Column.tracked (layout.pxd, ColumnKind).
+_TRACKED = {"running": 1, "waiting": 2, "in_flight": 3}
+_GIVEN, _REPORTED = 0, 4
+
+
+def features_of(model: Model) -> tuple[Feature, ...]:
+    """A model's features; Model made Features of plain names."""
+    return cast(tuple[Feature, ...], model.features)
+
+
+def columns_of(model: Model) -> list[tuple[int, float, int, bool, int]]:
+    """Per column: kind, scale, row of Z or -1, has a square, index in x of the feature that it is multiplied with."""
+    index, at = {}, 1
+    for feature in features_of(model):
+        index[feature.name] = at
+        at += 1 + feature.knee
+    row = {name: i for i, name in enumerate(model.given)}
+    return [
+        (_kind(c), c.scale, row[c.given] if c.given else -1, c.square, index[c.times] if c.times else 0)
+        for c in model.columns
+    ]
+
+
+def _kind(column: Column) -> int:
+    if column.tracked is not None:
+        return _TRACKED[column.tracked]
+    return _REPORTED if column.reported else _GIVEN
