@@ -1,7 +1,7 @@
 # What is believed of each (model, lane), for people and tests; decisions read the served copy.
 
 @cython.no_gc_clear
-cdef class Beliefs(Lanes):
+cdef class Beliefs(Breakers):
     """Priors in, sums, posteriors and served copies out."""
 
     def give(self, int model, int lane, double ln_median, double spread, double weight):

@@ -121,6 +121,7 @@ cdef class Block:
                 info.untried[lane >> 6] |= <uint64_t>1 << (lane & 63)
             track_columns(&self.st, lane)
         serve_cold(&self.st, m, 0, self.last_ns)
+        schedule(&self.st, m)
         return m
 
     cdef int _add_columns(self, ModelInfo* info, columns) except -1:

@@ -11,13 +11,15 @@ from libc.string cimport memset
 from _core.change cimport discount_availability, raise_alarm, rebuild_lane
 from _core.choose cimport mask_cost, splitmix
 from _core.decide cimport (
-    ADMITTED, Forecast, NO_RESOURCE, RouteInfo, decide, favour_untried, forecast_lane, names_candidate, score_all,
+    ADMITTED, Forecast, NO_RESOURCE, RouteInfo, decide, favour_untried, forecast_lane, mask_shut, names_candidate,
+    score_all,
 )
 from _core.encode cimport (
     ENCODED, check_given, encode_features, encode_given, store_column,
 )
+from _core.health cimport note_failure, note_success, openness_changed, schedule
 from _core.hedge cimport find_copy, mean_residual
-from _core.lanes cimport get_bit, set_bit, update_open
+from _core.lanes cimport get_bit, set_bit
 from _core.layout cimport *
 from _core.learn cimport learn_failure, learn_service
 from _core.moves cimport keep_given, reconsider, unrefusing
@@ -46,13 +48,14 @@ LIMITS = {
 
 include "block.pxi"
 include "lanes.pxi"
+include "health.pxi"
 include "belief.pxi"
 include "change.pxi"
 
 
 @cython.no_gc_clear         # tickets that are collected with it still settle in it
 cdef class Core(Changes):
-    """All of the engine's arithmetic state behind one object, in the order block, lanes, beliefs, changes."""
+    """All of the engine's arithmetic state behind one object, in the order block, lanes, breakers, beliefs, changes."""
 
 
 include "ticket.pxi"

@@ -4,6 +4,7 @@ from libc.string cimport memset
 
 from _core.choose cimport choose, mask_cost
 from _core.context cimport bent_location, fill_row
+from _core.health cimport is_waiting_long, next_due
 from _core.lanes cimport get_bit, is_candidate
 from _core.layout cimport (
     LANES, Load, MAX_COLUMNS, MAX_D, ModelInfo, ROW_DOF, ROW_INV_AVAIL, State, int64_t, profile_at, seconds_at,
@@ -17,6 +18,7 @@ from _core.wait cimport n_open, refresh, service_mean, service_var, wait_mean, w
 
 cdef struct RouteInfo:
     int model, level
+    bint explore                    # jobs of the class may be sent somewhere to learn
     double deadline_s, on_time
     double reject_below             # raw P under which a job is refused; 0 = never
 
@@ -29,6 +31,7 @@ cdef struct Forecast:               # one job on one lane
     double left_s                   # until the deadline, at the decision; <= 0: none
     double m_total, s_total         # ln(completion), moment-matched lognormal
     double availability, p_on_time
+    bint probe                      # sent there to learn, not for its forecast
 
 cdef enum Verdict:
     ADMITTED = 0
@@ -127,6 +130,41 @@ cdef inline void favour_untried(const State* st, int model) noexcept nogil:
             score_lane(st, model, lane, st.waiting[lane], best)
 
 
+cdef inline bint is_probe(
+    State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, Forecast* f
+) noexcept nogil:
+    """Whether this job is sent to an ejected candidate that is due: it can afford to, given that it succeeds there,
+    or the lane has waited long enough for one that can."""
+    cdef int lane = next_due(st, -1, now_ns)
+    while lane >= 0:
+        if st.cost[lane] < INFINITY:
+            forecast_lane(st, route, lane, x, left_s, now_ns, f)
+            if f.p_on_time >= route.on_time * f.availability or is_waiting_long(st, lane, now_ns):
+                f.probe = True
+                return True
+        lane = next_due(st, lane, now_ns)
+    return False
+
+
+cdef inline void mask_shut(State* st, const RouteInfo* route, int64_t now_ns) noexcept nogil:
+    """Costs of lanes that take none of the model's jobs become +inf. A class that may not explore never probes on
+    purpose, but a lane that found no other job for it competes for this one."""
+    cdef const ModelInfo* info = st.model + route.model
+    cdef const uint64_t* takes = st.head.open_lanes
+    cdef int spare = -1
+    cdef float cost = 0.0
+    if info.n_pardoned:
+        takes = info.pardoned_open
+    if now_ns >= info.next_probe_ns:
+        spare = next_due(st, -1, now_ns)
+        while spare >= 0 and not (st.cost[spare] < INFINITY and is_waiting_long(st, spare, now_ns)):
+            spare = next_due(st, spare, now_ns)
+        cost = st.cost[spare] if spare >= 0 else cost
+    mask_cost(st.cost, takes, st.head.n_resources)
+    if spare >= 0:
+        st.cost[spare] = cost
+
+
 cdef inline int decide(
     State* st, const RouteInfo* route, const double* x, const uint64_t* mask, double left_s, int64_t now_ns,
     Forecast* f, int* n_tied,
@@ -139,8 +177,13 @@ cdef inline int decide(
     score_all(st, route, x, now_ns)
     if mask != NULL:
         mask_cost(st.cost, mask, st.head.n_resources)
+    f.probe = False
     if st.head.n_shut:
-        mask_cost(st.cost, st.head.open_lanes, st.head.n_resources)
+        if route.explore and left_s > 0.0 and now_ns >= st.model[route.model].next_probe_ns \
+                and is_probe(st, route, x, left_s, now_ns, f):
+            n_tied[0] = 1
+            return ADMITTED
+        mask_shut(st, route, now_ns)
     favour_untried(st, route.model)
     for k in range(3):
         lane = choose(st.cost, st.load, st.head.n_resources, st.head.rng, n_tied)

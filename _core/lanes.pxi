@@ -16,7 +16,7 @@ cdef class Lanes(Block):
     def drain(self, int lane, bint on):
         """on: the lane takes no more jobs, those it has go on. Off: it takes jobs again, unless it is ejected."""
         self.st.load[lane].drained = on
-        update_open(&self.st, lane)
+        openness_changed(&self.st, lane)
 
     def is_open(self, int lane):
         """Whether the lane takes jobs: neither drained nor ejected."""

@@ -87,6 +87,22 @@ cdef struct ModelInfo:
     int32_t n_terms, _pad            # squares and products
     int32_t is_load[MAX_D]           # by index in x: more of it never speeds a job up
     uint64_t untried[MASK_WORDS]     # bit set: candidate that has not shown one result
+    int64_t next_probe_ns            # before that no candidate is due for a probe
+    int32_t n_pardoned, _pad2        # ejected lanes that take this model's jobs all the same
+    uint64_t pardoned_open[MASK_WORDS]   # head.open_lanes and those; of meaning while n_pardoned > 0
+
+cdef struct Breaker:                 # of one lane (health.pxd); zero = closed, nothing known against it
+    int32_t n_failures               # in a row
+    int32_t step                     # how often the backoff doubled; 0 = never opened, or well since
+    int32_t probe                    # 1 + index of the ticket whose end decides; 0 = none out
+    int32_t held                     # open until until_ns because the resource asked for it
+    double failing                   # decayed share of failures
+    int64_t opened_ns, closed_ns     # when it last did
+    int64_t until_ns                 # end of the backoff: then one probe
+
+cdef struct HealthRules:             # zero = no breaker
+    int32_t consecutive_failures, _pad
+    double min_success, backoff_s, max_backoff_s, max_ejected
 
 cdef struct Load:                    # one resource's own account of its jobs
     int32_t slots, in_order          # in_order: fifo, starts are inferred; else the queue's owner says
@@ -102,6 +118,7 @@ cdef struct Load:                    # one resource's own account of its jobs
     int64_t n_alarms                 # changes detected or declared
     int32_t first_running, first_queued, last_queued   # ticket indices, -1 = none
     double n_past, n_out, out_s      # decayed: jobs past exp(m + 2 s), past exp(m + 4 s), their seconds beyond the former
+    Breaker breaker
 
 cdef struct WaitBlock:               # what a decision reads of LANES resources
     double residual_s[LANES]         # remaining seconds of running jobs at `since_s`, 0 with a slot free
@@ -130,6 +147,7 @@ cdef struct Header:
     int32_t detects_change, _pad
     int64_t start_ns
     double tau_s                     # forgetting time constant; inf = none
+    HealthRules health
     uint64_t rng[4]
     int64_t n_clipped, n_abandoned, n_alarms
     int64_t n_told                   # how often a level doubled or halved its evidence

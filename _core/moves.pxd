@@ -1,5 +1,6 @@
 # A ticket decided again while it is queued: taken out of the accounts, scored over all candidates, put where it is best.
 from _core.decide cimport ADMITTED, Forecast, RouteInfo, decide, forecast_lane
+from _core.health cimport claim_probe, release_probe
 from _core.layout cimport Load, ModelInfo, LANES, State, TicketSlot, int64_t, uint64_t
 from _core.tickets cimport (
     count_queued, lane_changed, queue_ticket, run_ticket, set_forecast, uncount_queued, unlink,
@@ -8,9 +9,10 @@ from _core.wait cimport refresh
 
 
 cdef inline RouteInfo unrefusing(const RouteInfo* route) noexcept nogil:
-    """For decisions on a job that was admitted already."""
+    """For decisions on a job that was admitted already: it is not refused, nor sent anywhere to learn."""
     cdef RouteInfo again = route[0]
     again.reject_below = 0.0
+    again.explore = False
     return again
 
 
@@ -28,7 +30,11 @@ cdef inline void move_ticket(State* st, int t, const Forecast* f, int64_t now_ns
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + f.lane
     unlink(st, t)
+    if st.load[job.lane].ejected:
+        release_probe(st, job.lane, t)
     job.lane = f.lane
+    if load.ejected:
+        claim_probe(st, f.lane, t, now_ns)
     set_forecast(job, f)
     if load.in_order and load.n_running < load.slots:
         run_ticket(st, t, now_ns)

@@ -20,6 +20,7 @@ cdef class RouteCore:
         self.info.deadline_s = qos.deadline_s
         self.info.on_time = qos.on_time
         self.info.reject_below = qos.reject_below
+        self.info.explore = qos.explore
         self.z_on_time = z_on_time
         self.n_features = core.st.model[model_index].n_features
         self.n_given = core.st.model[model_index].n_given
@@ -92,7 +93,7 @@ cdef class RouteCore:
         if mask is not None:
             mask_cost(st.cost, self.words, st.head.n_resources)
         if st.head.n_shut:
-            mask_cost(st.cost, st.head.open_lanes, st.head.n_resources)
+            mask_shut(st, &self.info, now_ns)
         favour_untried(st, self.info.model)
         rows = []
         for lane in range(st.head.n_resources):

@@ -18,6 +18,7 @@ cdef class Ticket:
     cdef object chosen
     cdef int slot, generation, n_tied, verdict
     cdef bint is_open
+    cdef readonly bint probe            #: sent there to learn (a breaker's probe), not for its forecast
     cdef double p, left, wait, service_mean, m, s, dof, m_total, s_total
     cdef object __weakref__
 
@@ -119,6 +120,7 @@ cdef class Ticket:
         self.dof = f.dof
         self.m_total = f.m_total
         self.s_total = f.s_total
+        self.probe = f.probe
         if self.verdict == ADMITTED:
             self.slot = open_ticket(&route.core.st, f, route.info.model, route.info.level, now_ns)
             self.generation = route.core.st.ticket[self.slot].generation
@@ -242,13 +244,21 @@ cdef class Ticket:
             seconds = <double>(now_ns - start_ns) * 1e-9
         # one nanosecond is what the clock resolves; zero has no logarithm
         learn_service(&core.st, job, seconds if seconds > 1e-9 else 1e-9, now_ns)
+        note_success(&core.st, self.slot, now_ns)
         self._close(now_ns)
 
-    def fail(self):
-        """Settles as failed: counts against availability, teaches nothing about latency. Raises TicketError."""
+    def fail(self, *, retry_after_s=None):
+        """Settles as failed: counts against availability and towards the breaker, teaches nothing about latency.
+
+        retry_after_s: when the resource said how long it wants to be left alone (HTTP's Retry-After), seconds in
+        0..1e9: it gets nothing before, however few its failures were. Raises InputError or TicketError and then
+        changes nothing.
+        """
+        cdef double away_s = 0.0 if retry_after_s is None else away_of(retry_after_s)
         cdef int64_t now_ns = self.route.core.clock.read()
         self._check("fail() once, or not at all")
         learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
+        note_failure(&self.route.core.st, self.slot, away_s, now_ns)
         self._close(now_ns)
 
     def cancel(self):
@@ -296,4 +306,15 @@ cdef double seconds_of(value) except -1.0:
         raise InputError(f"service_s={value!r}: seconds as a number >= 0 are expected") from None
     if not isfinite(seconds) or seconds < 0.0:
         raise InputError(f"service_s={value!r}: seconds must be finite and >= 0; a job without an end is fail() or cancel()")
+    return seconds
+
+
+cdef double away_of(value) except -1.0:
+    cdef double seconds
+    try:
+        seconds = value
+    except (TypeError, OverflowError):
+        raise InputError(f"retry_after_s={value!r}: seconds as a number are expected") from None
+    if not 0.0 <= seconds <= 1e9:
+        raise InputError(f"retry_after_s={value!r}: seconds in 0..1e9 are expected, None where the resource said nothing")
     return seconds

@@ -3,6 +3,7 @@ from libc.string cimport memcpy
 
 from _core.decide cimport Forecast
 from _core.encode cimport store_column
+from _core.health cimport claim_probe, release_probe
 from _core.layout cimport (
     COLUMN_IN_FLIGHT, COLUMN_RUNNING, COLUMN_WAITING, Load, ModelInfo, State, TICKET_FREE, TICKET_QUEUED,
     TICKET_RUNNING, TicketSlot, int64_t,
@@ -134,6 +135,8 @@ cdef inline int open_ticket(State* st, const Forecast* f, int model, int level, 
         run_ticket(st, t, now_ns)
     else:
         queue_ticket(st, t)
+    if load.ejected:
+        claim_probe(st, f.lane, t, now_ns)
     lane_changed(st, f.lane, job.state == TICKET_RUNNING, now_ns)
     return t
 
@@ -156,6 +159,8 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
         load.n_running -= 1
     else:
         leave_queue(st, t)
+    if load.ejected:
+        release_probe(st, job.lane, t)
     if was_running:
         load.freed_ns = now_ns
     while load.in_order and load.n_running < load.slots and load.first_queued >= 0:

@@ -20,6 +20,7 @@ from tailwise.errors import (
     WorkerError,
 )
 from tailwise.given import Profile
+from tailwise.health import Breaker, Health
 from tailwise.qos import QoS
 from tailwise.route import Route
 from tailwise.rules import Rules
@@ -27,6 +28,7 @@ from tailwise.summary import Candidate, ProfileSummary
 from tailwise.types import Feature, Model, Resource
 
 __all__ = [
+    "Breaker",
     "Candidate",
     "CapacityError",
     "Clock",
@@ -34,6 +36,7 @@ __all__ = [
     "ConfigError",
     "Engine",
     "Feature",
+    "Health",
     "InputError",
     "JobExpired",
     "JobRejected",

@@ -14,6 +14,7 @@ from tailwise.clock import Clock, MonotonicClock
 from tailwise.declared import Declared
 from tailwise.errors import ConfigError, InputError
 from tailwise.given import Profile
+from tailwise.health import Breaker, Health, rules_of
 from tailwise.numbered import columns_of, features_of
 from tailwise.qos import QoS
 from tailwise.reports import Reports
@@ -24,6 +25,9 @@ from tailwise.types import Model, Resource
 __all__ = ["Engine"]
 
 
+DEFAULT_HEALTH = Health()
+
+
 class Engine:
     """Learns every (resource, model) and picks resources for jobs.
 
@@ -31,7 +35,8 @@ class Engine:
     clock: anything with `now_ns()`; default the monotonic clock. seed: of the generator that breaks ties;
     None draws one. tau_s: time constant of forgetting, > 0 (inf = never forget); the clock alone never takes a
     profile below 8 effective observations. detect_change: test each completion for a change of its resource, see
-    `alarms`. max_tickets: how many may be open at once.
+    `alarms`. health: when a resource is ejected, and for how long; None = never, unless it asks for it by
+    Retry-After. max_tickets: how many may be open at once.
     Raises ConfigError, UnknownName.
     """
 
@@ -46,6 +51,7 @@ class Engine:
         seed: int | None = None,
         tau_s: float = 300.0,
         detect_change: bool = True,
+        health: Health | None = DEFAULT_HEALTH,
         max_tickets: int = 4096,
     ) -> None:
         self._declared = Declared(resources, models, qos)
@@ -63,6 +69,7 @@ class Engine:
             clock=self.clock,
         )
         self._core.detect_change(detect_change)
+        self._core.set_health(*rules_of(health))
         for resource in self.resources:
             self._core.add_resource(resource, resource.slots, resource.discipline == "fifo")
         for model in self.models:
@@ -151,6 +158,10 @@ class Engine:
     def undrain(self, resource: str) -> None:
         """The resource takes jobs again, with what was learned of it before. Raises UnknownName."""
         self._core.drain(self.lane(resource), False)
+
+    def health(self, resource: str) -> Breaker:
+        """Where the resource's breaker stands now. Raises UnknownName."""
+        return Breaker(resource=resource, **self._core.breaker(self.lane(resource)))
 
     def own_queue(self, resource: str) -> None:
         """Tells that the caller queues for this resource from now on: by priority, with `ticket.start()`."""

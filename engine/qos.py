@@ -24,6 +24,7 @@ class QoS:
     min_share: in [0, 1); of a resource's starts, at least this share goes to the class while it has jobs waiting
     there (engine-owned queues): bounded starvation. What it costs the classes above is not in their forecasts.
     contract: "standard" refuses a job whose P(on time) is below 0.3; "best_effort" refuses none.
+    explore: whether a job of the class may be sent somewhere to learn, as the probe of an ejected resource.
     """
 
     name: str
@@ -33,6 +34,7 @@ class QoS:
     weight: float = 1.0
     contract: Literal["best_effort", "standard"] = "standard"
     min_share: float = 0.0
+    explore: bool = True
 
     def __post_init__(self) -> None:
         me = f"QoS {self.name!r}"
@@ -71,6 +73,7 @@ class QoS:
             self.contract,
             "'best_effort' or 'standard'",
         )
+        require(isinstance(self.explore, bool), me, "explore", self.explore, "True or False")
 
     @property
     def reject_below(self) -> float:

@@ -88,6 +88,7 @@ class Twin:
             tau_s=tau_s,
             seed=seed,
             detect_change=False,
+            health=None,
         )
         self.routes = {q.priority: self.engine.route(model.name, q.name) for q in qos}
         k = len(self.resources)

@@ -156,7 +156,7 @@ def test_an_alarm_marks_its_resource_and_leaves_every_other_one_as_it_was() -> N
 
 
 def test_what_an_operator_says_counts_as_an_alarm_and_discounts_availability_too() -> None:
-    bench = Bench()
+    bench = Bench(health=None)
     bench.learn(50)
     bench.learn(50, "b")
     for _ in range(30):

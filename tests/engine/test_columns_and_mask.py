@@ -25,6 +25,7 @@ def engine(*columns: tw.Column, k: int = 3, slots: int = 2) -> tw.Engine:
         [tw.Model("m", columns=columns)],
         [tw.QoS("q", 1.0, contract="best_effort")],
         clock=tw.ManualClock(),
+        health=None,
         seed=1,
     )
 
