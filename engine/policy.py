@@ -64,7 +64,7 @@ class Forecasting(Policy, Protocol):
         ...
 
     def copy(self, assignment: Assignment, mask: int | None) -> Assignment | None:
-        """A second place for a running job, where it is expected to end sooner than the first; None: nowhere."""
+        """A place on another lane for a running job, where it is expected to end sooner; None: there is none."""
         ...
 
     def disturbed(self) -> int:

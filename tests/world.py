@@ -1,6 +1,6 @@
 """A small world under a manual clock: open-loop arrivals, resources with slots and queues, outliers, events.
 
-Everything goes through the public API: `Learned` decides, `Queues` queues, results stream back. Same seed and
+Everything goes through the public API: `Learned` decides, `Dispatch` queues, results stream back. Same seed and
 scenario, same arrivals and service times whatever is decided (paired): the time of (job, resource) is drawn from
 a hash of both, not in the order of starts.
 """
@@ -10,17 +10,19 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.optimize import linprog
 
 import tailwise as tw
-from tailwise.policy import Assignment, End, Learned
-from tailwise.queue import Queued, Queues
+from tailwise.dispatch import Dispatch
+from tailwise.job import Job, Orders, Run
+from tailwise.policy import Learned
 
 SECOND = 1_000_000_000
 PATIENCE_S = 10.0  # after which a caller gives up on a job that hangs
+NO_RULES = tw.Rules(start_test=False, re_decide=False, hedge=False)
 
 
 @dataclass
@@ -87,16 +89,11 @@ def slow_fail_hang(duration_s: float) -> tuple[tuple[float, Callable[[dict[str, 
     )
 
 
-@dataclass(eq=False)
-class Job:
+@dataclass(frozen=True)
+class Request:
     index: int
     load: Load
     batch: float
-    arrival_ns: int
-    assignment: Assignment
-    entry: Queued[Job] | None = None
-    start_ns: int = 0
-    fails: bool = False
 
 
 @dataclass
@@ -105,11 +102,13 @@ class Outcomes:
 
     qos: list[str] = field(default_factory=list)
     arrival_s: list[float] = field(default_factory=list)
-    lane: list[int] = field(default_factory=list)
+    lane: list[int] = field(default_factory=list)  #: where it was assigned; -1 = nowhere
     claim: list[float] = field(default_factory=list)
     kind: list[str] = field(default_factory=list)
     completion_s: list[float] = field(default_factory=list)
     on_time: list[bool] = field(default_factory=list)
+    moves: list[int] = field(default_factory=list)
+    hedged: list[bool] = field(default_factory=list)
 
     def of(self, qos: str | None = None, after_s: float = 0.0) -> dict[str, np.ndarray]:
         """Columns as arrays, of one class (None: all) and of arrivals after a time."""
@@ -128,7 +127,8 @@ class Outcomes:
 
 
 class World:
-    """Plays a scenario. owns_queues False: resources queue by themselves, first come, first served."""
+    """Plays a scenario. owns_queues False: resources queue by themselves, first come, first served.
+    rules: of engine-owned queues."""
 
     def __init__(
         self,
@@ -136,6 +136,7 @@ class World:
         seed: int = 0,
         *,
         owns_queues: bool = True,
+        rules: tw.Rules | None = None,
         engine: Callable[..., tw.Engine] = tw.Engine,
     ) -> None:
         self.scenario, self.owns_queues = scenario, owns_queues
@@ -152,7 +153,12 @@ class World:
             for server in scenario.servers:
                 self.engine.own_queue(server.name)
         self.policy = Learned(self.engine)
-        self.queues: Queues[Job] = Queues([s.slots for s in scenario.servers])
+        self.dispatch: Dispatch[Request] = Dispatch(
+            [s.slots for s in scenario.servers],
+            self.policy,
+            min_share={load.qos.name: load.qos.min_share for load in scenario.loads},
+            rules=rules if owns_queues else NO_RULES,
+        )
         self.outcomes = Outcomes()
         self.now_ns = 0
         self._events: list[tuple[int, int, Callable[[], None]]] = []
@@ -219,7 +225,7 @@ class World:
             for t, i, b in zip(times, loads, batches, strict=True)
         ]
 
-    def service(self, job: Job, lane: int) -> tuple[float, bool]:
+    def service(self, job: Request, lane: int) -> tuple[float, bool]:
         """(seconds, fails) of a job that starts now on a lane."""
         server = self.servers[self.scenario.servers[lane].name]
         if server.mode == "fails":
@@ -239,16 +245,15 @@ class World:
         heapq.heappush(self._events, (ns, next(self._order), do))
 
     def _advance(self, until_ns: int) -> None:
-        """Plays ends, events and expiries up to a moment, in order of time."""
+        """Plays ends, events and what the clock brings up to a moment, in order of time."""
         while True:
             event_ns = self._events[0][0] if self._events else until_ns + 1
-            expiry_ns = self.queues.next_expiry_ns() or until_ns + 1
-            if min(event_ns, expiry_ns) > until_ns:
+            due_ns = self.dispatch.next_due_ns() or until_ns + 1
+            if min(event_ns, due_ns) > until_ns:
                 break
-            self._set(min(event_ns, expiry_ns))
-            if expiry_ns <= event_ns:
-                for job in self.queues.expire(self.now_ns):
-                    self._settle(job, "expired")
+            self._set(min(event_ns, due_ns))
+            if due_ns <= event_ns:
+                self._carry_out(self.dispatch.due(self.now_ns))
             else:
                 heapq.heappop(self._events)[-1]()
         self._set(until_ns)
@@ -258,42 +263,41 @@ class World:
         self.clock.set(now_ns / SECOND)
 
     def _arrive(self, index: int, load: Load, batch: float) -> None:
-        assignment = self.policy.assign(load.model, load.qos.name, (batch,), None)
-        job = Job(index, load, batch, self.now_ns, assignment)
+        # a resource that queues by itself serves in order of arrival and knows no deadline
+        qos = load.qos if self.owns_queues else replace(load.qos, priority=0, deadline_s=1e9)
         rows = self.outcomes
         rows.qos.append(load.qos.name)
         rows.arrival_s.append(self.now_ns / SECOND)
-        rows.lane.append(assignment.lane)
-        rows.claim.append(assignment.p_on_time or 0.0)
-        rows.kind.append("open" if assignment.reason is None else "rejected")
+        rows.kind.append("open")
         rows.completion_s.append(np.inf)
         rows.on_time.append(False)
-        if assignment.reason is None:
-            deadline_ns = self.now_ns + int(load.qos.deadline_s * SECOND)
-            # a resource that queues by itself serves in order of arrival and knows no deadline
-            place = (load.qos.priority, deadline_ns) if self.owns_queues else (0, 1 << 62)
-            job.entry = self.queues.put(job, assignment.lane, *place)
-            self._start(assignment.lane)
+        rows.moves.append(0)
+        rows.hedged.append(False)
+        request = Request(index, load, batch)
+        job, orders = self.dispatch.submit(request, load.model, qos, (batch,), self.now_ns)
+        rows.lane.append(job.assignment.lane)
+        rows.claim.append(job.assignment.p_on_time or 0.0)
+        self._carry_out(orders)
 
-    def _start(self, lane: int) -> None:
-        while (job := self.queues.take(lane, self.now_ns)) is not None:
-            job.start_ns = self.now_ns
-            if self.owns_queues:
-                self.policy.started(job.assignment)
-            seconds, job.fails = self.service(job, lane)
-            self._at(self.now_ns + int(seconds * SECOND), lambda job=job, lane=lane: self._end(job, lane))
+    def _carry_out(self, orders: Orders[Request]) -> None:
+        for run in orders.start:
+            seconds, fails = self.service(run.job.payload, run.lane)
+            self._at(self.now_ns + int(seconds * SECOND), lambda run=run, fails=fails: self._end(run, fails))
+        for job in orders.ended:
+            self._write(job)
 
-    def _end(self, job: Job, lane: int) -> None:
-        self.queues.release(lane)
-        self._settle(job, "failed" if job.fails else "completed")
-        self._start(lane)
+    def _end(self, run: Run[Request], fails: bool) -> None:
+        self._carry_out(self.dispatch.ended(run, "failed" if fails else "completed", self.now_ns))
 
-    def _settle(self, job: Job, end: End) -> None:
-        completion_s = (self.now_ns - job.arrival_ns) / SECOND
-        self.policy.ended(job.assignment, end, (self.now_ns - job.start_ns) / SECOND, completion_s)
-        self.outcomes.kind[job.index] = end
-        self.outcomes.completion_s[job.index] = completion_s
-        self.outcomes.on_time[job.index] = end == "completed" and completion_s <= job.load.qos.deadline_s
+    def _write(self, job: Job[Request]) -> None:
+        rows, request = self.outcomes, job.payload
+        completion_s = (job.end_ns - job.arrival_ns) / SECOND
+        rows.kind[request.index] = str(job.end)
+        rows.moves[request.index], rows.hedged[request.index] = job.n_moves, job.hedged
+        if job.end != "rejected":
+            rows.completion_s[request.index] = completion_s
+            on_time = job.end == "completed" and completion_s <= request.load.qos.deadline_s
+            rows.on_time[request.index] = on_time
 
 
 def _models(loads: Sequence[Load]) -> list[str]:
