@@ -9,8 +9,9 @@ cdef class Block:
     cdef size_t n_bytes, n_state
     cdef Clock clock
     cdef int64_t last_ns
-    cdef readonly list resources
-    cdef dict kinds             # device classes by name, numbered from 1
+    cdef readonly list resources     # by lane; None where one was removed
+    cdef readonly dict lanes         # by name
+    cdef dict kinds                  # device classes by name, numbered from 1
 
     def __cinit__(self, *, int max_resources, int max_models, int max_tickets, uint64_t seed, double tau_s, clock):
         if max_resources > MASK_WORDS * 64:
@@ -18,6 +19,7 @@ cdef class Block:
         self.clock = clock if isinstance(clock, Clock) else ForeignClock(clock)
         self.resources = []
         self.kinds = {}
+        self.lanes = {}
         self._lay_out(max_resources, max_models, max_tickets)
         cdef Header* head = self.st.head
         cdef int i
@@ -75,18 +77,25 @@ cdef class Block:
         free(self.base)
 
     def add_resource(self, resource, int slots, bint in_order):
-        """Appends a lane; returns its index. Raises CapacityError."""
-        cdef int lane = self.st.head.n_resources
-        if lane >= self.st.head.max_resources:
-            raise CapacityError(f"{lane} resources are the engine's capacity: build it with more")
+        """Takes a lane, which is no model's candidate yet (see `join`); returns its index. Raises CapacityError."""
+        cdef int lane = vacant_lane(&self.st)
+        if lane < 0:
+            raise CapacityError(
+                f"{len(self.lanes)} resources are there and {self.st.head.max_resources} lanes, the others wait for the"
+                f" last tickets of removed ones: settle those, or build the engine with more (max_resources)")
+        clear_load(&self.st, lane)
         cdef Load* load = self.st.load + lane
         load.slots = slots
         load.in_order = in_order
         load.kind = self.kinds.setdefault(resource.kind, len(self.kinds) + 1) if resource.kind else 0
         self.st.wait[lane // LANES].inv_slots[lane % LANES] = 1.0 / slots
-        self.st.head.n_resources += 1
-        set_bit(self.st.head.open_lanes, lane, True)
-        self.resources.append(resource)
+        if lane == self.st.head.n_resources:
+            self.st.head.n_resources += 1
+            self.st.head.n_shut += 1
+            self.resources.append(resource)
+        self.resources[lane] = resource
+        self.lanes[resource.name] = lane
+        update_open(&self.st, lane)
         return lane
 
     def add_model(self, typical, knees, columns, offsets_s):
@@ -96,11 +105,10 @@ cdef class Block:
         has a square, index in x of the feature it is multiplied with or 0);
         offsets_s (n_resources,) seconds, +inf where the lane is no candidate.
         """
-        cdef int m = self.st.head.n_models, i, lane, s
+        cdef int m = self.st.head.n_models, i, lane
         if m >= self.st.head.max_models:
             raise CapacityError(f"{m} models are the engine's capacity: build it with more")
         cdef ModelInfo* info = self.st.model + m
-        cdef float* row
         info.n_signals = 1
         info.n_features = len(typical)
         info.n_request = 1 + info.n_features + sum(knees)
@@ -109,17 +117,10 @@ cdef class Block:
             info.knee[i] = knees[i]
         self._add_columns(info, columns)
         self.st.head.n_models += 1
-        for s in range(N_SIGNALS):
-            for lane in range(self.st.head.n_blocks * LANES):
-                row = served_block(&self.st, m, s, lane // LANES) + lane % LANES
-                row[ROW_OFFSET * LANES] = offsets_s[lane] if lane < len(offsets_s) else INFINITY
-                for i in range(MAX_COLUMNS):
-                    row[(ROW_COLUMN + i) * LANES] = np.nan
+        for lane in range(self.st.head.n_blocks * LANES):
+            clear_served(&self.st, m, lane)
         for lane in range(self.st.head.n_resources):
-            profile_at(&self.st, m, lane).decayed_ns = self.last_ns
-            if isfinite(offsets_s[lane]):
-                info.untried[lane >> 6] |= <uint64_t>1 << (lane & 63)
-            track_columns(&self.st, lane)
+            join_model(&self.st, m, lane, offsets_s[lane], self.last_ns)
         serve_cold(&self.st, m, 0, self.last_ns)
         schedule(&self.st, m)
         return m

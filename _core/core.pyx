@@ -17,9 +17,10 @@ from _core.decide cimport (
 from _core.encode cimport (
     ENCODED, check_given, encode_features, encode_given, store_column,
 )
+from _core.fleet cimport clear_load, clear_served, join_model, remove_lane, vacant_lane
 from _core.health cimport note_failure, note_success, openness_changed, schedule
 from _core.hedge cimport find_copy, mean_residual
-from _core.lanes cimport get_bit, set_bit
+from _core.lanes cimport get_bit, is_candidate, update_open
 from _core.layout cimport *
 from _core.learn cimport learn_failure, learn_service
 from _core.moves cimport keep_given, reconsider, unrefusing
@@ -29,7 +30,7 @@ from _core.served cimport (
     Posterior, Prior, fresh_offset, pooled_mean, posterior_of, prior_of, profile_age_s, read_sums, serve_cold,
 )
 from _core.student cimport student_cdf, student_quantile
-from _core.tickets cimport close_ticket, open_ticket, start_ticket, track_columns
+from _core.tickets cimport close_ticket, open_ticket, start_ticket
 from _core.wait cimport n_open, update_ahead
 
 import numpy as np

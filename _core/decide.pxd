@@ -79,10 +79,10 @@ cdef inline void forecast_nothing(Forecast* f, double left_s) noexcept nogil:
 
 
 cdef inline bint names_candidate(const State* st, int model, const uint64_t* mask) noexcept nogil:
-    """Whether a mask has the bit of any candidate of the model, open or shut."""
+    """Whether a mask has the bit of any candidate of the model, open, shut or removed under the caller's hands."""
     cdef int lane
     for lane in range(st.head.n_resources):
-        if get_bit(mask, lane) and is_candidate(st, model, lane):
+        if get_bit(mask, lane) and (is_candidate(st, model, lane) or st.load[lane].removed):
             return True
     return False
 

@@ -135,6 +135,8 @@ cdef inline void note_success(State* st, int t, int64_t now_ns) noexcept nogil:
     """Closes the breaker when the job started after it opened; what was running then says nothing of the time since."""
     cdef int lane = st.ticket[t].lane
     cdef Breaker* b = &st.load[lane].breaker
+    if st.load[lane].removed:
+        return
     b.n_failures = 0
     b.failing -= b.failing / MEMORY
     if st.load[lane].ejected and not (b.held and now_ns < b.until_ns) \
@@ -149,6 +151,8 @@ cdef inline void note_failure(State* st, int t, double retry_after_s, int64_t no
     cdef Breaker* b = &st.load[lane].breaker
     cdef const HealthRules* rules = &st.head.health
     cdef bint on = rules.consecutive_failures > 0
+    if st.load[lane].removed:
+        return
     b.n_failures += 1
     b.failing += (1.0 - b.failing) / MEMORY
     if not st.load[lane].ejected:

@@ -1,5 +1,5 @@
 # Which lanes take jobs at all, and which ones changed so much that queued jobs should be looked at again.
-from libc.math cimport isfinite
+from libc.math cimport INFINITY
 
 from _core.layout cimport LANES, Load, ROW_OFFSET, State, served_block, uint64_t
 
@@ -17,11 +17,11 @@ cdef inline bint get_bit(const uint64_t* words, int lane) noexcept nogil:
 
 cdef inline bint is_candidate(const State* st, int model, int lane) noexcept nogil:
     """Whether the lane's resource can run the model at all."""
-    return isfinite(served_block(st, model, 0, lane // LANES)[ROW_OFFSET * LANES + lane % LANES])
+    return served_block(st, model, 0, lane // LANES)[ROW_OFFSET * LANES + lane % LANES] < INFINITY
 
 
 cdef inline void update_open(State* st, int lane) noexcept nogil:
-    """A lane is open to new jobs while it is neither drained nor ejected; n_shut counts those that are not."""
+    """A lane is open to new jobs while it is neither drained (a removed one is) nor ejected; n_shut counts the others."""
     cdef const Load* load = st.load + lane
     cdef bint now_open = not (load.drained or load.ejected)
     if now_open != get_bit(st.head.open_lanes, lane):

@@ -13,13 +13,38 @@ cdef class Lanes(Block):
         cdef const Load* load = self.st.load + lane
         return load.n_running, n_open(load) - load.n_running
 
+    def join(self, int model, int lane, double offset_s):
+        """Makes a lane a candidate of a model, to be learned from nothing. Cost O(resources d^2)."""
+        cdef int64_t now_ns = self.clock.read()
+        cdef int s
+        join_model(&self.st, model, lane, offset_s, now_ns)
+        for s in range(self.st.model[model].n_signals):
+            serve_cold(&self.st, model, s, now_ns)
+
+    def remove_resource(self, int lane):
+        """Shuts a lane for good and forgets what was learned of it; its open tickets can still be settled."""
+        cdef int64_t now_ns = self.clock.read()
+        remove_lane(&self.st, lane, now_ns)
+        del self.lanes[self.resources[lane].name]
+        self.resources[lane] = None
+
+    def candidates(self, int model):
+        """Lanes that can run a model, shut ones too."""
+        cdef int lane
+        return tuple([lane for lane in range(self.st.head.n_resources) if is_candidate(&self.st, model, lane)])
+
+    @property
+    def n_lanes(self):
+        """Entries that a mask and a row of Z have: lanes in use or waiting to be used again."""
+        return self.st.head.n_resources
+
     def drain(self, int lane, bint on):
         """on: the lane takes no more jobs, those it has go on. Off: it takes jobs again, unless it is ejected."""
         self.st.load[lane].drained = on
         openness_changed(&self.st, lane)
 
     def is_open(self, int lane):
-        """Whether the lane takes jobs: neither drained nor ejected."""
+        """Whether the lane takes jobs: neither drained, ejected nor removed."""
         return bool(get_bit(self.st.head.open_lanes, lane))
 
     def own_queue(self, int lane):

@@ -108,6 +108,7 @@ cdef struct Load:                    # one resource's own account of its jobs
     int32_t slots, in_order          # in_order: fifo, starts are inferred; else the queue's owner says
     int32_t n_running
     int32_t drained, ejected         # by the operator, by the breaker; 0 = takes jobs
+    int32_t removed                  # its resource is gone (drained for good); the lane is used again once no ticket is open
     int32_t kind                     # device class, equal numbers are alike; 0 = not said, alike to none
     int32_t n_queued[MAX_LEVELS]
     double queued_s[MAX_LEVELS]      # sum of E[service]
@@ -141,8 +142,8 @@ cdef struct Header:
     int32_t max_resources, max_models, max_tickets, n_blocks
     int32_t n_resources, n_models, free_ticket, n_open
     int32_t sweep                    # next profile whose served copy is checked for age
-    int32_t n_shut                   # lanes that take no jobs: drained or ejected
-    uint64_t open_lanes[MASK_WORDS]  # bit set: neither drained nor ejected
+    int32_t n_shut                   # lanes that take no jobs: drained, ejected or removed
+    uint64_t open_lanes[MASK_WORDS]  # bit set: takes jobs
     uint64_t disturbed[MASK_WORDS]   # bit set: an alarm or the breaker went off since take_disturbed
     int32_t detects_change, _pad
     int64_t start_ns

@@ -30,6 +30,11 @@ cdef inline void tried(State* st, int model, int lane) noexcept nogil:
     st.model[model].untried[lane >> 6] &= ~(<uint64_t>1 << (lane & 63))
 
 
+cdef inline bint teaches(const State* st, const TicketSlot* job) noexcept nogil:
+    """Whether the end of a job is learned from: not on a resource that was removed meanwhile."""
+    return not st.load[job.lane].removed
+
+
 cdef inline void learn_service(State* st, const TicketSlot* job, double service_s, int64_t now_ns) noexcept nogil:
     """Adds one completion. The served copy follows after 1 result while few are known, then after an eighth of
     what is known, at most 64: it lacks at most an eighth of the evidence and a rebuild is amortised."""
@@ -38,6 +43,8 @@ cdef inline void learn_service(State* st, const TicketSlot* job, double service_
     cdef double y = log(service_s)
     cdef int64_t due
     cdef bint alarm
+    if not teaches(st, job):
+        return
     fade_profile(st, p, job.model, now_ns)
     if not info.has_y0[0]:
         info.has_y0[0] = 1
@@ -65,6 +72,8 @@ cdef inline void learn_failure(State* st, const TicketSlot* job, int64_t now_ns)
     """A failure says nothing about latency: fast errors must not look fast. It counts against availability."""
     cdef Profile* p = profile_at(st, job.model, job.lane)
     cdef int s
+    if not teaches(st, job):
+        return
     fade_profile(st, p, job.model, now_ns)
     p.failed += 1.0
     tried(st, job.model, job.lane)

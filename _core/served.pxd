@@ -2,6 +2,7 @@
 from libc.math cimport INFINITY, sqrt
 from libc.string cimport memset
 
+from _core.lanes cimport is_candidate
 from _core.layout cimport (
     LANES, Level, MAX_D, MAX_PACKED, MAX_SUMS, ModelInfo, Offset, Profile,
     ROW_COLUMN_MEAN, ROW_COLUMN_VAR, ROW_DOF, ROW_INV_AVAIL, ROW_MEAN, ROW_OFFSET, ROW_SCALE2, State, int64_t,
@@ -169,13 +170,13 @@ cdef inline bint is_cold(const State* st, int model, int signal, int lane) noexc
 cdef inline bint any_cold(const State* st, int model, int signal) noexcept nogil:
     cdef int lane
     for lane in range(st.head.n_resources):
-        if is_cold(st, model, signal, lane):
+        if is_candidate(st, model, lane) and is_cold(st, model, signal, lane):
             return True
     return False
 
 
 cdef inline void serve_cold(State* st, int model, int signal, int64_t now_ns) noexcept nogil:
-    """Hands the pooled mean to every lane that has completed nothing. Cost O(resources d^2), once for all."""
+    """Hands the pooled mean to every candidate that has completed nothing. Cost O(resources d^2), once for all."""
     cdef ModelInfo* info = st.model + model
     cdef double mean[MAX_D]
     cdef double sums[MAX_SUMS]
@@ -187,7 +188,7 @@ cdef inline void serve_cold(State* st, int model, int signal, int64_t now_ns) no
     memset(zeros, 0, sizeof(zeros))
     memset(&post, 0, sizeof(post))
     for lane in range(st.head.n_resources):
-        if not is_cold(st, model, signal, lane):
+        if not (is_candidate(st, model, lane) and is_cold(st, model, signal, lane)):
             continue
         prior_of(st, model, signal, lane, n, mean, &profile_at(st, model, lane).offset[signal], &prior)
         for i in range(d):      # no data: the posterior is the prior, its factor diagonal
@@ -221,10 +222,6 @@ cdef inline void serve(State* st, int model, int signal, int lane, int64_t now_n
     p.served_ns = now_ns
     p.heard = st.head.n_told
     p.pending = 0
-
-
-cdef inline bint is_candidate(const State* st, int model, int lane) noexcept nogil:
-    return served_block(st, model, 0, lane // LANES)[ROW_OFFSET * LANES + lane % LANES] < INFINITY
 
 
 cdef inline bint is_outdated(const State* st, int model, int lane, int64_t now_ns) noexcept nogil:

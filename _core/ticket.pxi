@@ -178,7 +178,8 @@ cdef class Ticket:
         waited_s = <double>(now_ns - job.arrival_ns) * 1e-9
         moved = reconsider(st, self.slot, &info, words, bonus, self.left - waited_s, now_ns, &f)
         self.route.core.last_ns = now_ns
-        self.chosen = self.route.core.resources[f.lane]
+        if moved:       # and not where it stays: its resource may have been removed
+            self.chosen = self.route.core.resources[f.lane]
         self.wait = waited_s + f.wait_s
         self.service_mean = f.mean_s
         self.m = f.m

@@ -16,7 +16,10 @@ _Item = TypeVar("_Item", Resource, Model, QoS)
 
 
 class Declared:
-    """Names resolved: a resource's index is its lane. Raises ConfigError on a name given twice or none at all."""
+    """Names resolved: a declared resource's index is its first lane.
+
+    Raises ConfigError on a name given twice or none at all.
+    """
 
     def __init__(
         self, resources: Sequence[Resource], models: Sequence[Model], classes: Sequence[QoS]
@@ -36,10 +39,6 @@ class Declared:
         self._models = unique_names("Engine", "models", self.models)
         self._qos = unique_names("Engine", "qos", self.qos)
 
-    def lane(self, name: str) -> int:
-        """The lane of a resource. Raises UnknownName."""
-        return _find(name, self._lanes, "resource")
-
     def model_index(self, name: str) -> int:
         """Raises UnknownName."""
         return _find(name, self._models, "model")
@@ -53,12 +52,16 @@ class Declared:
         return self.qos[_find(name, self._qos, "QoS class")]
 
     def candidates(self, model: Model) -> tuple[int, ...]:
-        """Lanes that can run a model. Raises UnknownName, ConfigError when there is none."""
+        """Lanes of declared resources that can run a model. Raises UnknownName, ConfigError when there is none."""
         if model.resources is None:
             return tuple(range(len(self.resources)))
         if not model.resources:
             raise ConfigError(f"Model {model.name!r}: resources is empty, at least one is expected")
-        return tuple(self.lane(name) for name in model.resources)
+        return tuple(_find(name, self._lanes, "resource") for name in model.resources)
+
+    def allows(self, model: Model, resource: str) -> bool:
+        """Whether a resource of this name can run a model, as the model is declared."""
+        return model.resources is None or resource in model.resources
 
 
 def _find(name: str, index: dict[str, int], kind: str) -> int:

@@ -13,6 +13,7 @@ from tailwise._core.core import Core
 from tailwise.clock import Clock, MonotonicClock
 from tailwise.declared import Declared
 from tailwise.errors import ConfigError, InputError
+from tailwise.fleet import Fleet
 from tailwise.given import Profile
 from tailwise.health import Breaker, Health, rules_of
 from tailwise.numbered import columns_of, features_of
@@ -24,11 +25,12 @@ from tailwise.types import Model, Resource
 
 __all__ = ["Engine"]
 
+BLOCK = 16  # lanes that the core lays out together (layout.pxd, LANES): room for fewer costs as much
 
 DEFAULT_HEALTH = Health()
 
 
-class Engine:
+class Engine(Fleet):
     """Learns every (resource, model) and picks resources for jobs.
 
     resources, models, qos: what exists; names unique within each. profiles: measured elsewhere, as priors.
@@ -36,8 +38,9 @@ class Engine:
     None draws one. tau_s: time constant of forgetting, > 0 (inf = never forget); the clock alone never takes a
     profile below 8 effective observations. detect_change: test each completion for a change of its resource, see
     `alarms`. health: when a resource is ejected, and for how long; None = never, unless it asks for it by
-    Retry-After. max_tickets: how many may be open at once.
-    Raises ConfigError, UnknownName.
+    Retry-After. max_resources: how many there may be at once, with those of `add`, at most 4096; None = what is
+    declared, rounded up to a multiple of 16. max_tickets: how many may be open at once.
+    Raises ConfigError, UnknownName, CapacityError.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Engine:
         tau_s: float = 300.0,
         detect_change: bool = True,
         health: Health | None = DEFAULT_HEALTH,
+        max_resources: int | None = None,
         max_tickets: int = 4096,
     ) -> None:
         self._declared = Declared(resources, models, qos)
@@ -59,9 +63,13 @@ class Engine:
             raise ConfigError(f"Engine: tau_s={tau_s!r}, but seconds > 0 are expected (inf = never forget)")
         if not 1 <= max_tickets <= 1 << 20:
             raise ConfigError(f"Engine: max_tickets={max_tickets!r}, but 1..{1 << 20} is expected")
+        if max_resources is None:
+            max_resources = -(-len(resources) // BLOCK) * BLOCK
+        elif max_resources < len(resources):
+            raise ConfigError(f"Engine: max_resources={max_resources!r}, but {len(resources)} are declared")
         self.clock: Clock = MonotonicClock() if clock is None else clock
         self._core = Core(
-            max_resources=len(self.resources),
+            max_resources=max_resources,
             max_models=len(self.models),
             max_tickets=max_tickets,
             seed=secrets.randbits(64) if seed is None else seed & (1 << 64) - 1,
@@ -70,7 +78,7 @@ class Engine:
         )
         self._core.detect_change(detect_change)
         self._core.set_health(*rules_of(health))
-        for resource in self.resources:
+        for resource in self._declared.resources:
             self._core.add_resource(resource, resource.slots, resource.discipline == "fifo")
         for model in self.models:
             self._add_model(model)
@@ -78,11 +86,6 @@ class Engine:
         self._given: set[tuple[str, str]] = set()
         for profile in profiles:
             self._give(profile)
-
-    @property
-    def resources(self) -> tuple[Resource, ...]:
-        """By lane."""
-        return self._declared.resources
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -145,27 +148,9 @@ class Engine:
         given = (resource, model) in self._given
         return summarise(resource, model, x, self._core.posterior(index, lane), given)
 
-    def load(self, resource: str) -> tuple[int, int]:
-        """(jobs in service, jobs queued) that open tickets put on a resource. Raises UnknownName."""
-        running, queued = self._core.load(self.lane(resource))
-        return running, queued
-
-    def drain(self, resource: str) -> None:
-        """The resource takes no more jobs; those it has go on, settle and teach. Wait until `load` says (0, 0)
-        before you stop it. Changes nothing on a drained one. Raises UnknownName."""
-        self._core.drain(self.lane(resource), True)
-
-    def undrain(self, resource: str) -> None:
-        """The resource takes jobs again, with what was learned of it before. Raises UnknownName."""
-        self._core.drain(self.lane(resource), False)
-
     def health(self, resource: str) -> Breaker:
         """Where the resource's breaker stands now. Raises UnknownName."""
         return Breaker(resource=resource, **self._core.breaker(self.lane(resource)))
-
-    def own_queue(self, resource: str) -> None:
-        """Tells that the caller queues for this resource from now on: by priority, with `ticket.start()`."""
-        self._core.own_queue(self.lane(resource))
 
     def alarms(self, resource: str) -> int:
         """How often a resource was found to have changed, ever. Raises UnknownName.
@@ -197,14 +182,6 @@ class Engine:
         """n_open tickets now; n_abandoned tickets, n_clipped encoded values and n_alarms of all resources ever."""
         return self._core.counters
 
-    def lane(self, resource: str) -> int:
-        """The index of a resource in masks and in the columns of Z. Raises UnknownName."""
-        return self._declared.lane(resource)
-
-    def candidates(self, model: str) -> tuple[int, ...]:
-        """Lanes of the resources that can run a model. Raises UnknownName."""
-        return self._declared.candidates(self._declared.model(model))
-
     def _add_model(self, model: Model) -> None:
         allowed = self._declared.candidates(model)
         features = features_of(model)
@@ -212,10 +189,5 @@ class Engine:
             [f.typical or 0.0 for f in features],
             [f.knee for f in features],
             columns_of(model),
-            [r.offset_s if lane in allowed else math.inf for lane, r in enumerate(self.resources)],
+            [r.offset_s if lane in allowed else math.inf for lane, r in enumerate(self._declared.resources)],
         )
-
-    def _give(self, profile: Profile) -> None:
-        lane, index = self.lane(profile.resource), self._declared.model_index(profile.model)
-        self._core.give(index, lane, profile.ln_median, profile.spread, profile.weight)
-        self._given.add((profile.resource, profile.model))

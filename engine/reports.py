@@ -24,6 +24,10 @@ class Reports:
                 if column.reported:
                     self._targets.setdefault(column.name, []).append((m, c))
 
+    def forget(self, lane: int) -> None:
+        """The resource of this lane is gone."""
+        self._reported_at.pop(lane, None)
+
     def report(self, resource: str, lane: int, at: float | None, values: Mapping[str, float]) -> None:
         """Raises UnknownName, InputError and then changes nothing."""
         for name, value in values.items():

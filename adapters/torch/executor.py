@@ -36,6 +36,7 @@ class Executor:
     features: by model name, a function from a job's inputs to its raw features (default: none, or given at
     submit). policy: who decides, default tailwise itself; it may be replaced while no job is open. rules: what it
     does with queued and running jobs beyond expiry by the clock.
+    A resource that joins the engine later has no worker here and gets no jobs from this executor.
     Raises ConfigError, UnknownName, and what loading a model raises. Use as a context manager, or call `close`.
     """
 
@@ -58,7 +59,8 @@ class Executor:
         self._now_ns = engine.clock.now_ns
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._names = tuple(r.name for r in engine.resources)
+        self._resources = engine.resources
+        self._names = tuple(r.name for r in self._resources)
         self._wakes_ns: int | None = None  # when the timer's thread looks next
         self._closed = False
         self._ended = False
@@ -70,7 +72,7 @@ class Executor:
             Learned(engine) if policy is None else policy,
             min_share={q.name: q.min_share for q in engine.qos},
             rules=rules,
-            usable=self._pool.mask,
+            usable=self._usable,
         )
         self._pool.start()
         self._timer = threading.Thread(target=self._run_timer, name="tailwise-timer", daemon=True)
@@ -164,6 +166,14 @@ class Executor:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close(drain=kind is None)
+
+    def _usable(self) -> int | None:
+        """Bit set of the lanes that are this executor's and whose worker runs; None when all of the engine's are."""
+        mask, lanes = self._pool.mask(), self.engine.by_lane
+        if lanes == self._resources:
+            return mask
+        mine = sum(1 << k for k, r in enumerate(self._resources) if lanes[k] is r)
+        return mine if mask is None else mask & mine
 
     def _accept(self, orders: Orders[Work]) -> list[Run[Work]]:
         """Takes note of what is to be done; returns the runs to launch. Under the lock.

@@ -206,6 +206,18 @@ def test_a_model_whose_only_resource_is_down_is_refused_as_such() -> None:
         assert float(both.submit("only-a", "q", number(1.0)).result(60)) == 1.0
 
 
+def test_a_resource_that_joins_later_gets_no_job_of_this_executor(executor: Executor, gate: Gate) -> None:
+    gate.opened.set()
+    executor.engine.add(tw.Resource("elsewhere", slots=64))
+    for k in range(20):
+        future = executor.submit("gate", "urgent", number(float(k)))
+        assert float(future.result(60)) == k
+        assert future.record.resource == "cpu-0"  # type: ignore[union-attr]
+    executor.engine.remove("cpu-0")
+    refused = executor.submit("gate", "urgent", number(0.0))
+    assert refused.exception(60).reason == "no_resource"  # type: ignore[union-attr]
+
+
 def test_jobs_are_refused_while_every_resource_is_drained(executor: Executor, gate: Gate) -> None:
     executor.engine.drain("cpu-0")
     refused = executor.submit("gate", "urgent", number(0.0))

@@ -1,0 +1,123 @@
+"""The resources of an engine: by name, added, drained and removed while it runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from tailwise._core.core import Core
+from tailwise.declared import Declared
+from tailwise.errors import ConfigError, UnknownName
+from tailwise.given import Profile
+from tailwise.reports import Reports
+from tailwise.types import Resource
+
+__all__ = ["Fleet"]
+
+
+class Fleet:
+    """What an engine knows of its resources; `Engine` inherits it.
+
+    A resource's lane is its place in masks and in Z. It stays the same until the resource is removed; then the
+    lane stays shut, and is used again by a later `add` once the last ticket of the removed one is settled.
+    """
+
+    _core: Core
+    _declared: Declared
+    _reports: Reports
+    _given: set[tuple[str, str]]
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """Those that are there, in the order of their lanes."""
+        return tuple(resource for resource in self._core.resources if resource is not None)
+
+    @property
+    def by_lane(self) -> tuple[Resource | None, ...]:
+        """One entry a lane; None where a resource was removed and none has taken its place."""
+        return tuple(self._core.resources)
+
+    @property
+    def n_lanes(self) -> int:
+        """How many entries a mask and a row of Z have. It grows by `add`, and never shrinks."""
+        return self._core.n_lanes
+
+    def lane(self, resource: str) -> int:
+        """The index of a resource in masks and in the columns of Z. Raises UnknownName."""
+        lanes = self._core.lanes
+        if resource not in lanes:
+            raise UnknownName(f"no resource {resource!r}; there are {', '.join(map(repr, lanes)) or 'none'}")
+        return lanes[resource]
+
+    def candidates(self, model: str) -> tuple[int, ...]:
+        """Lanes of the resources that can run a model. Raises UnknownName."""
+        return self._core.candidates(self._declared.model_index(model))
+
+    def load(self, resource: str) -> tuple[int, int]:
+        """(jobs in service, jobs queued) that open tickets put on a resource. Raises UnknownName."""
+        running, queued = self._core.load(self.lane(resource))
+        return running, queued
+
+    def own_queue(self, resource: str) -> None:
+        """Tells that the caller queues for this resource from now on: by priority, with `ticket.start()`."""
+        self._core.own_queue(self.lane(resource))
+
+    def drain(self, resource: str) -> None:
+        """The resource takes no more jobs; those it has go on, settle and teach. Wait until `load` says (0, 0)
+        before you stop it. Changes nothing on a drained one. Raises UnknownName."""
+        self._core.drain(self.lane(resource), True)
+
+    def undrain(self, resource: str) -> None:
+        """The resource takes jobs again, with what was learned of it before. Raises UnknownName."""
+        self._core.drain(self.lane(resource), False)
+
+    def add(
+        self,
+        resource: Resource,
+        *,
+        models: Sequence[str] | None = None,
+        profiles: Iterable[Profile] = (),
+    ) -> int:
+        """A resource joins while the engine runs; returns its lane. Routes that exist choose it from now on.
+
+        models: which ones it can run; None = every model whose `resources` is None or names it. profiles: measured
+        elsewhere, as priors of this resource; without one it starts from what its models do on the other resources.
+        Buffers and bool masks that are shorter than `n_lanes` are refused from now on: make them anew
+        (`route.buffer()`); int masks stay valid. Raises ConfigError (the name is taken, a profile of another
+        resource), UnknownName, CapacityError, and then changes nothing. Cost: O(models x resources).
+        """
+        declared, profiles = self._declared, tuple(profiles)
+        if resource.name in self._core.lanes:
+            raise ConfigError(f"add: resource {resource.name!r} is there already; remove it first")
+        if models is None:
+            joined = {m for m, model in enumerate(declared.models) if declared.allows(model, resource.name)}
+        else:
+            joined = {declared.model_index(name) for name in models}
+        for profile in profiles:
+            if profile.resource != resource.name or declared.model_index(profile.model) not in joined:
+                raise ConfigError(f"add: {profile!r} is not of {resource.name!r} and one of its models")
+        lane = self._core.add_resource(resource, resource.slots, resource.discipline == "fifo")
+        self._core.drain(lane, True)  # until its priors are in place: another thread may select meanwhile
+        for model in range(len(declared.models)):
+            self._core.join(model, lane, resource.offset_s if model in joined else math.inf)
+        for profile in profiles:
+            self._give(profile)
+        self._core.drain(lane, False)
+        return lane
+
+    def remove(self, resource: str) -> None:
+        """The resource is gone, and what was learned of it is forgotten; drain it first to let its jobs end.
+
+        Tickets that are still open can be settled as ever, which frees their places and teaches nothing. The name
+        can be added again at once and then starts from the prior; so add a successor before you remove the last
+        resource that knows a model. Raises UnknownName. Cost: O(models x resources).
+        """
+        lane = self.lane(resource)
+        self._core.remove_resource(lane)
+        self._reports.forget(lane)
+        self._given = {(name, model) for name, model in self._given if name != resource}
+
+    def _give(self, profile: Profile) -> None:
+        lane, index = self.lane(profile.resource), self._declared.model_index(profile.model)
+        self._core.give(index, lane, profile.ln_median, profile.spread, profile.weight)
+        self._given.add((profile.resource, profile.model))
