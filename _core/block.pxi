@@ -36,17 +36,17 @@ cdef class Block:
     cdef int _lay_out(self, int max_resources, int max_models, int max_tickets) except -1:
         cdef int n_blocks = (max_resources + LANES - 1) // LANES
         cdef size_t lanes = n_blocks * LANES
-        cdef size_t[13] size = [
+        cdef size_t[14] size = [
             sizeof(Header), max_models * sizeof(ModelInfo), max_resources * sizeof(Load), n_blocks * sizeof(WaitBlock),
             <size_t>max_models * max_resources * sizeof(Profile),
             <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), max_tickets * sizeof(TicketSlot),
             <size_t>max_models * N_SIGNALS * SERVED_ROWS * lanes * sizeof(float),
             lanes * sizeof(float), lanes * sizeof(float), lanes * sizeof(float), MAX_COLUMNS * lanes * sizeof(float),
-            <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level)]
-        cdef size_t[13] start
+            <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), 7 * lanes * sizeof(float)]
+        cdef size_t[14] start
         cdef size_t at = 0
         cdef int i
-        for i in range(13):
+        for i in range(14):
             start[i] = at
             at += (size[i] + 63) // 64 * 64
         self.n_bytes = at + 64
@@ -68,10 +68,20 @@ cdef class Block:
         self.st.waiting = <float*>(p + start[10])
         self.st.given = <float*>(p + start[11])
         self.st.fresh_level = <Level*>(p + start[12])
+        self._lay_out_feasible(<float*>(p + start[13]), lanes)
         self.st.head.max_resources = max_resources
         self.st.head.max_models = max_models
         self.st.head.max_tickets = max_tickets
         self.st.head.n_blocks = n_blocks
+
+    cdef void _lay_out_feasible(self, float* at, size_t lanes):
+        self.st.var = at
+        self.st.model_var = at + lanes
+        self.st.mean_s = at + 2 * lanes
+        self.st.wait_sd = at + 3 * lanes
+        self.st.on_time = at + 4 * lanes
+        self.st.fits = at + 5 * lanes
+        self.st.pick = at + 6 * lanes
 
     def __dealloc__(self):
         free(self.base)

@@ -8,6 +8,7 @@ from libc.math cimport INFINITY, exp, fabs, isfinite, isnan, llround
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
+from _core.among cimport decide_any, weigh_all
 from _core.change cimport discount_availability, raise_alarm, rebuild_lane
 from _core.choose cimport mask_cost, splitmix
 from _core.decide cimport (
@@ -61,6 +62,7 @@ cdef class Core(Changes):
 
 include "ticket.pxi"
 include "route.pxi"
+include "explain.pxi"
 
 
 def student_p(double t, double dof):

@@ -2,7 +2,7 @@
 from libc.math cimport INFINITY, isnan, log, log1p, sqrt
 from libc.string cimport memset
 
-from _core.choose cimport choose, mask_cost
+from _core.choose cimport choose, draw, mask_cost
 from _core.context cimport bent_location, fill_row
 from _core.health cimport is_waiting_long, next_due
 from _core.lanes cimport get_bit, is_candidate
@@ -21,6 +21,8 @@ cdef struct RouteInfo:
     bint explore                    # jobs of the class may be sent somewhere to learn
     double deadline_s, on_time
     double reject_below             # raw P under which a job is refused; 0 = never
+    bint among                      # decide_among is needed: a bound, objective, policy or contract filters
+    bint guaranteed                 # admits only where the claim is at least on_time
 
 cdef struct Forecast:               # one job on one lane
     int lane
@@ -31,12 +33,17 @@ cdef struct Forecast:               # one job on one lane
     double left_s                   # until the deadline, at the decision; <= 0: none
     double m_total, s_total         # ln(completion), moment-matched lognormal
     double availability, p_on_time
+    double chance                   # of this outcome, ties aside: a probe may be drawn
     bint probe                      # sent there to learn, not for its forecast
 
 cdef enum Verdict:
     ADMITTED = 0
     LATE = 1
     NO_RESOURCE = 2
+    GUARANTEE = 3
+
+cdef enum:
+    GUARANTEE_PROBES = 50   # of a guaranteed class, 1 in 50 refusals is admitted as a probe
 
 
 cdef inline void forecast_service(
@@ -75,6 +82,7 @@ cdef inline void forecast_nothing(Forecast* f, double left_s) noexcept nogil:
     f.lane = -1
     f.m = f.mean_s = f.wait_s = f.m_total = INFINITY
     f.dof = 4.0
+    f.chance = 1.0
     f.left_s = left_s
 
 
@@ -95,6 +103,13 @@ cdef inline void forecast_lane(
     f.wait_s = wait_mean(st, lane, route.level, now_ns)
     f.wait_var = wait_var(st, lane, route.level) if f.wait_s > 0.0 else 0.0
     forecast_total(f, left_s)
+
+
+cdef inline int refuse_or_probe(State* st, Forecast* f, int verdict, int one_in) noexcept nogil:
+    """The verdict, but one such refusal in `one_in` is admitted as a marked probe, or no data would ever come."""
+    f.probe = draw(st.head.rng) % <uint64_t>one_in == 0
+    f.chance = 1.0 / one_in if f.probe else 1.0 - 1.0 / one_in
+    return ADMITTED if f.probe else verdict
 
 
 cdef inline void score_all(const State* st, const RouteInfo* route, const double* x, int64_t now_ns) noexcept nogil:
@@ -165,6 +180,32 @@ cdef inline void mask_shut(State* st, const RouteInfo* route, int64_t now_ns) no
         st.cost[spare] = cost
 
 
+cdef inline int admit_by_p(State* st, const RouteInfo* route, Forecast* f, int64_t now_ns) noexcept nogil:
+    """best_effort and standard: refuses below a raw P what is known, unless a probe is due."""
+    if f.p_on_time >= route.reject_below or not is_known(profile_at(st, route.model, f.lane)):
+        return ADMITTED
+    f.probe = route.explore and probe_due(profile_at(st, route.model, f.lane), now_ns)
+    return ADMITTED if f.probe else LATE
+
+
+cdef inline bint score_open(
+    State* st, const RouteInfo* route, bint explore, const double* x, const uint64_t* mask, double left_s,
+    int64_t now_ns, Forecast* f,
+) noexcept nogil:
+    """Scores the candidates that take this job, the others +inf; True when it goes to an ejected one as a probe."""
+    score_all(st, route, x, now_ns)
+    if mask != NULL:
+        mask_cost(st.cost, mask, st.head.n_resources)
+    f.probe = False
+    f.chance = 1.0
+    if st.head.n_shut:
+        if explore and left_s > 0.0 and now_ns >= st.model[route.model].next_probe_ns \
+                and is_probe(st, route, x, left_s, now_ns, f):
+            return True
+        mask_shut(st, route, now_ns)
+    return False
+
+
 cdef inline int decide(
     State* st, const RouteInfo* route, const double* x, const uint64_t* mask, double left_s, int64_t now_ns,
     Forecast* f, int* n_tied,
@@ -174,17 +215,11 @@ cdef inline int decide(
     refuse, when the profile was last probed."""
     cdef Load* load
     cdef int lane, k
-    score_all(st, route, x, now_ns)
-    if mask != NULL:
-        mask_cost(st.cost, mask, st.head.n_resources)
-    f.probe = False
-    if st.head.n_shut:
-        if route.explore and left_s > 0.0 and now_ns >= st.model[route.model].next_probe_ns \
-                and is_probe(st, route, x, left_s, now_ns, f):
-            n_tied[0] = 1
-            return ADMITTED
-        mask_shut(st, route, now_ns)
-    favour_untried(st, route.model)
+    if score_open(st, route, route.explore, x, mask, left_s, now_ns, f):
+        n_tied[0] = 1
+        return ADMITTED
+    if route.explore:
+        favour_untried(st, route.model)
     for k in range(3):
         lane = choose(st.cost, st.load, st.head.n_resources, st.head.rng, n_tied)
         if lane < 0:
@@ -198,10 +233,4 @@ cdef inline int decide(
         refresh(st, lane, now_ns)
         score_lane(st, route.model, lane, wait_mean(st, lane, route.level, now_ns), st.service[lane])
     forecast_lane(st, route, lane, x, left_s, now_ns, f)
-    if left_s <= 0.0:
-        return LATE
-    # a cold profile is never refused: it would refuse everything and never learn
-    if f.p_on_time < route.reject_below and is_known(profile_at(st, route.model, lane)) \
-            and not probe_due(profile_at(st, route.model, lane), now_ns):
-        return LATE
-    return ADMITTED
+    return admit_by_p(st, route, f, now_ns) if left_s > 0.0 else LATE

@@ -2,7 +2,8 @@
 from libc.math cimport exp
 from libc.string cimport memcpy
 
-from _core.decide cimport ADMITTED, Forecast, RouteInfo, decide
+from _core.among cimport decide_any
+from _core.decide cimport ADMITTED, Forecast, RouteInfo
 from _core.lanes cimport set_bit
 from _core.layout cimport Load, MASK_WORDS, State, TicketSlot, int64_t, uint64_t
 from _core.wait cimport residual
@@ -50,5 +51,5 @@ cdef inline bint find_copy(
     cdef uint64_t[MASK_WORDS] others
     memcpy(others, mask if mask != NULL else st.head.open_lanes, sizeof(others))
     set_bit(others, job.lane, False)
-    return decide(st, route, job.x, others, left_s, now_ns, f, n_tied) == ADMITTED \
+    return decide_any(st, route, job.x, others, left_s, now_ns, f, n_tied) == ADMITTED \
         and f.wait_s + f.mean_s < mean_residual(st, job, now_ns)

@@ -167,6 +167,13 @@ cdef struct State:                   # typed views of the one block
     float* waiting
     float* given                     # scratch [MAX_COLUMNS, n_blocks * LANES]: by column, where Z has a part in it
     Level* fresh_level               # scratch like `level`, for readers
+    float* var                       # scratch of decisions among the feasible, [n_blocks * LANES] each: s^2,
+    float* model_var                 # the part of it that is not knowing,
+    float* mean_s                    # E[service],
+    float* wait_sd
+    float* on_time                   # raw P(on time),
+    float* fits                      # what a bound compares,
+    float* pick                      # the cost of those left to choose from, +inf for the others
 
 
 cdef inline float* served_block(const State* st, int model, int signal, int block) noexcept nogil:

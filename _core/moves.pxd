@@ -1,5 +1,6 @@
 # A ticket decided again while it is queued: taken out of the accounts, scored over all candidates, put where it is best.
-from _core.decide cimport ADMITTED, Forecast, RouteInfo, decide, forecast_lane
+from _core.among cimport decide_any
+from _core.decide cimport ADMITTED, Forecast, RouteInfo, forecast_lane
 from _core.health cimport claim_probe, release_probe
 from _core.layout cimport Load, ModelInfo, LANES, State, TicketSlot, int64_t, uint64_t
 from _core.tickets cimport (
@@ -13,6 +14,7 @@ cdef inline RouteInfo unrefusing(const RouteInfo* route) noexcept nogil:
     cdef RouteInfo again = route[0]
     again.reject_below = 0.0
     again.explore = False
+    again.guaranteed = False
     return again
 
 
@@ -58,7 +60,7 @@ cdef inline bint reconsider(
     cdef bint moves
     uncount_queued(st, t)
     lane_changed(st, lane, True, now_ns)
-    moves = decide(st, route, job.x, mask, left_s, now_ns, f, &n_tied) == ADMITTED and f.lane != lane \
+    moves = decide_any(st, route, job.x, mask, left_s, now_ns, f, &n_tied) == ADMITTED and f.lane != lane \
         and st.cost[f.lane] < (1.0 - bonus) * st.cost[lane]
     if moves:
         move_ticket(st, t, f, now_ns)

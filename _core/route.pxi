@@ -21,6 +21,7 @@ cdef class RouteCore:
         self.info.on_time = qos.on_time
         self.info.reject_below = qos.reject_below
         self.info.explore = qos.explore
+        self.info.guaranteed = self.info.among = qos.contract == "guaranteed"
         self.z_on_time = z_on_time
         self.n_features = core.st.model[model_index].n_features
         self.n_given = core.st.model[model_index].n_given
@@ -50,6 +51,7 @@ cdef class RouteCore:
         cdef double[MAX_D] encoded
         cdef int64_t clipped = 0
         cdef double left_s = self.info.deadline_s
+        cdef const uint64_t* words = NULL
         cdef int n_tied = 0, verdict
         # first, since a user's clock and an allocation can run Python, and so another thread; what follows cannot
         cdef int64_t now_ns = core.clock.read()
@@ -61,10 +63,11 @@ cdef class RouteCore:
             self._read_given(Z)
         if mask is not None:
             self._read_mask(mask)
+            words = self.words
         if st.head.free_ticket < 0:
             raise CapacityError(
                 f"{st.head.n_open} tickets are open, the engine's capacity: settle them, or build it with more")
-        verdict = decide(st, &self.info, encoded, NULL if mask is None else self.words, left_s, now_ns, &f, &n_tied)
+        verdict = decide_any(st, &self.info, encoded, words, left_s, now_ns, &f, &n_tied)
         if verdict == NO_RESOURCE and mask is not None and not names_candidate(st, self.info.model, self.words):
             raise InputError(f"mask={mask!r} leaves no candidate of model {self.model.name!r}: set a bit of one")
         st.head.n_clipped += clipped
@@ -73,38 +76,6 @@ cdef class RouteCore:
         ticket.n_tied = n_tied
         ticket._issue(self, &f, now_ns)
         return ticket
-
-    def forecasts(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
-        """Every candidate's numbers, as a list of dicts; nothing is claimed and nothing changes (see `peek`)."""
-        cdef State* st = &self.core.st
-        cdef Forecast f
-        cdef double[MAX_D] encoded
-        cdef int64_t clipped = 0
-        cdef int64_t now_ns = self.core.clock.read()
-        cdef double left_s
-        cdef int lane, i
-        left_s = self._time_left(deadline_s, arrival_s, now_ns)
-        self._read_features(x, encoded, &clipped)
-        if self.n_given or Z is not None:
-            self._read_given(Z)
-        if mask is not None:
-            self._read_mask(mask)
-        score_all(st, &self.info, encoded, now_ns)
-        if mask is not None:
-            mask_cost(st.cost, self.words, st.head.n_resources)
-        if st.head.n_shut:
-            mask_shut(st, &self.info, now_ns)
-        favour_untried(st, self.info.model)
-        rows = []
-        for lane in range(st.head.n_resources):
-            if not isfinite(st.cost[lane]):
-                continue
-            forecast_lane(st, &self.info, lane, encoded, left_s, now_ns, &f)
-            rows.append(dict(
-                lane=lane, rank_s=st.cost[lane], wait_s=f.wait_s, service_s=f.mean_s, ln_service=f.m, spread=f.s,
-                dof=f.dof, availability=f.availability, p_on_time=f.p_on_time,
-                features=np.array([f.x[i] for i in range(st.model[self.info.model].d)])))
-        return rows
 
     cdef double _time_left(self, deadline_s, arrival_s, int64_t now_ns) except? -1.0:
         """Seconds to the deadline: its budget less what has passed since arrival; <= 0 when it is over."""

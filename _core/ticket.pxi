@@ -1,6 +1,6 @@
 # One decision, settled exactly once.
 
-cdef tuple REASONS = (None, "late", "no_resource")
+cdef tuple REASONS = (None, "late", "no_resource", "guarantee")  # by Verdict
 
 
 @cython.freelist(64)
@@ -18,8 +18,8 @@ cdef class Ticket:
     cdef object chosen
     cdef int slot, generation, n_tied, verdict
     cdef bint is_open
-    cdef readonly bint probe            #: sent there to learn (a breaker's probe), not for its forecast
-    cdef double p, left, wait, service_mean, m, s, dof, m_total, s_total
+    cdef readonly bint probe            #: admitted to learn, outside the promise: a breaker's probe, or a refusal otherwise
+    cdef double p, chance, left, wait, service_mean, m, s, dof, m_total, s_total
     cdef object __weakref__
 
     def __init__(self):
@@ -35,8 +35,9 @@ cdef class Ticket:
 
     @property
     def reason(self):
-        """None when admitted, else a stable id: 'late' (P(on time) too low on the nearest candidate) or
-        'no_resource' (every candidate that the mask allows is drained, ejected or removed)."""
+        """None when admitted, else a stable id: 'late' (P(on time) too low on the nearest candidate), 'guarantee'
+        (no candidate's claim reaches the promise) or 'no_resource' (every candidate that the mask allows is
+        drained, ejected or removed)."""
         return REASONS[self.verdict]
 
     @property
@@ -95,8 +96,9 @@ cdef class Ticket:
 
     @property
     def propensity(self):
-        """Probability with which the choice fell on this resource: 1, or 1 / n among n tied candidates."""
-        return 1.0 / self.n_tied
+        """Probability with which this was decided (this resource, admitted or not), in (0, 1]; exact: 1 / n among n
+        tied candidates, times the share of probes or the rest of it where one was drawn."""
+        return self.chance / self.n_tied
 
     @property
     def features(self):
@@ -111,6 +113,7 @@ cdef class Ticket:
         self.route = route
         if f.lane >= 0:
             self.chosen = route.core.resources[f.lane]
+        self.chance = f.chance
         self.p = f.p_on_time
         self.left = f.left_s
         self.wait = f.wait_s

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tailwise._core.core import RouteCore
+from tailwise._core.core import Explaining
 from tailwise.summary import Candidate
 
 __all__ = ["Route"]
 
 
-class Route(RouteCore):
+class Route(Explaining):
     """One model under one QoS class; made by `engine.route(model, qos)`.
 
     `select` (compiled) is the hot path; `peek` explains it.

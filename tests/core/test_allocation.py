@@ -70,7 +70,7 @@ print(count(2000, nothing), count(2000, decide), count(2000, settle), count(2000
 
 @pytest.mark.skipif(sys.platform != "linux", reason="interposes malloc by the preload of the Linux linker")
 def test_select_and_settle_allocate_nothing(tmp_path: Path) -> None:
-    """2000 decisions: what the loop itself allocates and not one more; an object a turn is seen, so the count counts."""
+    """2000 decisions: what the loop itself allocates and not one more; an object a turn is seen, so it counts."""
     source, library = tmp_path / "counter.c", tmp_path / "counter.so"
     source.write_text(COUNTER)
     subprocess.run(["cc", "-O1", "-shared", "-fPIC", source, "-o", library, "-ldl"], check=True)
