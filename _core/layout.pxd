@@ -69,6 +69,7 @@ cdef struct Profile:                 # belief about one (model, resource)
     double given_n                   # the same before alarms discounted it
     int64_t n_results                # completed + failed, ever
     int64_t probed_ns                # when a job last passed as a probe (see probe.pxd)
+    int64_t doubted_until            # n_results up to which nothing is refused by it, since it became faster
     int64_t pending                  # completions since the served copy was rebuilt
 
 cdef struct ModelInfo:

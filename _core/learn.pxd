@@ -50,6 +50,8 @@ cdef inline void learn_service(State* st, const TicketSlot* job, double service_
         info.has_y0[0] = 1
         info.y0[0] = y
     alarm = has_changed(st, job, 0, y)
+    if alarm and p.drift[0].faster > p.drift[0].slower:
+        p.doubted_until = p.n_results + 8
     if alarm:       # before the result is counted: it is news of the changed resource
         raise_alarm(st, job.lane, now_ns)
     observe(&p.signal[0], job.x, job.d, y - info.y0[0])

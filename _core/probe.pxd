@@ -6,15 +6,17 @@ from _core.predict cimport location
 
 
 cdef inline bint is_known(const Profile* p) noexcept nogil:
-    """Enough was seen (n >= 8) to refuse by it. A cold profile would refuse everything and never learn."""
-    return p.signal[0].total[0] >= 8.0
+    """Enough was seen (n >= 8) to refuse by it. A cold profile would refuse everything and never learn; one that has
+    just been found to be faster, and still counts eight results of before, would learn slowly."""
+    return p.signal[0].total[0] >= 8.0 and p.n_results >= p.doubted_until
 
 
 cdef inline bint probe_due(Profile* p, int64_t now_ns) noexcept nogil:
     """True once a second while nothing is learned of the profile: a resource that was slow and has recovered must
-    be able to show it. Where results come in, belief follows them and needs no probe."""
-    cdef int64_t second = 1_000_000_000
-    if now_ns - p.decayed_ns < second or now_ns - p.probed_ns < second:
+    be able to show it. Where results come in, belief follows them and needs no probe. A result that was faster than
+    forecast makes the next one due after a tenth of that: it takes several to tell a recovery from luck."""
+    cdef int64_t gap = 100_000_000 if p.drift[0].faster > 2.0 else 1_000_000_000
+    if now_ns - p.decayed_ns < gap or now_ns - p.probed_ns < gap:
         return False
     p.probed_ns = now_ns
     return True
