@@ -9,6 +9,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from _core.among cimport decide_any, weigh_all
+from _core.censor cimport beyond, learn_censored
 from _core.change cimport discount_availability, raise_alarm, rebuild_lane
 from _core.choose cimport mask_cost, splitmix
 from _core.decide cimport (
@@ -68,6 +69,13 @@ include "explain.pxi"
 def student_p(double t, double dof):
     """P(T <= t) as the kernels compute it."""
     return student_cdf(t, dof)
+
+
+def student_beyond(double t, double dof):
+    """Mean and variance of a Student-t given that it exceeds t, as the kernels compute it."""
+    cdef double var
+    cdef double mean = beyond(t, dof, &var)
+    return mean, var
 
 
 def student_q(double z, double dof):

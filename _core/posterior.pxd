@@ -18,8 +18,8 @@ cdef inline double kept(double n, double age_s, double tau_s) noexcept nogil:
     return factor if n * factor > 8.0 else 8.0 / n
 
 
-cdef inline void observe(Evidence* e, const double* x, int d, double y) noexcept nogil:
-    """A += x x', b += x y, c += y^2, as compensated sums (Knuth's TwoSum: no branch, exact error)."""
+cdef inline void observe(Evidence* e, const double* x, int d, double y, double var) noexcept nogil:
+    """A += x x', b += x y, c += y^2 + var (of a y that is only expected), as compensated sums (Knuth's TwoSum: no branch, exact error)."""
     cdef double row[MAX_SUMS]
     cdef double total, back
     cdef int i, j, k = 0
@@ -30,7 +30,7 @@ cdef inline void observe(Evidence* e, const double* x, int d, double y) noexcept
     for i in range(d):
         row[k] = x[i] * y
         k += 1
-    row[k] = y * y
+    row[k] = y * y + var
     for i in range(k + 1):
         total = e.total[i] + row[i]
         back = total - e.total[i]

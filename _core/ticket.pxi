@@ -8,7 +8,7 @@ cdef tuple REASONS = (None, "late", "no_resource", "guarantee")  # by Verdict
 @cython.no_gc_clear         # collected in a reference cycle, it must still know its route, and that its core
 @cython.auto_pickle(False)
 cdef class Ticket:
-    """One decision. Settle it exactly once: `complete`, `fail`, `cancel`, or `with ticket:`.
+    """One decision. Settle it exactly once: `complete`, `fail`, `timeout`, `cancel`, or `with ticket:`.
 
     A rejected ticket (`admitted` False) occupies nothing and has nothing to settle. An admitted one that is
     dropped unsettled is cancelled when it is collected, and counted in `engine.counters["n_abandoned"]`.
@@ -48,7 +48,7 @@ cdef class Ticket:
 
     @property
     def settled(self):
-        """True once complete, fail or cancel was called (or nothing was admitted)."""
+        """True once complete, fail, timeout or cancel was called (or nothing was admitted)."""
         return not self.is_open
 
     @property
@@ -265,10 +265,26 @@ cdef class Ticket:
         note_failure(&self.route.core.st, self.slot, away_s, now_ns)
         self._close(now_ns)
 
+    def timeout(self):
+        """Settles as timed out: nobody waits for it any longer. In service it counts against availability and
+        teaches that the job takes at least this long (right-censored); still queued, it is as good as cancelled.
+
+        Raises TicketError. Cost: about a microsecond.
+        """
+        cdef int64_t now_ns = self.route.core.clock.read()
+        self._check("timeout() once, or not at all")
+        cdef TicketSlot* job = self.route.core.st.ticket + self.slot
+        if job.state == TICKET_RUNNING:
+            learn_failure(&self.route.core.st, job, now_ns)
+            learn_censored(&self.route.core.st, job, now_ns)
+        self._close(now_ns)
+
     def cancel(self):
-        """Settles as cancelled: frees its place, teaches nothing. Raises TicketError."""
+        """Settles as cancelled: frees its place. A job in service for longer than the median of its forecast teaches
+        that it takes at least this long (right-censored); any other teaches nothing. Raises TicketError."""
         cdef int64_t now_ns = self.route.core.clock.read()
         self._check("cancel() once, or not at all")
+        learn_censored(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
         self._close(now_ns)
 
     cdef void _close(self, int64_t now_ns):

@@ -137,15 +137,19 @@ class Twin:
         self._fade(lane)
         self.evidence[lane] = ref.observe(self.evidence[lane], x, math.log(max(service_s, 1e-9)))
         self.counts[lane, 0] += 1
-        self.pending[lane] += 1
         self.tried[lane] = True
+        self._learned(lane)
+        self._leave(job)
+
+    def _learned(self, lane: int) -> None:
+        """One row more: the served copies that follow it."""
+        self.pending[lane] += 1
         if self.pending[lane] >= np.clip(int(self.evidence[lane].n + 1e-9) // 8, 1, 64):
             self.pending[lane] = 0
             for r in range(len(self.resources)):
                 if r == lane or self.evidence[r].n == 0:
                     self._served[r] = self._view(r)
                     self._available[r] = ref.availability(*self.counts[r])
-        self._leave(job)
 
     def fail(self, job: Job) -> None:
         job.ticket.fail()
@@ -156,7 +160,31 @@ class Twin:
         self._leave(job)
 
     def cancel(self, job: Job) -> None:
-        job.ticket.cancel()
+        self._give_up(job, job.ticket.cancel)
+
+    def timeout(self, job: Job) -> None:
+        if job.start_s is not None:
+            self._fade(job.lane)
+            self.counts[job.lane, 1] += 1
+            self.tried[job.lane] = True
+            self._available[job.lane] = ref.availability(*self.counts[job.lane])
+        self._give_up(job, job.ticket.timeout)
+
+    def _give_up(self, job: Job, settle: Callable[[], None]) -> None:
+        """Right-censored: what is expected of y beyond the time so far, as two rows of half a weight."""
+        x, lane, served = job.ticket.features, job.lane, self.served(job.lane)
+        settle()
+        if job.start_s is not None and self.now_s > job.start_s:
+            _, m, s = ref.forecast_service(served, x)
+            ln_c = math.log(self.now_s - job.start_s)
+            if ln_c >= m:
+                mean, var = ref.beyond((ln_c - m) / s, served.belief.dof)
+                self._fade(lane)
+                for side in (-1.0, 1.0):
+                    y = m + s * (mean + side * math.sqrt(var))
+                    self.evidence[lane] = ref.observe(self.evidence[lane], x, y, 0.5)
+                self.tried[lane] = True
+                self._learned(lane)
         self._leave(job)
 
     def learn(self, lane: int, u: tuple[float, ...], service_s: float, Z: ref.Array | None = None) -> None:

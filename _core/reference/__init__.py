@@ -5,6 +5,7 @@ fallback. Seconds everywhere; x (d,) is encoded, x[0] = 1; `spread` s and locati
 """
 
 from tailwise._core.reference.belief import *  # noqa: F403
+from tailwise._core.reference.censor import *  # noqa: F403
 from tailwise._core.reference.change import *  # noqa: F403
 from tailwise._core.reference.choice import *  # noqa: F403
 from tailwise._core.reference.encoding import *  # noqa: F403

@@ -63,9 +63,9 @@ def fade(data: Evidence, age_s: float, tau_s: float) -> Evidence:
     return Evidence(data.X, data.y, data.w * kept(data.n, age_s, tau_s))
 
 
-def observe(data: Evidence, x: Array, y: float) -> Evidence:
-    """One completion more, weight 1."""
-    return Evidence(np.vstack([data.X, x]), np.append(data.y, y), np.append(data.w, 1.0))
+def observe(data: Evidence, x: Array, y: float, weight: float = 1.0) -> Evidence:
+    """One row more."""
+    return Evidence(np.vstack([data.X, x]), np.append(data.y, y), np.append(data.w, weight))
 
 
 def merge(parts: Sequence[Evidence], d: int) -> Evidence:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -54,35 +55,34 @@ def test_three_times_slower_or_faster_is_found_within_eight_jobs(slower: float, 
     assert [bench.engine.alarms(r) for r in "bc"] == [0, 0]
 
 
+def play_loaded(bench: Bench, n_held: Sequence[int], slope: float, outliers: float) -> None:
+    """Jobs that find others in service, which are cancelled in the same moment and teach nothing."""
+    route = bench.engine.route("m", "q")
+    for n in n_held:
+        bench.clock.advance(0.01)
+        held = [route.select((), mask=1) for _ in range(n)]
+        ln_s = bench.ln_s(20.0 if bench.rng.random() < outliers else 1.0) + slope * math.log1p(n / 4)
+        route.select((), mask=1).complete(math.exp(ln_s))
+        for ticket in held:
+            ticket.cancel()
+
+
+BUSY = tw.Column("busy", scale=4.0, tracked="in_flight")
+
+
 def test_outliers_and_load_raise_no_alarm() -> None:
     """0.3% of the jobs take 20 times as long, and load slows every job. Expected at one in 4e5: .05 alarms in
-    20,000; measured: none in 1e6."""
-    bench = Bench(3, (tw.Column("busy", scale=4.0, tracked="in_flight"),))
-    held: list[tw.Ticket] = []
-    route, rng = bench.engine.route("m", "q"), bench.rng
-    for _ in range(20_000):
-        bench.clock.advance(0.01)
-        for _ in range(int(rng.integers(4))):
-            held.append(route.select((), mask=1))
-        while len(held) > rng.integers(8):
-            held.pop().cancel()
-        ln_s = bench.ln_s(20.0 if rng.random() < 0.003 else 1.0) + 0.5 * math.log1p(len(held) / 4)
-        route.select((), mask=1).complete(math.exp(ln_s))
+    20,000; measured: none in 1e6 with outliers, two without."""
+    bench = Bench(3, (BUSY,))
+    play_loaded(bench, bench.rng.integers(0, 8, 20_000).tolist(), 0.5, 0.003)
     assert bench.engine.counters["n_alarms"] == 0
 
 
 def test_a_resource_that_load_speeds_up_raises_no_alarm() -> None:
     """The served copy floors the slope of load at 0, so its forecasts are off by up to .5 = 1.7 sd whenever load
     moves: judged by those alone, 1200 alarms in 1e5 jobs (measured)."""
-    bench = Bench(4, (tw.Column("busy", scale=4.0, tracked="in_flight"),))
-    route, held = bench.engine.route("m", "q"), []
-    for k in range(4000):
-        bench.clock.advance(0.01)
-        while len(held) < (k // 50 * 5) % 8:
-            held.append(route.select((), mask=1))
-        while len(held) > (k // 50 * 5) % 8:
-            held.pop().cancel()
-        route.select((), mask=1).complete(math.exp(bench.ln_s() - 0.5 * math.log1p(len(held) / 4)))
+    bench = Bench(4, (BUSY,))
+    play_loaded(bench, [(k // 50 * 5) % 8 for k in range(4000)], -0.5, 0.0)
     assert bench.engine.alarms("a") == 0
 
 

@@ -55,7 +55,7 @@ def check(e: tw.Engine, tickets: list[tw.Ticket], u: float) -> None:
 
 TIMES = st.sampled_from([0.0, 1e-9, 1e-3, 1.0, 3600.0, 1e6, 1e300])
 ACTION = st.tuples(
-    st.sampled_from(["select", "select", "complete", "by clock", "fail", "start", "cancel"]), TIMES
+    st.sampled_from(["select", "select", "complete", "by clock", "fail", "timeout", "start", "cancel"]), TIMES
 )
 JUMP = st.sampled_from([0.0, 1e-9, 0.1, 3600.0, -0.1, -3600.0, 1e9])
 SIZE = st.sampled_from([1.0, 1e-300, 5e-324, 1.7e308, 2.0])
@@ -89,6 +89,8 @@ def test_every_state_is_finite_whatever_the_clock_and_the_times_do(
                     ticket.complete()
                 elif action == "fail":
                     ticket.fail()
+                elif action == "timeout":
+                    ticket.timeout()
                 else:
                     ticket.cancel()
         check(e, tickets, u)
@@ -146,6 +148,7 @@ def test_a_clock_that_raises_stops_the_call_and_changes_nothing() -> None:
         lambda: e.route("m", "q").select((1.0,)),
         ticket.complete,
         ticket.fail,
+        ticket.timeout,
         ticket.cancel,
         ticket.start,
     ):

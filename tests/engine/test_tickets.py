@@ -23,6 +23,7 @@ SETTLE = {
     "complete": lambda t: t.complete(0.1),
     "complete by the clock": lambda t: t.complete(),
     "fail": lambda t: t.fail(),
+    "timeout": lambda t: t.timeout(),
     "cancel": lambda t: t.cancel(),
 }
 
@@ -78,7 +79,7 @@ def test_rejected_job_never_occupies_a_slot() -> None:
     assert e.load("r0") == (0, 0)
 
 
-@pytest.mark.parametrize("action", ["complete", "fail", "cancel", "start", "__enter__"])
+@pytest.mark.parametrize("action", ["complete", "fail", "timeout", "cancel", "start", "__enter__"])
 def test_a_rejected_ticket_has_nothing_to_settle(action: str) -> None:
     e, route = late_route()
     ticket = route.select(())
