@@ -266,7 +266,7 @@ cdef class Ticket:
         self._close(now_ns)
 
     def timeout(self):
-        """Settles as timed out: nobody waits for it any longer. In service it counts against availability and
+        """Settles as timed out: nobody waits for it any longer. In service it counts as a failure, and
         teaches that the job takes at least this long (right-censored); still queued, it is as good as cancelled.
 
         Raises TicketError. Cost: about a microsecond.
@@ -277,6 +277,7 @@ cdef class Ticket:
         if job.state == TICKET_RUNNING:
             learn_failure(&self.route.core.st, job, now_ns)
             learn_censored(&self.route.core.st, job, now_ns)
+            note_failure(&self.route.core.st, self.slot, 0.0, now_ns)
         self._close(now_ns)
 
     def cancel(self):
