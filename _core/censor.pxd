@@ -1,12 +1,14 @@
 # Right-censored evidence: a job that was given up after c seconds of service took at least that long.
 from libc.math cimport exp, lgamma, log, log1p, sqrt
+from libc.string cimport memset
 
+from _core.context cimport bent_location
 from _core.forget cimport fade_profile
 from _core.layout cimport (
-    LANES, LN_LIMIT, ROW_DOF, State, TICKET_RUNNING, TicketSlot, int64_t, profile_at, served_block,
+    LANES, LN_LIMIT, MAX_COLUMNS, ROW_DOF, State, TICKET_RUNNING, TicketSlot, int64_t, profile_at, served_block,
 )
 from _core.learn cimport learn_row, teaches, tried
-from _core.predict cimport location, spread
+from _core.predict cimport spread
 from _core.student cimport normal_cdf, student_z
 
 
@@ -52,10 +54,12 @@ cdef inline void learn_censored(State* st, const TicketSlot* job, int64_t now_ns
     .7, and jobs cancelled early at random change nothing. Ignoring them: -.24 at .5, -.15 at .7.
     """
     cdef const float* row = served_block(st, job.model, 0, job.lane // LANES) + job.lane % LANES
-    cdef double m, s, y, var
+    cdef double[MAX_COLUMNS] unsure
+    cdef double m, s, y, var, extra = 0.0
     if job.state != TICKET_RUNNING or now_ns <= job.start_ns or not teaches(st, job):
         return
-    m = location(row, job.x, job.d)
+    memset(unsure, 0, sizeof(unsure))
+    m = bent_location(st.model + job.model, row, job.x, unsure, &extra)
     s = spread(row, job.x, job.d, 0.0)
     y = log(<double>(now_ns - job.start_ns) * 1e-9)
     if y < m:

@@ -175,7 +175,8 @@ class Twin:
         x, lane, served = job.ticket.features, job.lane, self.served(job.lane)
         settle()
         if job.start_s is not None and self.now_s > job.start_s:
-            _, m, s = ref.forecast_service(served, x)
+            plain = len(x) - self.context.d + len(self.model.columns)
+            _, m, s = ref.forecast_service(served, x[:plain])
             ln_c = math.log(self.now_s - job.start_s)
             if ln_c >= m:
                 mean, var = ref.beyond((ln_c - m) / s, served.belief.dof)
