@@ -3,6 +3,7 @@
 from libc.math cimport INFINITY, log, sqrt
 from libc.string cimport memcpy
 
+from _core.bounds cimport narrow, narrow_to_bounds, refuse_excluded
 from _core.choose cimport choose
 from _core.decide cimport (
     ADMITTED, Forecast, GUARANTEE, GUARANTEE_PROBES, LATE, NO_RESOURCE, RouteInfo, admit_by_p, favour_untried,
@@ -50,18 +51,6 @@ cdef inline void weigh_all(const State* st, const RouteInfo* route, const double
 cdef inline void start_over(const State* st) noexcept nogil:
     """Every candidate is left to choose from again."""
     memcpy(st.pick, st.cost, (st.head.n_resources + LANES - 1) // LANES * LANES * sizeof(float))
-
-
-cdef inline bint narrow(float* cost, const float* fits, float least, int n_lanes) noexcept nogil:
-    """cost becomes +inf where fits < least; False, and nothing changed, when that would leave none."""
-    cdef int lane, n = 0
-    for lane in range(n_lanes):
-        n += (cost[lane] < INFINITY) & (fits[lane] >= least)
-    if n == 0:
-        return False
-    for lane in range(n_lanes):
-        cost[lane] = cost[lane] if fits[lane] >= least else <float>INFINITY
-    return True
 
 
 cdef inline bint narrow_to_feasible(const State* st, const RouteInfo* route) noexcept nogil:
@@ -133,7 +122,9 @@ cdef inline int decide_among(
     Forecast* f, int* n_tied,
 ) noexcept nogil:
     """As decide, of which it is the general form; about twice its cost."""
-    if score_open(st, route, route.explore, x, mask, left_s, now_ns, f):
+    cdef int bound
+    # a breaker's probe is sent before bounds are looked at: a bounded class leaves that to the others
+    if score_open(st, route, route.explore and not route.bounded, x, mask, left_s, now_ns, f):
         n_tied[0] = 1
         return ADMITTED
     if least_of(st.cost, (st.head.n_resources + LANES - 1) // LANES) == INFINITY:
@@ -143,7 +134,11 @@ cdef inline int decide_among(
     if route.explore:
         favour_untried(st, route.model)
     weigh_all(st, route, x, left_s)
+    bound = narrow_to_bounds(st, route) if route.bounded else 0
     start_over(st)
+    if bound:
+        look_closely(st, route, x, left_s, now_ns, f, n_tied)
+        return bound
     if route.guaranteed and left_s > 0.0:
         return admit_guaranteed(st, route, x, left_s, now_ns, f, n_tied)
     look_closely(st, route, x, left_s, now_ns, f, n_tied)
@@ -155,6 +150,11 @@ cdef inline int decide_any(
     Forecast* f, int* n_tied,
 ) noexcept nogil:
     """Each route by the cheapest form that does all it asks for."""
+    cdef int verdict
     if route.among:
-        return decide_among(st, route, x, mask, left_s, now_ns, f, n_tied)
-    return decide(st, route, x, mask, left_s, now_ns, f, n_tied)
+        verdict = decide_among(st, route, x, mask, left_s, now_ns, f, n_tied)
+    else:
+        verdict = decide(st, route, x, mask, left_s, now_ns, f, n_tied)
+    if verdict == NO_RESOURCE:
+        verdict = refuse_excluded(st, route, x, mask, left_s, now_ns, f, n_tied)
+    return verdict

@@ -36,21 +36,22 @@ cdef class Block:
     cdef int _lay_out(self, int max_resources, int max_models, int max_tickets) except -1:
         cdef int n_blocks = (max_resources + LANES - 1) // LANES
         cdef size_t lanes = n_blocks * LANES
-        cdef size_t[14] size = [
+        cdef size_t[16] size = [
             sizeof(Header), max_models * sizeof(ModelInfo), max_resources * sizeof(Load), n_blocks * sizeof(WaitBlock),
             <size_t>max_models * max_resources * sizeof(Profile),
             <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), max_tickets * sizeof(TicketSlot),
             <size_t>max_models * N_SIGNALS * SERVED_ROWS * lanes * sizeof(float),
+            n_blocks * sizeof(PriceBlock), <size_t>max_models * max_resources * sizeof(int8_t),
             lanes * sizeof(float), lanes * sizeof(float), lanes * sizeof(float), MAX_COLUMNS * lanes * sizeof(float),
             <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), 7 * lanes * sizeof(float)]
-        cdef size_t[14] start
+        cdef size_t[16] start
         cdef size_t at = 0
         cdef int i
-        for i in range(14):
+        for i in range(16):
             start[i] = at
             at += (size[i] + 63) // 64 * 64
         self.n_bytes = at + 64
-        self.n_state = start[8]      # what follows is scratch
+        self.n_state = start[10]      # what follows is scratch
         self.base = <char*>calloc(1, self.n_bytes)
         if self.base == NULL:
             raise MemoryError(f"the engine's arrays need {self.n_bytes} bytes: lower its capacities")
@@ -63,12 +64,14 @@ cdef class Block:
         self.st.level = <Level*>(p + start[5])
         self.st.ticket = <TicketSlot*>(p + start[6])
         self.st.served = <float*>(p + start[7])
-        self.st.cost = <float*>(p + start[8])
-        self.st.service = <float*>(p + start[9])
-        self.st.waiting = <float*>(p + start[10])
-        self.st.given = <float*>(p + start[11])
-        self.st.fresh_level = <Level*>(p + start[12])
-        self._lay_out_feasible(<float*>(p + start[13]), lanes)
+        self.st.price = <PriceBlock*>(p + start[8])
+        self.st.excluded = <int8_t*>(p + start[9])
+        self.st.cost = <float*>(p + start[10])
+        self.st.service = <float*>(p + start[11])
+        self.st.waiting = <float*>(p + start[12])
+        self.st.given = <float*>(p + start[13])
+        self.st.fresh_level = <Level*>(p + start[14])
+        self._lay_out_feasible(<float*>(p + start[15]), lanes)
         self.st.head.max_resources = max_resources
         self.st.head.max_models = max_models
         self.st.head.max_tickets = max_tickets
@@ -85,6 +88,19 @@ cdef class Block:
 
     def __dealloc__(self):
         free(self.base)
+
+    def price(self, int lane, double cost_per_s, double power_w):
+        """What a second of service on the lane takes: money, watts."""
+        self.st.price[lane // LANES].cost_per_s[lane % LANES] = <float>cost_per_s
+        self.st.price[lane // LANES].power_w[lane % LANES] = <float>power_w
+
+    def exclude(self, int model, int lane, reason):
+        """Takes a lane away from a model because of a static bound (its reason id), or says that none does (None)."""
+        self.st.excluded[model * self.st.head.max_resources + lane] = REASONS.index(reason)
+        if reason is not None:
+            served_block(&self.st, model, 0, lane // LANES)[ROW_OFFSET * LANES + lane % LANES] = INFINITY
+            set_bit(self.st.model[model].untried, lane, False)
+            openness_changed(&self.st, lane)
 
     def add_resource(self, resource, int slots, bint in_order):
         """Takes a lane, which is no model's candidate yet (see `join`); returns its index. Raises CapacityError."""

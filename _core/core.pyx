@@ -13,7 +13,7 @@ from _core.censor cimport beyond, learn_censored
 from _core.change cimport discount_availability, raise_alarm, rebuild_lane
 from _core.choose cimport mask_cost, splitmix
 from _core.decide cimport (
-    ADMITTED, Forecast, NO_RESOURCE, RouteInfo, decide, favour_untried, forecast_lane, mask_shut, names_candidate,
+    ACCURACY, ADMITTED, Forecast, NO_RESOURCE, RouteInfo, decide, favour_untried, forecast_lane, mask_shut, names_candidate,
     score_all,
 )
 from _core.encode cimport (
@@ -22,7 +22,7 @@ from _core.encode cimport (
 from _core.fleet cimport clear_load, clear_served, join_model, remove_lane, vacant_lane
 from _core.health cimport note_failure, note_success, openness_changed, schedule
 from _core.hedge cimport find_copy, mean_residual
-from _core.lanes cimport get_bit, is_candidate, update_open
+from _core.lanes cimport get_bit, is_candidate, set_bit, update_open
 from _core.layout cimport *
 from _core.learn cimport learn_failure, learn_service
 from _core.moves cimport keep_given, reconsider, unrefusing

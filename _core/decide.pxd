@@ -22,6 +22,9 @@ cdef struct RouteInfo:
     double deadline_s, on_time
     double reject_below             # raw P under which a job is refused; 0 = never
     bint among                      # decide_among is needed: a bound, objective, policy or contract filters
+    bint bounded                    # by cost or throughput, or refused by accuracy
+    int refuse                      # the verdict on every job, where the model itself breaks a bound; 0 = none
+    double max_cost, min_throughput # of one job; items/s. +inf, 0 = none
     bint guaranteed                 # admits only where the claim is at least on_time
 
 cdef struct Forecast:               # one job on one lane
@@ -41,6 +44,11 @@ cdef enum Verdict:
     LATE = 1
     NO_RESOURCE = 2
     GUARANTEE = 3
+    AFFINITY = 4
+    MEMORY = 5
+    ACCURACY = 6
+    COST = 7
+    THROUGHPUT = 8
 
 cdef enum:
     GUARANTEE_PROBES = 50   # of a guaranteed class, 1 in 50 refusals is admitted as a probe

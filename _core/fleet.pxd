@@ -83,6 +83,7 @@ cdef inline void remove_lane(State* st, int lane, int64_t now_ns) noexcept nogil
     for model in range(st.head.n_models):
         clear_belief(st, model, lane)
         set_offset(st, model, lane, INFINITY)
+        st.excluded[model * st.head.max_resources + lane] = 0
         for s in range(st.model[model].n_signals):
             serve_cold(st, model, s, now_ns)
     openness_changed(st, lane)

@@ -1,6 +1,6 @@
 # Data only: every struct lies in one flat zeroed block (no pointers inside, indices instead), so that
 # the block can move into shared memory. Units: seconds float64, clock readings int64 nanoseconds.
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint32_t, uint64_t
 
 cdef enum:
     LANES = 16          # candidates per block: one cache line of float32
@@ -129,6 +129,10 @@ cdef struct WaitBlock:               # what a decision reads of LANES resources
     double inv_slots[LANES]
     double ahead_s[MAX_LEVELS * LANES]   # queued seconds ahead of a job of each level
 
+cdef struct PriceBlock:              # what a second of service on LANES resources takes
+    float cost_per_s[LANES]
+    float power_w[LANES]
+
 cdef struct TicketSlot:
     int32_t state, generation
     int32_t lane, model, level
@@ -163,6 +167,8 @@ cdef struct State:                   # typed views of the one block
     Level* level                     # [N_SIGNALS, max_models, max_resources]
     TicketSlot* ticket               # [max_tickets]
     float* served                    # [max_models, N_SIGNALS, n_blocks, SERVED_ROWS, LANES]
+    PriceBlock* price                # [n_blocks]
+    int8_t* excluded                 # [max_models, max_resources], the static bound (Verdict) that keeps a lane out
     float* cost                      # scratch [n_blocks * LANES], and so the next two
     float* service
     float* waiting

@@ -21,7 +21,12 @@ cdef class RouteCore:
         self.info.on_time = qos.on_time
         self.info.reject_below = qos.reject_below
         self.info.explore = qos.explore
-        self.info.guaranteed = self.info.among = qos.contract == "guaranteed"
+        self.info.guaranteed = qos.contract == "guaranteed"
+        self.info.max_cost = qos.max_cost
+        self.info.min_throughput = qos.min_throughput
+        self.info.refuse = ACCURACY if qos.min_accuracy > 0.0 and model.accuracy < qos.min_accuracy else 0
+        self.info.bounded = qos.max_cost < INFINITY or qos.min_throughput > 0.0 or self.info.refuse != 0
+        self.info.among = self.info.guaranteed or self.info.bounded
         self.z_on_time = z_on_time
         self.n_features = core.st.model[model_index].n_features
         self.n_given = core.st.model[model_index].n_given

@@ -1,6 +1,6 @@
 # One decision, settled exactly once.
 
-cdef tuple REASONS = (None, "late", "no_resource", "guarantee")  # by Verdict
+cdef tuple REASONS = (None, "late", "no_resource", "guarantee", "affinity", "memory", "accuracy", "cost", "throughput")  # by Verdict
 
 
 @cython.freelist(64)
@@ -36,8 +36,9 @@ cdef class Ticket:
     @property
     def reason(self):
         """None when admitted, else a stable id: 'late' (P(on time) too low on the nearest candidate), 'guarantee'
-        (no candidate's claim reaches the promise) or 'no_resource' (every candidate that the mask allows is
-        drained, ejected or removed)."""
+        (no candidate's claim reaches the promise), 'no_resource' (every candidate that the mask allows is drained,
+        ejected or removed), or the bound that left no candidate, in the order in which they hold: 'affinity',
+        'memory', 'accuracy', 'cost', 'throughput'."""
         return REASONS[self.verdict]
 
     @property
@@ -70,6 +71,11 @@ cdef class Ticket:
     def service_s(self):
         """Expected seconds from start to end."""
         return self.service_mean
+
+    @property
+    def median_s(self):
+        """Median seconds from start to end: what candidates are ranked by."""
+        return exp(self.m)
 
     @property
     def expected_s(self):

@@ -10,6 +10,7 @@ from statistics import NormalDist
 import numpy as np
 
 from tailwise._core.core import Core
+from tailwise.bounds import excluded_by, require_accuracy
 from tailwise.clock import Clock, MonotonicClock
 from tailwise.declared import Declared
 from tailwise.errors import ConfigError, InputError
@@ -80,6 +81,7 @@ class Engine(Fleet):
         self._core.set_health(*rules_of(health))
         for resource in self._declared.resources:
             self._core.add_resource(resource, resource.slots, resource.discipline == "fifo")
+            self._core.price(self._core.lanes[resource.name], resource.cost_per_s, resource.power_w)
         for model in self.models:
             self._add_model(model)
         self._reports = Reports(self._core, self.models)
@@ -98,9 +100,11 @@ class Engine(Fleet):
         return self._declared.qos
 
     def route(self, model: str, qos: str) -> Route:
-        """Resolves names once; keep the route, it is what the hot path runs on. Raises UnknownName."""
+        """Resolves names once; keep the route, it is what the hot path runs on. Raises UnknownName, and
+        ConfigError when the class bounds an accuracy that the model does not declare."""
         declared = self._declared
         promise = declared.qos_class(qos)
+        require_accuracy(declared.model(model), promise)
         z_on_time = NormalDist().inv_cdf(promise.on_time)
         return Route(self._core, declared.model(model), promise, declared.model_index(model), z_on_time)
 
@@ -185,9 +189,11 @@ class Engine(Fleet):
     def _add_model(self, model: Model) -> None:
         allowed = self._declared.candidates(model)
         features = features_of(model)
-        self._core.add_model(
+        index = self._core.add_model(
             [f.typical or 0.0 for f in features],
             [f.knee for f in features],
             columns_of(model),
             [r.offset_s if lane in allowed else math.inf for lane, r in enumerate(self._declared.resources)],
         )
+        for lane in allowed:
+            self._core.exclude(index, lane, excluded_by(model, self._declared.resources[lane]))

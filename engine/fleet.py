@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from tailwise._core.core import Core
+from tailwise.bounds import excluded_by
 from tailwise.declared import Declared
 from tailwise.errors import ConfigError, UnknownName
 from tailwise.given import Profile
@@ -97,9 +98,12 @@ class Fleet:
             if profile.resource != resource.name or declared.model_index(profile.model) not in joined:
                 raise ConfigError(f"add: {profile!r} is not of {resource.name!r} and one of its models")
         lane = self._core.add_resource(resource, resource.slots, resource.discipline == "fifo")
+        self._core.price(lane, resource.cost_per_s, resource.power_w)
         self._core.drain(lane, True)  # until its priors are in place: another thread may select meanwhile
         for model in range(len(declared.models)):
             self._core.join(model, lane, resource.offset_s if model in joined else math.inf)
+            bound = excluded_by(declared.models[model], resource) if model in joined else None
+            self._core.exclude(model, lane, bound)
         for profile in profiles:
             self._give(profile)
         self._core.drain(lane, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +27,9 @@ class QoS:
     contract: "best_effort" refuses a job only when no time is left; "standard" also when its P(on time) is below
     0.3; "guaranteed" when no candidate's claim is at least `on_time` (about 3 points of goodput at 80% load: what
     a promise costs).
+    min_accuracy: in [0, 1], of the model. max_cost: of one job, E[service] x the resource's `cost_per_s`, > 0.
+    min_throughput: items a second that the resource must be believed to do, >= 0. These three are never broken: a
+    job that no candidate can run within them is refused with the bound as its reason.
     explore: may jobs of the class try what is not known? They then go to a resource without a single result when
     it is idle, or to an ejected one that is due for a probe, and of the jobs that would be refused, 1 in 50 of a
     guaranteed class and of a standard one 1 a second, where nothing else is learned, are admitted as probes
@@ -40,6 +44,9 @@ class QoS:
     contract: Literal["best_effort", "standard", "guaranteed"] = "standard"
     min_share: float = 0.0
     explore: bool = True
+    min_accuracy: float = 0.0
+    max_cost: float = math.inf
+    min_throughput: float = 0.0
 
     def __post_init__(self) -> None:
         me = f"QoS {self.name!r}"
@@ -77,6 +84,21 @@ class QoS:
             "contract",
             self.contract,
             "'best_effort', 'standard' or 'guaranteed'",
+        )
+        require(
+            self.min_accuracy == 0 or (is_positive(self.min_accuracy) and self.min_accuracy <= 1),
+            me,
+            "min_accuracy",
+            self.min_accuracy,
+            "a number in [0, 1]",
+        )
+        require(self.max_cost > 0, me, "max_cost", self.max_cost, "a number > 0 (inf = none)")
+        require(
+            self.min_throughput == 0 or is_positive(self.min_throughput),
+            me,
+            "min_throughput",
+            self.min_throughput,
+            "a finite number of items per second >= 0",
         )
         require(isinstance(self.explore, bool), me, "explore", self.explore, "True or False")
 

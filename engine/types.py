@@ -7,7 +7,7 @@ from typing import Literal
 
 from tailwise._core.core import LIMITS
 from tailwise.column import Column
-from tailwise.validate import is_positive, require, require_name, unique_names
+from tailwise.validate import is_positive, labels_of, require, require_name, unique_names
 
 __all__ = ["Column", "Feature", "Model", "Resource"]
 
@@ -19,6 +19,8 @@ class Resource:
     name: unique. slots: jobs that it serves at once, 1..256. cost_per_s: >= 0, any currency.
     offset_s: seconds added to its rank (region, transfer), >= 0.
     kind: device class ("gpu", "cpu"); models compare within one more closely than across. "" is alike to none.
+    labels: what it has or where it is ({"fp8", "eu"}); models ask for them by `requires`. memory_bytes: what a model
+    may take there, None = not checked. power_w: watts drawn while it serves, >= 0.
     discipline: "fifo" (the resource queues by itself; starts are inferred) or "priority" (the caller owns the
     queue, serves classes by priority and calls `ticket.start()`).
     """
@@ -29,6 +31,9 @@ class Resource:
     offset_s: float = 0.0
     discipline: Literal["fifo", "priority"] = "fifo"
     kind: str = ""
+    labels: frozenset[str] = frozenset()
+    memory_bytes: int | None = None
+    power_w: float = 0.0
 
     def __post_init__(self) -> None:
         me = f"Resource {self.name!r}"
@@ -40,11 +45,20 @@ class Resource:
             self.slots,
             "an int in 1..256",
         )
-        for name in ("cost_per_s", "offset_s"):
+        for name in ("cost_per_s", "offset_s", "power_w"):
             value = getattr(self, name)
             require(value == 0 or is_positive(value), me, name, value, "a finite number >= 0")
         require(
             self.discipline in ("fifo", "priority"), me, "discipline", self.discipline, "'fifo' or 'priority'"
+        )
+        object.__setattr__(self, "labels", labels_of(me, "labels", self.labels))
+        memory = self.memory_bytes
+        require(
+            memory is None or (isinstance(memory, int) and memory >= 0),
+            me,
+            "memory_bytes",
+            memory,
+            "an int >= 0 or None",
         )
         require(isinstance(self.kind, str), me, "kind", self.kind, "a string, the name of a device class,")
 
@@ -86,7 +100,8 @@ class Model:
     """What a job runs.
 
     features: Feature objects or plain names (a name means Feature(name)). columns: at most 4.
-    resources: names of the resources that can run it; None = all.
+    resources: names of the resources that can run it; None = all. requires: labels that a resource must have.
+    memory_bytes: what it takes on a resource, >= 0. accuracy: in (0, 1], what classes bound by `min_accuracy`.
     Encoded size 1 + features + knees + columns + their squares and products is at most 12.
     """
 
@@ -95,6 +110,9 @@ class Model:
     columns: tuple[Column, ...] = ()
     signals: tuple[str, ...] = ("service",)
     resources: tuple[str, ...] | None = None
+    requires: frozenset[str] = frozenset()
+    memory_bytes: int = 0
+    accuracy: float | None = None
     d: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
@@ -105,6 +123,16 @@ class Model:
         object.__setattr__(self, "columns", tuple(self.columns))
         unique_names(me, "features", features)
         unique_names(me, "columns", self.columns)
+        object.__setattr__(self, "requires", labels_of(me, "requires", self.requires))
+        memory, accuracy = self.memory_bytes, self.accuracy
+        require(isinstance(memory, int) and memory >= 0, me, "memory_bytes", memory, "an int >= 0")
+        require(
+            accuracy is None or (is_positive(accuracy) and accuracy <= 1),
+            me,
+            "accuracy",
+            accuracy,
+            "a number in (0, 1] or None",
+        )
         require(
             len(self.columns) <= LIMITS["columns"],
             me,

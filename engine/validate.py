@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tailwise.errors import ConfigError
 
-__all__ = ["is_positive", "require", "require_name", "unique_names"]
+__all__ = ["is_positive", "labels_of", "require", "require_name", "unique_names"]
 
 
 def require(ok: bool, owner: str, name: str, value: object, expected: str) -> None:
@@ -22,6 +22,16 @@ def require_name(owner: str, name: str) -> None:
 
 def is_positive(value: float) -> bool:
     return isinstance(value, int | float) and math.isfinite(value) and value > 0
+
+
+def labels_of(owner: str, name: str, labels: Iterable[str]) -> frozenset[str]:
+    """A set of names, as given by any iterable of them but one string. Raises ConfigError."""
+    require(not isinstance(labels, str), owner, name, labels, "a set of strings")
+    checked = frozenset(labels)
+    require(
+        all(isinstance(label, str) and label for label in checked), owner, name, labels, "a set of strings"
+    )
+    return checked
 
 
 class Named(Protocol):

@@ -44,6 +44,17 @@ WRONG: dict[str, Callable[[], object]] = {
     "profile of 0 s": lambda: tw.Profile("r", "m", 0.0),
     "profile without spread": lambda: tw.Profile("r", "m", 1.0, spread=0.0),
     "profile without weight": lambda: tw.Profile("r", "m", 1.0, weight=0.0),
+    "labels as one string": lambda: tw.Resource("r", labels="eu"),  # type: ignore[arg-type]
+    "an empty label": lambda: tw.Model("m", requires=frozenset({""})),
+    "negative memory": lambda: tw.Resource("r", memory_bytes=-1),
+    "half a byte": lambda: tw.Model("m", memory_bytes=0.5),  # type: ignore[arg-type]
+    "negative power": lambda: tw.Resource("r", power_w=-1.0),
+    "accuracy above 1": lambda: tw.Model("m", accuracy=1.1),
+    "accuracy bound above 1": lambda: tw.QoS("q", 1.0, min_accuracy=1.1),
+    "no money": lambda: tw.QoS("q", 1.0, max_cost=0.0),
+    "cost NaN": lambda: tw.QoS("q", 1.0, max_cost=math.nan),
+    "infinite throughput": lambda: tw.QoS("q", 1.0, min_throughput=math.inf),
+    "explore as a number": lambda: tw.QoS("q", 1.0, explore=1),  # type: ignore[arg-type]
     "no resources": lambda: tw.Engine([], M, Q),
     "no models": lambda: tw.Engine(R, [], Q),
     "no classes": lambda: tw.Engine(R, M, []),
