@@ -13,31 +13,31 @@ cdef class Beliefs(Breakers):
         self.st.model[model].untried[lane >> 6] &= ~(<uint64_t>1 << (lane & 63))
         serve_cold(&self.st, model, 0, self.last_ns)
 
-    def sums(self, int model, int lane):
+    def sums(self, int model, int lane, int signal=0):
         """(n_sums,) float64: packed A, b, c of one profile, as of its last change, and the centre y0."""
         cdef cnp.ndarray[double, ndim=1] out = np.zeros(n_sums(self.st.model[model].d))
-        cdef const Evidence* e = &profile_at(&self.st, model, lane).signal[0]
+        cdef const Evidence* e = &profile_at(&self.st, model, lane).signal[signal]
         cdef int i
         for i in range(out.shape[0]):
             out[i] = e.total[i] + e.lost[i]
-        return out, self.st.model[model].y0[0]
+        return out, self.st.model[model].y0[signal]
 
-    def posterior(self, int model, int lane):
+    def posterior(self, int model, int lane, int signal=0):
         """One profile's posterior now, float64, from the sums: what the served copy is a rounding of."""
         cdef double[MAX_D] pool_mean
         cdef double[MAX_SUMS] sums
         cdef int64_t now_ns = self.clock.read()
         cdef int d = self.st.model[model].d
-        cdef double n_pool = pooled_mean(&self.st, model, 0, lane, now_ns, pool_mean, sums)
+        cdef double n_pool = pooled_mean(&self.st, model, signal, lane, now_ns, pool_mean, sums)
         cdef Offset offset
         cdef Prior prior
         cdef Posterior post
-        fresh_offset(&self.st, model, 0, lane, now_ns, pool_mean[0], &offset)
-        prior_of(&self.st, model, 0, lane, n_pool, pool_mean, &offset, &prior)
+        fresh_offset(&self.st, model, signal, lane, now_ns, pool_mean[0], &offset)
+        prior_of(&self.st, model, signal, lane, n_pool, pool_mean, &offset, &prior)
         memset(sums, 0, sizeof(sums))
-        cdef double n = read_sums(&self.st, model, 0, lane, now_ns, sums)
+        cdef double n = read_sums(&self.st, model, signal, lane, now_ns, sums)
         posterior_of(sums, n, &prior, d, &post)
-        post.mean[0] += self.st.model[model].y0[0]
+        post.mean[0] += self.st.model[model].y0[signal]
         cdef const Profile* p = profile_at(&self.st, model, lane)
         cdef double factor = kept(p.succeeded + p.failed, profile_age_s(p, now_ns), self.st.head.tau_s)
         return dict(
@@ -46,9 +46,9 @@ cdef class Beliefs(Breakers):
             scale2=post.scale2, dof=post.dof, n=n, n_pool=n_pool,
             succeeded=factor * p.succeeded, failed=factor * p.failed, n_results=p.n_results)
 
-    def served(self, int model, int lane):
+    def served(self, int model, int lane, int signal=0):
         """What select reads of one lane: the float32 copy, at most an eighth of the evidence behind the sums."""
-        cdef const float* row = served_block(&self.st, model, 0, lane // LANES) + lane % LANES
+        cdef const float* row = served_block(&self.st, model, signal, lane // LANES) + lane % LANES
         cdef int d = self.st.model[model].d, i
         return dict(
             mean=np.array([row[(ROW_MEAN + i) * LANES] for i in range(d)], dtype=np.float32),
@@ -62,6 +62,15 @@ cdef class Beliefs(Breakers):
             column_var=np.array(
                 [row[(ROW_COLUMN_VAR + i) * LANES] for i in range(self.st.model[model].n_columns)],
                 dtype=np.float32))
+
+    def length(self, int model, x):
+        """ln(tokens) of answers of a model with two signals at an encoded request x (n_request,): location, scale,
+        degrees of freedom, n."""
+        cdef cnp.ndarray[double, ndim=1] row = np.ascontiguousarray(x, dtype=np.float64)
+        cdef const Length* length = &self.st.model[model].length
+        cdef double m, s
+        forecast_length(&self.st, model, <const double*>row.data, &m, &s)
+        return m, s, length.dof, length.data.total[0]
 
     def encode(self, int model, values):
         """Encoded features (d without columns,) of raw ones, as select sees them."""

@@ -124,30 +124,38 @@ cdef class Block:
         update_open(&self.st, lane)
         return lane
 
-    def add_model(self, typical, knees, columns, offsets_s):
+    def add_model(self, typical, knees, columns, offsets_s, int n_signals=1, int prompt=0):
         """Appends a model over all lanes; returns its index. Raises CapacityError.
 
         typical (n_features,), 0 = none; knees (n_features,) bool; columns: per column (kind, scale, row of Z or -1,
         has a square, index in x of the feature it is multiplied with or 0);
-        offsets_s (n_resources,) seconds, +inf where the lane is no candidate.
+        offsets_s (n_resources,) seconds, +inf where the lane is no candidate; prompt: which feature is the number of
+        the prompt's tokens, from 1; 0 = none.
         """
-        cdef int m = self.st.head.n_models, i, lane
+        cdef int m = self.st.head.n_models, i, lane, s
         if m >= self.st.head.max_models:
             raise CapacityError(f"{m} models are the engine's capacity: build it with more")
         cdef ModelInfo* info = self.st.model + m
-        info.n_signals = 1
+        info.n_signals = n_signals
+        info.counts_tokens = n_signals == 2 or prompt > 0
         info.n_features = len(typical)
         info.n_request = 1 + info.n_features + sum(knees)
         for i in range(info.n_features):
             info.typical[i] = typical[i]
             info.knee[i] = knees[i]
+            if i + 1 == prompt:
+                info.prompt = 1 + i + sum(knees[:i])
+                info.prompt_typical = typical[i]
         self._add_columns(info, columns)
         self.st.head.n_models += 1
         for lane in range(self.st.head.n_blocks * LANES):
             clear_served(&self.st, m, lane)
         for lane in range(self.st.head.n_resources):
             join_model(&self.st, m, lane, offsets_s[lane], self.last_ns)
-        serve_cold(&self.st, m, 0, self.last_ns)
+        for s in range(n_signals):
+            serve_cold(&self.st, m, s, self.last_ns)
+        info.length.decayed_ns = self.last_ns
+        serve_length(&self.st, m)
         schedule(&self.st, m)
         return m
 

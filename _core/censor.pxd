@@ -58,6 +58,8 @@ cdef inline void learn_censored(State* st, const TicketSlot* job, int64_t now_ns
     cdef double m, s, y, var, extra = 0.0
     if job.state != TICKET_RUNNING or now_ns <= job.start_ns or not teaches(st, job):
         return
+    if job.tokens > 0.0:    # its first token came: that is learned exactly, and of the rest nothing is known
+        return
     memset(unsure, 0, sizeof(unsure))
     m = bent_location(st.model + job.model, row, job.x, unsure, &extra)
     s = spread(row, job.x, job.d, 0.0)
@@ -67,4 +69,4 @@ cdef inline void learn_censored(State* st, const TicketSlot* job, int64_t now_ns
     y = min(m + s * beyond((y - m) / s, row[ROW_DOF * LANES], &var), <double>LN_LIMIT)
     fade_profile(st, profile_at(st, job.model, job.lane), job.model, now_ns)
     tried(st, job.model, job.lane)
-    learn_row(st, job, y, s * s * var, now_ns)
+    learn_row(st, job, 0, y, s * s * var, now_ns)

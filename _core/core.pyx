@@ -14,7 +14,7 @@ from _core.change cimport discount_availability, raise_alarm, rebuild_lane
 from _core.choose cimport mask_cost, splitmix
 from _core.decide cimport (
     ACCURACY, ADMITTED, Forecast, NO_RESOURCE, RouteInfo, decide, favour_untried, forecast_lane, mask_shut, names_candidate,
-    score_all,
+    occupied_s, score_all,
 )
 from _core.encode cimport (
     ENCODED, check_given, encode_features, encode_given, store_column,
@@ -24,16 +24,20 @@ from _core.health cimport note_failure, note_success, openness_changed, schedule
 from _core.hedge cimport find_copy, mean_residual
 from _core.lanes cimport get_bit, is_candidate, set_bit, update_open
 from _core.layout cimport *
-from _core.learn cimport learn_failure, learn_service
+from _core.learn cimport learn_failure, learn_first, learn_service, learn_stream
+from _core.length cimport forecast_length, serve_length
 from _core.moves cimport keep_given, reconsider, unrefusing
 from _core.posterior cimport kept, n_sums
 from _core.probe cimport may_start
 from _core.served cimport (
     Posterior, Prior, fresh_offset, pooled_mean, posterior_of, prior_of, profile_age_s, read_sums, serve_cold,
 )
+from _core.stream cimport count_produced
 from _core.student cimport student_cdf, student_quantile
-from _core.tickets cimport close_ticket, open_ticket, start_ticket
+from _core.tickets cimport close_ticket, open_ticket, start_of, start_ticket, track_columns
 from _core.wait cimport n_open, update_ahead
+
+from operator import index
 
 import numpy as np
 
@@ -62,6 +66,7 @@ cdef class Core(Changes):
 
 
 include "ticket.pxi"
+include "stream.pxi"
 include "route.pxi"
 include "explain.pxi"
 

@@ -33,7 +33,7 @@ cdef class Explaining(RouteCore):
             forecast_lane(st, &self.info, lane, encoded, left_s, now_ns, &f)
             rows.append(dict(
                 lane=lane, rank_s=st.cost[lane], wait_s=f.wait_s, service_s=f.mean_s, ln_service=f.m, spread=f.s,
-                dof=f.dof, availability=f.availability, p_on_time=f.p_on_time,
+                dof=f.dof, availability=f.availability, p_on_time=f.p_on_time, **stream_of(&self.info, st, &f),
                 features=np.array([f.x[i] for i in range(st.model[self.info.model].d)])))
         return rows
 
@@ -55,6 +55,16 @@ cdef class Explaining(RouteCore):
         weigh_all(st, &self.info, encoded, self.info.deadline_s)
         return dict(rank_s=floats(st.cost, n), var=floats(st.var, n), model_var=floats(st.model_var, n),
                     mean_s=floats(st.mean_s, n), on_time=floats(st.on_time, n))
+
+
+cdef dict stream_of(const RouteInfo* info, const State* st, const Forecast* f):
+    """What follows the first token, where the model has two signals."""
+    if not f.streams:
+        return {}
+    held = st.load[f.lane].pace
+    return dict(
+        tpot_s=f.stream.mean_s, ln_tpot=f.stream.m, tpot_spread=f.stream.s, tokens=f.stream.tokens,
+        busy_s=f.stream.busy_s, tpot_bound_s=min(info.tpot_s, 1.0 / held if held > 0.0 else INFINITY))
 
 
 cdef floats(const float* values, int n):

@@ -11,6 +11,7 @@ cdef enum:
     MAX_LEVELS = 8      # priorities 0 (served first) .. 7
     N_SIGNALS = 2
     MASK_WORDS = 64     # 4096 lanes
+    LENGTH_LIMIT = 16   # ln(tokens) of a forecast: nobody writes more than 9 million
     LN_LIMIT = 60       # |ln(service)| of a forecast: e^60 s times 2^20 queued jobs still fits float32, so that
                         # no extrapolation makes a cost infinite (no candidate) or NaN
 
@@ -33,6 +34,8 @@ cdef enum ColumnKind:
     COLUMN_WAITING = 2
     COLUMN_IN_FLIGHT = 3
     COLUMN_REPORTED = 4
+    COLUMN_PREFILL = 5
+    COLUMN_KV = 6
 
 cdef enum TicketState:
     TICKET_FREE = 0
@@ -70,10 +73,18 @@ cdef struct Profile:                 # belief about one (model, resource)
     int64_t n_results                # completed + failed, ever
     int64_t probed_ns                # when a job last passed as a probe (see probe.pxd)
     int64_t doubted_until            # n_results up to which nothing is refused by it, since it became faster
-    int64_t pending                  # completions since the served copy was rebuilt
+    int64_t pending[N_SIGNALS]       # results since the served copy was rebuilt
+
+cdef struct Length:                  # tokens of one model's answers, all resources together; x (n_request,)
+    Evidence data                    # y = ln(tokens) - y0
+    double y0
+    double mean[MAX_D]               # the posterior, as of the last rebuild
+    double factor[MAX_PACKED]
+    double scale2, dof
+    int64_t decayed_ns, pending
 
 cdef struct ModelInfo:
-    int32_t d, n_features, n_columns, n_given, n_signals
+    int32_t d, n_features, n_columns, n_given, n_signals, counts_tokens
     int32_t n_request                # 1 + features + knees; in x the columns follow, then their squares and products
     double y0[N_SIGNALS]             # ln(seconds) that the sums are centred on
     int32_t has_y0[N_SIGNALS]
@@ -85,9 +96,12 @@ cdef struct ModelInfo:
     int32_t square[MAX_COLUMNS]      # index in x of the column's square; 0 = none
     int32_t product[MAX_COLUMNS]     # index in x of its product with x[factor]; 0 = none
     int32_t factor[MAX_COLUMNS]
-    int32_t n_terms, _pad            # squares and products
+    int32_t n_terms                  # squares and products
+    int32_t prompt                   # index in x of the prompt's tokens; 0 = jobs are counted without tokens
+    double prompt_typical            # of that feature; 0 = ln(1 + u)
     int32_t is_load[MAX_D]           # by index in x: more of it never speeds a job up
     uint64_t untried[MASK_WORDS]     # bit set: candidate that has not shown one result
+    Length length                    # two signals: of answers
     int64_t next_probe_ns            # before that no candidate is due for a probe
     int32_t n_pardoned, _pad2        # ejected lanes that take this model's jobs all the same
     uint64_t pardoned_open[MASK_WORDS]   # head.open_lanes and those; of meaning while n_pardoned > 0
@@ -118,6 +132,9 @@ cdef struct Load:                    # one resource's own account of its jobs
     int64_t refresh_ns               # the line in WaitBlock holds until then
     int64_t freed_ns                 # when a job last ended
     int64_t n_alarms                 # changes detected or declared
+    double prefill_tokens            # of open jobs before their first token: what they must still read
+    double kv_tokens                 # of open jobs: prompts and answers so far
+    double pace                      # most tokens per second that an open job was promised; 0 = none
     int32_t first_running, first_queued, last_queued   # ticket indices, -1 = none
     double n_past, n_out, out_s      # decayed: jobs past exp(m + 2 s), past exp(m + 4 s), their seconds beyond the former
     Breaker breaker
@@ -142,6 +159,9 @@ cdef struct TicketSlot:
     double m, s                      # service forecast: location and spread of ln(seconds)
     double mean_s, var_s2            # its moments
     double x[MAX_D]                  # the chosen lane's encoded features at the decision
+    double prompt, own               # tokens in the cache, tokens to prefill
+    double tokens, first_s           # answer so far, 0 = none; seconds from start to its first token
+    double pace                      # 1 / the class's tpot_s; 0 = not bounded
 
 cdef struct Header:
     int32_t max_resources, max_models, max_tickets, n_blocks

@@ -4,9 +4,11 @@ from libc.math cimport log
 from _core.change cimport has_changed, raise_alarm, rebuild_lane
 from _core.forget cimport fade_profile
 from _core.hedge cimport note_end
+from _core.lanes cimport set_bit
 from _core.layout cimport (
     LANES, ModelInfo, Profile, ROW_INV_AVAIL, State, TicketSlot, int64_t, profile_at, served_block, uint64_t,
 )
+from _core.length cimport learn_length
 from _core.posterior cimport observe
 from _core.served cimport any_cold, inv_availability, is_outdated, serve, serve_cold
 
@@ -34,46 +36,75 @@ cdef inline bint teaches(const State* st, const TicketSlot* job) noexcept nogil:
     return not st.load[job.lane].removed
 
 
-cdef inline void learn_row(State* st, const TicketSlot* job, double y, double var, int64_t now_ns) noexcept nogil:
-    """Adds one ln(seconds), exact or expected with variance `var`, to a faded profile. The served copy follows after 1
-    result while few are known, then after an eighth of what is known, at most 64: it lacks at most an eighth of the
-    evidence and a rebuild is amortised."""
+cdef inline void learn_row(
+    State* st, const TicketSlot* job, int signal, double y, double var, int64_t now_ns
+) noexcept nogil:
+    """Adds one ln(seconds) of a signal, exact or expected with variance `var`, to a faded profile. The served copy follows
+    after 1 result while few are known, then after an eighth of what is known, at most 64: it lacks at most an eighth of
+    the evidence and a rebuild is amortised."""
     cdef ModelInfo* info = st.model + job.model
     cdef Profile* p = profile_at(st, job.model, job.lane)
     cdef int64_t due
     cdef bint alarm
-    if not info.has_y0[0]:
-        info.has_y0[0] = 1
-        info.y0[0] = y
-    alarm = has_changed(st, job, 0, y)
-    if alarm and p.drift[0].faster > p.drift[0].slower:
+    if not info.has_y0[signal]:
+        info.has_y0[signal] = 1
+        info.y0[signal] = y
+    alarm = has_changed(st, job, signal, y)
+    if alarm and p.drift[signal].faster > p.drift[signal].slower:
         p.doubted_until = p.n_results + 8
     if alarm:       # before the result is counted: it is news of the changed resource
         raise_alarm(st, job.lane, now_ns)
-    observe(&p.signal[0], job.x, job.d, y - info.y0[0], var)
-    p.pending += 1
-    due = <int64_t>(p.signal[0].total[0]) // 8
+    observe(&p.signal[signal], job.x, job.d, y - info.y0[signal], var)
+    p.pending[signal] += 1
+    due = <int64_t>(p.signal[signal].total[0]) // 8
     due = 1 if due < 1 else (64 if due > 64 else due)
     if alarm:
         rebuild_lane(st, job.lane, now_ns)
-    elif p.pending >= due:
-        serve(st, job.model, 0, job.lane, now_ns)
-        if any_cold(st, job.model, 0):
-            serve_cold(st, job.model, 0, now_ns)
+    elif p.pending[signal] >= due:
+        serve(st, job.model, signal, job.lane, now_ns)
+        if any_cold(st, job.model, signal):
+            serve_cold(st, job.model, signal, now_ns)
     sweep(st, now_ns)
 
 
-cdef inline void learn_service(State* st, const TicketSlot* job, double service_s, int64_t now_ns) noexcept nogil:
-    """A completion: latency and availability."""
+cdef inline void learn_success(
+    State* st, const TicketSlot* job, double y, double service_s, int64_t now_ns
+) noexcept nogil:
+    """Counts a completion and fades its profile to now; before its times are added, so that a rebuild has it."""
     cdef Profile* p = profile_at(st, job.model, job.lane)
-    cdef double y = log(service_s)
-    if not teaches(st, job):
-        return
     fade_profile(st, p, job.model, now_ns)
     note_end(st.load + job.lane, job, y, service_s)
     p.succeeded += 1.0
     tried(st, job.model, job.lane)
-    learn_row(st, job, y, 0.0, now_ns)
+
+
+cdef inline void learn_service(State* st, const TicketSlot* job, double service_s, int64_t now_ns) noexcept nogil:
+    """A completion of a model with one signal: latency and availability."""
+    cdef double y = log(service_s)
+    if teaches(st, job):
+        learn_success(st, job, y, service_s, now_ns)
+        learn_row(st, job, 0, y, 0.0, now_ns)
+
+
+cdef inline void learn_first(State* st, const TicketSlot* job, double first_s, int64_t now_ns) noexcept nogil:
+    """The time to a first token, as soon as it is known: the answer may take a thousand times as long."""
+    if teaches(st, job):
+        fade_profile(st, profile_at(st, job.model, job.lane), job.model, now_ns)
+        set_bit(st.model[job.model].untried, job.lane, False)
+        learn_row(st, job, 0, log(first_s), 0.0, now_ns)
+
+
+cdef inline void learn_stream(
+    State* st, const TicketSlot* job, double service_s, double tokens, int64_t now_ns
+) noexcept nogil:
+    """A completed answer: its length where it was said (tokens >= 1), its pace where the first token was, too."""
+    if tokens >= 1.0:
+        learn_length(st, job.model, job.x, tokens, now_ns)
+    if not teaches(st, job):
+        return
+    learn_success(st, job, log(service_s), service_s, now_ns)
+    if tokens >= 2.0 and job.tokens > 0.0:
+        learn_row(st, job, 1, log(max((service_s - job.first_s) / (tokens - 1.0), 1e-9)), 0.0, now_ns)
 
 
 cdef inline void learn_failure(State* st, const TicketSlot* job, int64_t now_ns) noexcept nogil:

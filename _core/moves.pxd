@@ -6,6 +6,7 @@ from _core.layout cimport Load, ModelInfo, LANES, State, TicketSlot, int64_t, ui
 from _core.tickets cimport (
     count_queued, lane_changed, queue_ticket, run_ticket, set_forecast, uncount_queued, unlink,
 )
+from _core.stream cimport add_tokens, remove_tokens
 from _core.wait cimport refresh
 
 
@@ -38,6 +39,8 @@ cdef inline void move_ticket(State* st, int t, const Forecast* f, int64_t now_ns
     if load.ejected:
         claim_probe(st, f.lane, t, now_ns)
     set_forecast(job, f)
+    if st.model[job.model].counts_tokens:
+        add_tokens(st, job)
     if load.in_order and load.n_running < load.slots:
         run_ticket(st, t, now_ns)
         lane_changed(st, f.lane, True, now_ns)
@@ -59,6 +62,8 @@ cdef inline bint reconsider(
     cdef int lane = job.lane, n_tied
     cdef bint moves
     uncount_queued(st, t)
+    if st.model[job.model].counts_tokens:
+        remove_tokens(st, t)
     lane_changed(st, lane, True, now_ns)
     moves = decide_any(st, route, job.x, mask, left_s, now_ns, f, &n_tied) == ADMITTED and f.lane != lane \
         and st.cost[f.lane] < (1.0 - bonus) * st.cost[lane]
@@ -67,6 +72,8 @@ cdef inline bint reconsider(
     else:
         forecast_lane(st, route, lane, job.x, left_s, now_ns, f)
         set_forecast(job, f)
+        if st.model[job.model].counts_tokens:
+            add_tokens(st, job)
         count_queued(st, t)
         lane_changed(st, lane, False, now_ns)
     return moves

@@ -5,10 +5,11 @@ from _core.layout cimport LANES, Profile, State, TicketSlot, int64_t, profile_at
 from _core.predict cimport location
 
 
-cdef inline bint is_known(const Profile* p) noexcept nogil:
-    """Enough was seen (n >= 8) to refuse by it. A cold profile would refuse everything and never learn; one that has
-    just been found to be faster, and still counts eight results of before, would learn slowly."""
-    return p.signal[0].total[0] >= 8.0 and p.n_results >= p.doubted_until
+cdef inline bint is_known(const Profile* p, bint streams) noexcept nogil:
+    """Enough was seen (n >= 8, of both signals) to refuse by it. A cold profile would refuse everything and never learn;
+    one that has just been found to be faster, and still counts eight results of before, would learn slowly."""
+    return p.signal[0].total[0] >= 8.0 and (not streams or p.signal[1].total[0] >= 8.0) \
+        and p.n_results >= p.doubted_until
 
 
 cdef inline bint probe_due(Profile* p, int64_t now_ns) noexcept nogil:
@@ -30,4 +31,4 @@ cdef inline double median_service(const State* st, const TicketSlot* job) noexce
 cdef inline bint may_start(const State* st, const TicketSlot* job, double left_s, int64_t now_ns) noexcept nogil:
     """The start test: a job whose turn has come and whose median service exceeds the time left is not started."""
     cdef Profile* p = profile_at(st, job.model, job.lane)
-    return not is_known(p) or median_service(st, job) <= left_s or probe_due(p, now_ns)
+    return not is_known(p, st.model[job.model].n_signals == 2) or median_service(st, job) <= left_s or probe_due(p, now_ns)

@@ -8,7 +8,8 @@ cdef class RouteCore:
     cdef readonly object model, qos
     cdef RouteInfo info
     cdef double z_on_time
-    cdef int n_features, n_given
+    cdef int n_features, n_given, own_row
+    cdef bint streams
     cdef uint64_t[MASK_WORDS] words
 
     def __init__(self, Core core, model, qos, int model_index, double z_on_time):
@@ -17,7 +18,11 @@ cdef class RouteCore:
         self.qos = qos
         self.info.model = model_index
         self.info.level = qos.priority
-        self.info.deadline_s = qos.deadline_s
+        self.streams = core.st.model[model_index].n_signals == 2
+        self.info.first = self.streams and isfinite(qos.ttft_s)
+        self.info.deadline_s = qos.ttft_s if self.info.first else qos.deadline_s
+        self.info.end_after_s = qos.deadline_s - qos.ttft_s if self.info.first else 0.0
+        self.info.tpot_s = qos.tpot_s
         self.info.on_time = qos.on_time
         self.info.reject_below = qos.reject_below
         self.info.explore = qos.explore
@@ -30,6 +35,7 @@ cdef class RouteCore:
         self.z_on_time = z_on_time
         self.n_features = core.st.model[model_index].n_features
         self.n_given = core.st.model[model_index].n_given
+        self.own_row = own_row(core.st.model + model_index)
 
     def buffer(self):
         """A float64 array (n_given, n_resources) of NaN (unknown), to be written in place and handed to select."""
@@ -42,7 +48,8 @@ cdef class RouteCore:
         Z: given numbers, float64 C-contiguous (n_given, n_resources), >= 0, NaN = unknown; None = all unknown;
         its rows are `model.given`.
         mask: which candidates this call may use: bool (n_resources,) or an int bit set (bit i = lane i).
-        deadline_s: this job's own budget from its arrival, > 0; None = the class's.
+        deadline_s: this job's own budget from its arrival, > 0; None = the class's. Where the class has a ttft_s it is
+        the budget to the first token, and the end's moves with it.
         arrival_s: when it arrived, seconds of the engine's clock, not in the future; None = now. What has passed
         since is gone from the budget; when nothing is left, the job is refused as 'late' under every contract.
         Returns a Ticket; `admitted` may be False ('late'; 'no_resource' when no candidate takes jobs). Raises
@@ -77,6 +84,8 @@ cdef class RouteCore:
             raise InputError(f"mask={mask!r} leaves no candidate of model {self.model.name!r}: set a bit of one")
         st.head.n_clipped += clipped
         core.last_ns = now_ns
+        if self.own_row >= 0 and Z is not None and f.lane >= 0:
+            f.own = (<const double*>cnp.PyArray_DATA(Z))[self.own_row * st.head.n_resources + f.lane]
         ticket.verdict = verdict
         ticket.n_tied = n_tied
         ticket._issue(self, &f, now_ns)
@@ -181,6 +190,15 @@ cdef bint fits(mask, int n, uint64_t* word):
     except OverflowError:
         return False
     return word[0] <= <uint64_t>0xFFFFFFFFFFFFFFFF >> (64 - n)
+
+
+cdef int own_row(const ModelInfo* model):
+    """Row of Z that adds a job's own tokens to what is tracked as prefill_tokens; -1 = none."""
+    cdef int j
+    for j in range(model.n_columns):
+        if model.column_kind[j] == COLUMN_PREFILL:
+            return model.given_row[j]
+    return -1
 
 
 cdef double as_float(value) except? -1.0:

@@ -11,6 +11,12 @@ from _core.layout cimport (
 from _core.offset cimport FEW, has_news, level_model, work_out_offset
 from _core.posterior cimport add_sums, factorise, invert, kept, n_sums, noise, solve_mean
 
+cdef extern from *:
+    """
+    #define TW_LN_TPOT -3.506557897319982     /* ln .03 s: a token of a language model, while none was seen */
+    """
+    const double LN_TPOT "TW_LN_TPOT"
+
 cdef struct Prior:                  # normal-inverse-gamma, the coefficient precision diagonal
     double l0[MAX_D]                # in units of 1 / sigma^2
     double mu0[MAX_D]
@@ -41,13 +47,14 @@ cdef inline double read_sums(
 
 
 cdef inline void vague(const ModelInfo* model, int signal, Prior* prior) noexcept nogil:
-    """Nothing known: one second give or take sd 7.7 sigma; variances 3 for request slopes, 1 for columns and terms."""
+    """Nothing known: one second (.03 a token) give or take sd 7.7 sigma; variances 3 for request slopes, 1 for columns
+    and terms."""
     cdef int i
     for i in range(model.d):
         prior.l0[i] = 1.0 / 3.0 if i < model.n_request else 1.0
         prior.mu0[i] = 0.0
     prior.l0[0] = 1.0 / 60.0
-    prior.mu0[0] = -model.y0[signal]
+    prior.mu0[0] = (0.0 if signal == 0 else LN_TPOT) - model.y0[signal]
     prior.a0 = 2.0
     prior.beta0 = 0.18
 
@@ -110,7 +117,7 @@ cdef inline void prior_of(
         if offset.l0 > 0.0:
             prior.mu0[0] += offset.shift
             prior.l0[0] = offset.l0
-    if p.given_weight > 0.0:
+    if p.given_weight > 0.0 and signal == 0:
         prior.l0[0] = p.given_weight
         prior.mu0[0] = p.given_ln - st.model[model].y0[signal]
         prior.a0 = 2.0 + 0.5 * p.given_weight
@@ -221,7 +228,7 @@ cdef inline void serve(State* st, int model, int signal, int lane, int64_t now_n
     write_served(st, model, signal, lane, &post, own, n, now_ns)
     p.served_ns = now_ns
     p.heard = st.head.n_told
-    p.pending = 0
+    p.pending[signal] = 0
 
 
 cdef inline bint is_outdated(const State* st, int model, int lane, int64_t now_ns) noexcept nogil:

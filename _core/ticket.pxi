@@ -20,6 +20,7 @@ cdef class Ticket:
     cdef bint is_open
     cdef readonly bint probe            #: admitted to learn, outside the promise: a breaker's probe, or a refusal otherwise
     cdef double p, chance, left, wait, service_mean, m, s, dof, m_total, s_total
+    cdef double tpot, length, busy      # two signals: E[seconds per token], E[tokens], E[start to end]
     cdef object __weakref__
 
     def __init__(self):
@@ -59,7 +60,8 @@ cdef class Ticket:
 
     @property
     def left_s(self):
-        """Seconds that were left to the deadline at the decision; <= 0 when it was over."""
+        """Seconds that were left to the deadline at the decision (where the class has a ttft_s: to the first token);
+        <= 0 when it was over."""
         return self.left
 
     @property
@@ -69,7 +71,7 @@ cdef class Ticket:
 
     @property
     def service_s(self):
-        """Expected seconds from start to end."""
+        """Expected seconds from start to end; of a model with two signals to its first token."""
         return self.service_mean
 
     @property
@@ -79,12 +81,28 @@ cdef class Ticket:
 
     @property
     def expected_s(self):
+        """Expected seconds from arrival to what the class bounds first: the first token (ttft_s), else the end."""
+        return self.wait + (self.service_mean if self.route.info.first else self.busy)
+
+    @property
+    def end_s(self):
         """Expected seconds from arrival to end."""
-        return self.wait + self.service_mean
+        return self.wait + self.busy
+
+    @property
+    def tpot_s(self):
+        """Expected seconds per token after the first; None where the model has one signal."""
+        return self.tpot if self.route.streams else None
+
+    @property
+    def tokens(self):
+        """Expected tokens of the answer; None where the model has one signal."""
+        return self.length if self.route.streams else None
 
     @property
     def bound_s(self):
-        """Seconds within which the job ends with the class's required probability, given that it succeeds."""
+        """Seconds within which the job ends (where the class has a ttft_s: has its first token) with the class's required
+        probability, given that it succeeds."""
         return exp(self.m_total + self.s_total * student_quantile(self.route.z_on_time, self.dof))
 
     @property
@@ -124,6 +142,10 @@ cdef class Ticket:
         self.left = f.left_s
         self.wait = f.wait_s
         self.service_mean = f.mean_s
+        self.busy = occupied_s(f)
+        if f.streams:
+            self.tpot = f.stream.mean_s
+            self.length = f.stream.tokens
         self.m = f.m
         self.s = f.s
         self.dof = f.dof
@@ -191,6 +213,7 @@ cdef class Ticket:
             self.chosen = self.route.core.resources[f.lane]
         self.wait = waited_s + f.wait_s
         self.service_mean = f.mean_s
+        self.busy = occupied_s(&f)
         self.m = f.m
         self.s = f.s
         return moved
@@ -232,30 +255,59 @@ cdef class Ticket:
         self.route._read_mask(mask)
         return self.route.words
 
-    def complete(self, service_s=None):
+    def first(self, ttft_s=None):
+        """Says that the first token is there, for a model with two signals; teaches the time to it at once.
+
+        ttft_s: seconds from start to first token, finite, >= 0; None = now minus the start. Never said, it is not
+        inferred: the job then teaches neither signal. Raises InputError (one signal; said before), TicketError;
+        then nothing changed. Cost: as complete.
+        """
+        cdef double seconds = -1.0 if ttft_s is None else seconds_of("ttft_s", ttft_s)
+        cdef int64_t now_ns = self.route.core.clock.read()
+        self._check("first() comes before complete, fail or cancel")
+        say_first(self, seconds, now_ns)
+
+    def progress(self, tokens):
+        """Says that the answer has `tokens` tokens now, for columns that track kv_tokens. Never needed otherwise.
+
+        tokens: int, at least what was said last. Raises InputError (one signal; before first(); a smaller count),
+        TicketError; then nothing changed. Cost: O(models with tracked columns).
+        """
+        cdef double n = count_of(tokens)
+        self._check("progress() comes before complete, fail or cancel")
+        say_progress(self, n)
+
+    def complete(self, service_s=None, *, tokens=None):
         """Settles as completed and teaches the (resource, model) profile.
 
         service_s: seconds from start to end, finite, >= 0; None = now minus the start of service.
-        Raises InputError or TicketError and then changes nothing. Cost: <= 600 ns amortised over rebuilds.
+        tokens: of the whole answer, int, for a model with two signals; None = unknown. Then seconds per token
+        = (service_s - ttft)/(tokens - 1) are learned where first() was said and tokens >= 2, and tokens >= 1 as the
+        length of an answer. Raises InputError (also: tokens below progress(), an end before the first token) or
+        TicketError and then changes nothing. Cost: <= 600 ns amortised over rebuilds.
         """
-        cdef double seconds = -1.0 if service_s is None else seconds_of(service_s)
+        cdef double seconds = -1.0 if service_s is None else seconds_of("service_s", service_s)
+        cdef double n = -1.0 if tokens is None else count_of(tokens)
         # a user's clock runs Python, and another thread may settle meanwhile: it is read before the check
         cdef int64_t now_ns = self.route.core.clock.read()
         self._check("complete() once, or not at all")
-        self._complete(now_ns, seconds)
-
-    cdef void _complete(self, int64_t now_ns, double seconds):
-        cdef Core core = self.route.core
-        cdef TicketSlot* job = core.st.ticket + self.slot
-        cdef int64_t start_ns = job.start_ns
-        if seconds < 0.0:
-            if job.state == TICKET_QUEUED:   # never seen to start: not before a slot was last freed
-                start_ns = max(job.arrival_ns, core.st.load[job.lane].freed_ns)
-            seconds = <double>(now_ns - start_ns) * 1e-9
+        cdef TicketSlot* job = self.route.core.st.ticket + self.slot
         # one nanosecond is what the clock resolves; zero has no logarithm
-        learn_service(&core.st, job, seconds if seconds > 1e-9 else 1e-9, now_ns)
-        note_success(&core.st, self.slot, now_ns)
+        seconds = max(seconds if seconds >= 0.0 else self._since_start(now_ns), 1e-9)
+        if self.route.streams:
+            check_end(job, seconds, n)
+            learn_stream(&self.route.core.st, job, seconds, n, now_ns)
+        elif n >= 0.0:
+            raise one_signal("complete(tokens=...)", self)
+        else:
+            learn_service(&self.route.core.st, job, seconds, now_ns)
+        note_success(&self.route.core.st, self.slot, now_ns)
         self._close(now_ns)
+
+    cdef double _since_start(self, int64_t now_ns):
+        cdef State* st = &self.route.core.st
+        cdef const TicketSlot* job = st.ticket + self.slot
+        return <double>(now_ns - start_of(st, job)) * 1e-9
 
     def fail(self, *, retry_after_s=None):
         """Settles as failed: counts against availability and towards the breaker, teaches nothing about latency.
@@ -325,14 +377,14 @@ cdef class Ticket:
         return f"<Ticket {name} {state}, P(on time) {self.p:.3f}, expected {self.expected_s:.4g} s>"
 
 
-cdef double seconds_of(value) except -1.0:
+cdef double seconds_of(str name, value) except -1.0:
     cdef double seconds
     try:
         seconds = value
     except (TypeError, OverflowError):
-        raise InputError(f"service_s={value!r}: seconds as a number >= 0 are expected") from None
+        raise InputError(f"{name}={value!r}: seconds as a number >= 0 are expected") from None
     if not isfinite(seconds) or seconds < 0.0:
-        raise InputError(f"service_s={value!r}: seconds must be finite and >= 0; a job without an end is fail() or cancel()")
+        raise InputError(f"{name}={value!r}: seconds must be finite and >= 0; a job without an end is fail() or cancel()")
     return seconds
 
 

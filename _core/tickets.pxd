@@ -1,13 +1,15 @@
 # Open decisions: a free list of slots, a running and a fifo list per lane, and the counts that follow them.
+from libc.math cimport isnan
 from libc.string cimport memcpy
 
 from _core.decide cimport Forecast
 from _core.encode cimport store_column
 from _core.health cimport claim_probe, release_probe
 from _core.layout cimport (
-    COLUMN_IN_FLIGHT, COLUMN_RUNNING, COLUMN_WAITING, Load, ModelInfo, State, TICKET_FREE, TICKET_QUEUED,
+    COLUMN_IN_FLIGHT, COLUMN_KV, COLUMN_PREFILL, COLUMN_RUNNING, COLUMN_WAITING, Load, ModelInfo, State, TICKET_FREE, TICKET_QUEUED,
     TICKET_RUNNING, TicketSlot, int64_t,
 )
+from _core.stream cimport add_tokens, occupy, prompt_of, remove_tokens
 from _core.wait cimport n_open, refresh, update_ahead
 
 
@@ -26,6 +28,10 @@ cdef inline void track_columns(State* st, int lane) noexcept nogil:
                 count = n_open(load) - load.n_running
             elif info.column_kind[j] == COLUMN_IN_FLIGHT:
                 count = n_open(load)
+            elif info.column_kind[j] == COLUMN_PREFILL:
+                count = max(load.prefill_tokens, 0.0)
+            elif info.column_kind[j] == COLUMN_KV:
+                count = max(load.kv_tokens, 0.0)
             else:
                 continue
             store_column(st, m, j, lane, count)
@@ -114,7 +120,19 @@ cdef inline void set_forecast(TicketSlot* job, const Forecast* f) noexcept nogil
     job.s = f.s
     job.mean_s = f.mean_s
     job.var_s2 = f.var_s2
-    memcpy(job.x, f.x, sizeof(job.x))
+    memcpy(job.x, f.x, job.d * sizeof(double))
+    if f.streams:
+        occupy(job, &f.stream)
+
+
+cdef inline void bring_tokens(State* st, TicketSlot* job, const Forecast* f) noexcept nogil:
+    """Counts the tokens of a job that was just decided on."""
+    cdef const ModelInfo* info = st.model + job.model
+    job.prompt = prompt_of(info, f.x) if info.prompt else 0.0
+    job.own = job.prompt if isnan(f.own) else f.own
+    job.tokens = 0.0
+    job.pace = f.pace
+    add_tokens(st, job)
 
 
 cdef inline int open_ticket(State* st, const Forecast* f, int model, int level, int64_t now_ns) noexcept nogil:
@@ -130,7 +148,10 @@ cdef inline int open_ticket(State* st, const Forecast* f, int model, int level, 
     job.d = st.model[model].d
     job.copy = 0
     job.arrival_ns = now_ns
+    job.pace = 0.0
     set_forecast(job, f)
+    if st.model[model].counts_tokens:
+        bring_tokens(st, job, f)
     if load.in_order and load.n_running < load.slots:
         run_ticket(st, t, now_ns)
     else:
@@ -139,6 +160,13 @@ cdef inline int open_ticket(State* st, const Forecast* f, int model, int level, 
         claim_probe(st, f.lane, t, now_ns)
     lane_changed(st, f.lane, job.state == TICKET_RUNNING, now_ns)
     return t
+
+
+cdef inline int64_t start_of(const State* st, const TicketSlot* job) noexcept nogil:
+    """When service began; of a job never seen to start: not before a slot was last freed."""
+    if job.state == TICKET_QUEUED:
+        return max(job.arrival_ns, st.load[job.lane].freed_ns)
+    return job.start_ns
 
 
 cdef inline void start_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
@@ -159,6 +187,8 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
         load.n_running -= 1
     else:
         leave_queue(st, t)
+    if st.model[job.model].counts_tokens:
+        remove_tokens(st, t)
     if load.ejected:
         release_probe(st, job.lane, t)
     if was_running:

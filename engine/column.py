@@ -9,16 +9,18 @@ from tailwise.validate import is_positive, require
 
 __all__ = ["Column", "Tracked"]
 
-Tracked = Literal["running", "waiting", "in_flight"]
+Tracked = Literal["running", "waiting", "in_flight", "prefill_tokens", "kv_tokens"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """A number that differs per candidate, encoded z = ln(1 + v / scale), clipped at 6; NaN or absent = unknown.
 
-    scale: a value of v that matters, > 0. tracked: the engine counts it ("running", "waiting" or "in_flight"
-    jobs of the resource). reported: it comes by `engine.report(resource, NAME=value)`. Neither: it is given with
-    each call, in Z. plus: a name whose number, given with each call, is added before encoding: what a job brings
+    scale: a value of v that matters, > 0. tracked: the engine counts it over the open jobs of the resource, of all
+    models: how many are "running", "waiting" or both ("in_flight"); "prefill_tokens" that jobs before their first
+    token must still read (what `plus` said of them, else their prompt); "kv_tokens", prompts and answers so far, in
+    its cache (as far as `ticket.progress` tells). reported: it comes by `engine.report(resource, NAME=value)`.
+    Neither: it is given with each call, in Z. plus: a name whose number, given with each call, is added before encoding: what a job brings
     itself, in the unit of what is tracked or reported.
     square: z^2 is learned too, since latency rises faster as a resource fills. times: the name of a feature whose
     encoded number times z is learned too. Both count into the encoded size. For a column that measures load

@@ -8,20 +8,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tailwise._core.core import Core
 from tailwise.bounds import excluded_by, require_accuracy
 from tailwise.clock import Clock, MonotonicClock
 from tailwise.declared import Declared
-from tailwise.errors import ConfigError, InputError
+from tailwise.errors import ConfigError, InputError, UnknownName
 from tailwise.fleet import Fleet
 from tailwise.given import Profile
 from tailwise.health import Breaker, Health, rules_of
-from tailwise.numbered import columns_of, features_of
-from tailwise.qos import QoS
+from tailwise.numbered import columns_of, features_of, prompt_of
+from tailwise.qos import QoS, check_fit
 from tailwise.reports import Reports
 from tailwise.route import Route
-from tailwise.summary import ProfileSummary, summarise
+from tailwise.summary import LengthSummary, ProfileSummary, summarise
 from tailwise.types import Model, Resource
 
 __all__ = ["Engine"]
@@ -100,11 +101,16 @@ class Engine(Fleet):
         return self._declared.qos
 
     def route(self, model: str, qos: str) -> Route:
-        """Resolves names once; keep the route, it is what the hot path runs on. Raises UnknownName, and
-        ConfigError when the class bounds an accuracy that the model does not declare."""
+        """Resolves names once; keep the route, it is what the hot path runs on.
+
+        Raises UnknownName; ConfigError when the class bounds an accuracy that the model does not declare, or a
+        time that it does not predict: a model with one signal needs a deadline_s, ttft_s and tpot_s are for
+        ("ttft", "tpot").
+        """
         declared = self._declared
         promise = declared.qos_class(qos)
         require_accuracy(declared.model(model), promise)
+        check_fit(declared.model(model), promise)
         z_on_time = NormalDist().inv_cdf(promise.on_time)
         return Route(self._core, declared.model(model), promise, declared.model_index(model), z_on_time)
 
@@ -133,24 +139,48 @@ class Engine(Fleet):
         """
         self._reports.report(resource, self.lane(resource), at, values)
 
-    def profile(self, resource: str, model: str, features: Sequence[float] | None = None) -> ProfileSummary:
+    def profile(
+        self,
+        resource: str,
+        model: str,
+        features: Sequence[float] | None = None,
+        *,
+        signal: str | None = None,
+    ) -> ProfileSummary:
         """What is believed of one (resource, model) at raw `features` (None: at their typical values, idle).
 
-        Raises UnknownName, InputError.
+        signal: which of the model's signals; None = the first. Raises UnknownName, InputError.
         """
         lane = self.lane(resource)
         declared, index = self._declared.model(model), self._declared.model_index(model)
-        x = np.zeros(declared.d)
+        signals = declared.signals
+        if signal is not None and signal not in signals:
+            raise UnknownName(f"model {model!r} has no signal {signal!r}; it has {', '.join(signals)}")
+        which = signals.index(signal) if signal is not None else 0
+        x = self._encode(declared, index, features)
+        given = which == 0 and (resource, model) in self._given
+        return summarise(resource, model, x, self._core.posterior(index, lane, which), given)
+
+    def length(self, model: str, features: Sequence[float] | None = None) -> LengthSummary:
+        """How many tokens an answer of a model with two signals will have, over all resources; at raw `features`
+        (None: at their typical values). Raises UnknownName, InputError."""
+        declared, index = self._declared.model(model), self._declared.model_index(model)
+        if not declared.streams:
+            raise InputError(f"model {model!r} has one signal: nothing is known of its answers' lengths")
+        return LengthSummary(model, *self._core.length(index, self._encode(declared, index, features)))
+
+    def _encode(self, model: Model, index: int, features: Sequence[float] | None) -> NDArray[np.float64]:
+        """A whole row (d,): typical values where None, columns idle."""
+        x = np.zeros(model.d)
         x[0] = 1.0
         if features is not None:
-            if len(features) != len(declared.features):
+            if len(features) != len(model.features):
                 raise InputError(
-                    f"features={features!r}, but model {model!r} declares {len(declared.features)}"
+                    f"features={features!r}, but model {model.name!r} declares {len(model.features)}"
                 )
             encoded = self._core.encode(index, features)
             x[: len(encoded)] = encoded
-        given = (resource, model) in self._given
-        return summarise(resource, model, x, self._core.posterior(index, lane), given)
+        return x
 
     def health(self, resource: str) -> Breaker:
         """Where the resource's breaker stands now. Raises UnknownName."""
@@ -194,6 +224,8 @@ class Engine(Fleet):
             [f.knee for f in features],
             columns_of(model),
             [r.offset_s if lane in allowed else math.inf for lane, r in enumerate(self._declared.resources)],
+            len(model.signals),
+            prompt_of(model),
         )
         for lane in allowed:
             self._core.exclude(index, lane, excluded_by(model, self._declared.resources[lane]))

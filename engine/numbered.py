@@ -7,10 +7,10 @@ from typing import cast
 from tailwise.column import Column
 from tailwise.types import Feature, Model
 
-__all__ = ["columns_of", "features_of"]
+__all__ = ["columns_of", "features_of", "prompt_of"]
 
 #: Column.tracked (layout.pxd, ColumnKind).
-_TRACKED = {"running": 1, "waiting": 2, "in_flight": 3}
+_TRACKED = {"running": 1, "waiting": 2, "in_flight": 3, "prefill_tokens": 5, "kv_tokens": 6}
 _GIVEN, _REPORTED = 0, 4
 
 
@@ -30,6 +30,12 @@ def columns_of(model: Model) -> list[tuple[int, float, int, bool, int]]:
         (_kind(c), c.scale, row[c.given] if c.given else -1, c.square, index[c.times] if c.times else 0)
         for c in model.columns
     ]
+
+
+def prompt_of(model: Model) -> int:
+    """Which feature is the number of the prompt's tokens, from 1; 0 = none."""
+    names = [f.name for f in features_of(model)]
+    return 1 + names.index(model.prompt) if model.prompt is not None else 0
 
 
 def _kind(column: Column) -> int:

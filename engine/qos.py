@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tailwise._core.core import LIMITS
+from tailwise.types import Model
 from tailwise.validate import is_positive, require, require_name
 
-__all__ = ["QoS"]
+__all__ = ["QoS", "check_fit"]
 
 #: Raw P(on time) below which a `standard` class refuses a job: with priorities and late drop, rejecting there
 #: costs nothing at moderate load and gained 2.7 points of goodput at 2.5 times capacity (simulated).
@@ -20,7 +21,10 @@ STANDARD_REJECT_BELOW = 0.3
 class QoS:
     """One class of service.
 
-    deadline_s: seconds from arrival to end, > 0. on_time: probability in (0, 1) with which it must hold.
+    deadline_s: seconds from arrival to end, > 0; inf (the default) = not bounded. ttft_s, tpot_s: for models with
+    signals ("ttft", "tpot"): seconds from arrival to the first token, below deadline_s, and seconds per token after
+    it; tpot_s only beside ttft_s. At least deadline_s or ttft_s is needed.
+    on_time: probability in (0, 1) with which all of them together must hold.
     priority: 0 (served first) .. 7. weight: what an on-time job is worth in weighted goodput.
     min_share: in [0, 1); of a resource's starts, at least this share goes to the class while it has jobs waiting
     there (engine-owned queues): bounded starvation. What it costs the classes above is not in their forecasts.
@@ -37,7 +41,7 @@ class QoS:
     """
 
     name: str
-    deadline_s: float
+    deadline_s: float = math.inf
     on_time: float = 0.95
     priority: int = 0
     weight: float = 1.0
@@ -47,13 +51,13 @@ class QoS:
     min_accuracy: float = 0.0
     max_cost: float = math.inf
     min_throughput: float = 0.0
+    ttft_s: float = math.inf
+    tpot_s: float = math.inf
 
     def __post_init__(self) -> None:
         me = f"QoS {self.name!r}"
         require_name("QoS", self.name)
-        require(
-            is_positive(self.deadline_s), me, "deadline_s", self.deadline_s, "a finite number of seconds > 0"
-        )
+        self._check_bounds(me)
         require(
             is_positive(self.on_time) and self.on_time < 1,
             me,
@@ -102,7 +106,52 @@ class QoS:
         )
         require(isinstance(self.explore, bool), me, "explore", self.explore, "True or False")
 
+    def _check_bounds(self, me: str) -> None:
+        for name in ("deadline_s", "ttft_s", "tpot_s"):
+            value = getattr(self, name)
+            require(
+                value == math.inf or is_positive(value), me, name, value, "seconds > 0, or inf for no bound,"
+            )
+        require(
+            min(self.deadline_s, self.ttft_s) < math.inf,
+            me,
+            "deadline_s",
+            self.deadline_s,
+            "a deadline_s or a ttft_s",
+        )
+        require(
+            self.ttft_s == math.inf or self.ttft_s < self.deadline_s,
+            me,
+            "ttft_s",
+            self.ttft_s,
+            "a first token before deadline_s",
+        )
+        require(
+            self.tpot_s == math.inf or self.ttft_s < math.inf, me, "tpot_s", self.tpot_s, "a ttft_s beside it"
+        )
+
     @property
     def reject_below(self) -> float:
         """Raw P(on time) under which the class refuses a job; 0 = never."""
         return STANDARD_REJECT_BELOW if self.contract == "standard" else 0.0
+
+
+def check_fit(model: Model, qos: QoS) -> None:
+    """A class may bound only what the model predicts. Raises ConfigError."""
+    if model.streams:
+        return
+    fits = f"model {model.name!r} with the one signal 'service'"
+    require(
+        qos.ttft_s == math.inf,
+        f"QoS {qos.name!r}",
+        "ttft_s",
+        qos.ttft_s,
+        f"no bound on a first token, for {fits},",
+    )
+    require(
+        qos.deadline_s < math.inf,
+        f"QoS {qos.name!r}",
+        "deadline_s",
+        qos.deadline_s,
+        f"a deadline_s, for {fits},",
+    )

@@ -14,7 +14,7 @@ from tailwise._core.core import LIMITS, student_q
 from tailwise.errors import InputError
 from tailwise.types import Resource
 
-__all__ = ["Candidate", "ProfileSummary"]
+__all__ = ["Candidate", "LengthSummary", "ProfileSummary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,13 @@ class Candidate:
     availability: float
     p_on_time: float
     features: NDArray[np.float64]  #: encoded (d,)
+    # of models with two signals, whose service is the time to the first token:
+    tpot_s: float | None = None  #: expected seconds per token
+    ln_tpot: float | None = None  #: location and scale of ln(seconds per token)
+    tpot_spread: float | None = None
+    tokens: float | None = None  #: expected tokens of the answer
+    busy_s: float | None = None  #: expected seconds from start to end
+    tpot_bound_s: float | None = None  #: the smallest of this job's tpot_s and its open jobs'; inf = none
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,27 @@ class ProfileSummary:
             f"90% within {self.quantile(0.9):.4g} s, 99% within {self.quantile(0.99):.4g} s "
             f"({self.source}, n = {self.n:.1f}, availability {self.availability:.3f})"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LengthSummary:
+    """How long answers of a model are, in tokens: ln(tokens) is a Student-t."""
+
+    model: str
+    location: float
+    spread: float
+    dof: float
+    n: float  #: effective number of answers seen; 0 = none, and 128 tokens is a guess
+
+    @property
+    def median(self) -> float:
+        """Tokens that half of the answers do not exceed."""
+        return math.exp(self.location)
+
+    @property
+    def mean(self) -> float:
+        """Expected tokens, with the spread taken as at most 1, as where waits are worked out."""
+        return math.exp(self.location + 0.5 * min(self.spread, 1.0) ** 2)
 
 
 def summarise(

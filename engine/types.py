@@ -100,8 +100,11 @@ class Model:
     """What a job runs.
 
     features: Feature objects or plain names (a name means Feature(name)). columns: at most 4.
-    resources: names of the resources that can run it; None = all. requires: labels that a resource must have.
-    memory_bytes: what it takes on a resource, >= 0. accuracy: in (0, 1], what classes bound by `min_accuracy`.
+    signals: what is predicted: ("service",), start to end; or ("ttft", "tpot") for answers that come token by
+    token: start to first token, and seconds per token after it. resources: names of the resources that can run it;
+    None = all. requires: labels that a resource must have. memory_bytes: what it takes on a resource, >= 0.
+    accuracy: in (0, 1], what classes bound by `min_accuracy`. prompt: name of the feature that is the number of the
+    prompt's tokens, for columns that track tokens; None = "prompt_tokens" where there is one.
     Encoded size 1 + features + knees + columns + their squares and products is at most 12.
     """
 
@@ -113,6 +116,7 @@ class Model:
     requires: frozenset[str] = frozenset()
     memory_bytes: int = 0
     accuracy: float | None = None
+    prompt: str | None = None
     d: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
@@ -157,13 +161,30 @@ class Model:
             d,
             f"1 + features + knees + columns + their squares and products <= {LIMITS['features']}",
         )
+        object.__setattr__(self, "signals", tuple(self.signals))
+        expected = "('service',) or ('ttft', 'tpot')"
+        require(self.signals in (("service",), ("ttft", "tpot")), me, "signals", self.signals, expected)
+        self._find_prompt(me, {f.name for f in features})
+
+    def _find_prompt(self, me: str, features: set[str]) -> None:
+        tracks = any(column.tracked in ("prefill_tokens", "kv_tokens") for column in self.columns)
+        if self.prompt is None and (tracks or self.streams) and "prompt_tokens" in features:
+            object.__setattr__(self, "prompt", "prompt_tokens")
+        expected = "the name of a feature, its prompt's tokens,"
+        if tracks:
+            expected += " since a column tracks tokens"
         require(
-            self.signals == ("service",),
+            self.prompt in features or (self.prompt is None and not tracks),
             me,
-            "signals",
-            self.signals,
-            "('service',) (the only signal of this version)",
+            "prompt",
+            self.prompt,
+            expected,
         )
+
+    @property
+    def streams(self) -> bool:
+        """Two signals: answers come token by token."""
+        return len(self.signals) == 2
 
     @property
     def given(self) -> tuple[str, ...]:

@@ -89,15 +89,21 @@ def posterior(data: Evidence, prior: Prior) -> Posterior:
     return Posterior(mean, root @ root.T, beta / a, 2.0 * a)
 
 
-def vague(d: int, n_context: int) -> Prior:
-    """Nothing known: one second, sd of the intercept sqrt(60) sigma; variances 3 for features, 1 for what depends on
-    columns (themselves, squares, products)."""
-    return Prior(np.array([1 / 60] + [1 / 3] * (d - n_context - 1) + [1.0] * n_context), np.zeros(d))
+LN_TPOT = math.log(0.03)  # a token's seconds, while none was seen
+LN_TOKENS = math.log(128.0)  # an answer's tokens
 
 
-def pooled_mean(others: Sequence[Evidence], d: int, n_context: int) -> Array:
+def vague(d: int, n_context: int, usual: float = 0.0) -> Prior:
+    """Nothing known: one second (usual: its ln), sd of the intercept sqrt(60) sigma; variances 3 for features,
+    1 for what depends on columns (themselves, squares, products)."""
+    return Prior(
+        np.array([1 / 60] + [1 / 3] * (d - n_context - 1) + [1.0] * n_context), np.eye(1, d)[0] * usual
+    )
+
+
+def pooled_mean(others: Sequence[Evidence], d: int, n_context: int, usual: float = 0.0) -> Array:
     """What the model does on all other resources together."""
-    return posterior(merge(others, d), vague(d, n_context)).mean
+    return posterior(merge(others, d), vague(d, n_context, usual)).mean
 
 
 def prior_of(
@@ -106,12 +112,13 @@ def prior_of(
     n_context: int,
     given: tuple[float, float, float] | None = None,
     level: tuple[float, float] | None = None,
+    usual: float = 0.0,
 ) -> Prior:
     """Vague; else the pooled mean, intercept variance 4, or `expected_level` in its place; the user's
     (ln median, spread, weight) above all."""
-    prior = vague(d, n_context)
+    prior = vague(d, n_context, usual)
     if any(o.n > 0 for o in others):
-        prior = Prior(np.array([0.25, *prior.l0[1:]]), pooled_mean(others, d, n_context))
+        prior = Prior(np.array([0.25, *prior.l0[1:]]), pooled_mean(others, d, n_context, usual))
         if level is not None:
             prior = Prior(np.array([level[1], *prior.l0[1:]]), np.array([level[0], *prior.mu0[1:]]))
     if given is None:

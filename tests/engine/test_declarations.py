@@ -35,6 +35,17 @@ WRONG: dict[str, Callable[[], object]] = {
     "thirteen encoded features": lambda: tw.Model("m", tuple(f"f{i}" for i in range(12))),
     "a feature twice": lambda: tw.Model("m", ("a", "a")),
     "unknown signal": lambda: tw.Model("m", signals=("ttft",)),
+    "counts tokens of no prompt": lambda: tw.Model("m", ("n",), (tw.Column("c", 1.0, tracked="kv_tokens"),)),
+    "a prompt that is no feature": lambda: tw.Model("m", ("n",), prompt="tokens"),
+    "no bound at all": lambda: tw.QoS("q"),
+    "first token after the end": lambda: tw.QoS("q", 1.0, ttft_s=1.0),
+    "pace without a first token": lambda: tw.QoS("q", 1.0, tpot_s=0.1),
+    "pace 0": lambda: tw.QoS("q", ttft_s=1.0, tpot_s=0.0),
+    "first token at NaN": lambda: tw.QoS("q", ttft_s=math.nan),
+    "first token of a model with one signal": lambda: tw.Engine(R, M, [tw.QoS("q", 1.0, ttft_s=0.1)]).route(
+        "m", "q"
+    ),
+    "no end for a model with one signal": lambda: tw.Engine(R, M, [tw.QoS("q", ttft_s=0.1)]).route("m", "q"),
     "deadline 0": lambda: tw.QoS("q", 0.0),
     "deadline NaN": lambda: tw.QoS("q", math.nan),
     "certain": lambda: tw.QoS("q", 1.0, on_time=1.0),

@@ -1,0 +1,95 @@
+# Two signals: what follows the first token, and how long the whole answer occupies its resource.
+from libc.math cimport exp, log, log1p, rint, sqrt
+
+from _core.context cimport bent_location
+from _core.layout cimport (
+    LANES, Load, ModelInfo, ROW_DOF, State, TicketSlot, served_block,
+)
+from _core.length cimport length_moments
+from _core.predict cimport spread
+from _core.wait cimport moment_spread, n_open, service_mean, service_var
+
+cdef struct Stream:                 # of one job on one lane
+    double m, s, dof                # ln(seconds per token): location, scale, degrees of freedom
+    double mean_s, var_s2           # its moments
+    double tokens, tokens_var       # output length
+    double busy_s, busy_var         # start to end
+
+
+cdef inline void forecast_stream(
+    const State* st, int model, int lane, const double* x, const double* unsure, double first_s, double first_var,
+    Stream* out
+) noexcept nogil:
+    """x, unsure as `fill_row` left them; first_s, first_var: moments of the time to the first token  # IN.
+
+    end = first token + (tokens - 1) x seconds per token, taken as independent: means and variances of a product.
+    """
+    cdef const ModelInfo* info = st.model + model
+    cdef const float* row = served_block(st, model, 1, lane // LANES) + lane % LANES
+    cdef double extra = 0.0, rest, more
+    out.m = bent_location(info, row, x, unsure, &extra)
+    out.s = spread(row, x, info.d, extra)
+    out.dof = row[ROW_DOF * LANES]
+    out.mean_s = service_mean(out.m, out.s)
+    out.var_s2 = service_var(out.mean_s, out.s)
+    out.tokens = length_moments(st, model, x, &out.tokens_var)
+    more = max(out.tokens - 1.0, 0.0)
+    rest = more * out.mean_s
+    out.busy_s = first_s + rest
+    out.busy_var = first_var + (more * more + out.tokens_var) * (out.var_s2 + out.mean_s * out.mean_s) - rest * rest
+
+
+cdef inline void occupy(TicketSlot* job, const Stream* stream) noexcept nogil:
+    """What the wait of others sees of the job: the whole answer, as a lognormal of its mean; spread at most 1, as all."""
+    job.s = moment_spread(sqrt(log1p(stream.busy_var / (stream.busy_s * stream.busy_s))))
+    job.m = log(stream.busy_s) - 0.5 * job.s * job.s
+    job.mean_s = stream.busy_s
+    job.var_s2 = service_var(stream.busy_s, job.s)
+
+
+cdef inline double prompt_of(const ModelInfo* info, const double* x) noexcept nogil:
+    """Tokens of the prompt, whole, from its encoded feature (within the clip at 16)."""
+    cdef double z = x[info.prompt], usual = info.prompt_typical
+    return rint(usual * exp(z) if usual > 0.0 else exp(z) - 1.0)
+
+
+cdef inline void add_tokens(State* st, TicketSlot* job) noexcept nogil:
+    """Counts an open job's tokens on its lane: `own` to prefill until the first token, prompt and answer in the cache."""
+    cdef Load* load = st.load + job.lane
+    if job.tokens == 0.0:
+        load.prefill_tokens += job.own
+    load.kv_tokens += job.prompt + job.tokens
+    if job.pace > load.pace:
+        load.pace = job.pace
+
+
+cdef inline double fastest(const State* st, int t, int skip) noexcept nogil:
+    """The largest pace that any job of a list from ticket t on was promised, `skip` aside."""
+    cdef double pace = 0.0
+    while t >= 0:
+        if t != skip:
+            pace = max(pace, st.ticket[t].pace)
+        t = st.ticket[t].next
+    return pace
+
+
+cdef inline void remove_tokens(State* st, int t) noexcept nogil:
+    """Of a job that is in its lane's counts no more. Cost O(jobs of the lane) when it was the one promised most."""
+    cdef const TicketSlot* job = st.ticket + t
+    cdef Load* load = st.load + job.lane
+    if job.tokens == 0.0:
+        load.prefill_tokens -= job.own
+    load.kv_tokens -= job.prompt + job.tokens
+    if n_open(load) == 0:   # rounding must not outlive the jobs
+        load.prefill_tokens = load.kv_tokens = 0.0
+    if job.pace > 0.0 and job.pace >= load.pace:
+        load.pace = max(fastest(st, load.first_running, t), fastest(st, load.first_queued, t))
+
+
+cdef inline void count_produced(State* st, TicketSlot* job, double tokens) noexcept nogil:
+    """The job's answer has `tokens` now; the first one ends its prefill."""
+    cdef Load* load = st.load + job.lane
+    if job.tokens == 0.0:
+        load.prefill_tokens -= job.own
+    load.kv_tokens += tokens - job.tokens
+    job.tokens = tokens
