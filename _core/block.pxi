@@ -25,6 +25,7 @@ cdef class Block:
         cdef int i
         head.tau_s = tau_s
         head.detects_change = True
+        head.rollout = 1.0
         head.start_ns = self.last_ns = self.clock.read()
         for i in range(4):
             head.rng[i] = splitmix(&seed)
@@ -36,18 +37,19 @@ cdef class Block:
     cdef int _lay_out(self, int max_resources, int max_models, int max_tickets) except -1:
         cdef int n_blocks = (max_resources + LANES - 1) // LANES
         cdef size_t lanes = n_blocks * LANES
-        cdef size_t[16] size = [
+        cdef size_t[18] size = [
             sizeof(Header), max_models * sizeof(ModelInfo), max_resources * sizeof(Load), n_blocks * sizeof(WaitBlock),
             <size_t>max_models * max_resources * sizeof(Profile),
             <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), max_tickets * sizeof(TicketSlot),
             <size_t>max_models * N_SIGNALS * SERVED_ROWS * lanes * sizeof(float),
             n_blocks * sizeof(PriceBlock), <size_t>max_models * max_resources * sizeof(int8_t),
             lanes * sizeof(float), lanes * sizeof(float), lanes * sizeof(float), MAX_COLUMNS * lanes * sizeof(float),
-            <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), 7 * lanes * sizeof(float)]
-        cdef size_t[16] start
+            <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), 7 * lanes * sizeof(float),
+            max_resources * sizeof(Load), n_blocks * sizeof(WaitBlock)]
+        cdef size_t[18] start
         cdef size_t at = 0
         cdef int i
-        for i in range(16):
+        for i in range(18):
             start[i] = at
             at += (size[i] + 63) // 64 * 64
         self.n_bytes = at + 64
@@ -72,6 +74,8 @@ cdef class Block:
         self.st.given = <float*>(p + start[13])
         self.st.fresh_level = <Level*>(p + start[14])
         self._lay_out_feasible(<float*>(p + start[15]), lanes)
+        self.st.kept_load = <Load*>(p + start[16])
+        self.st.kept_wait = <WaitBlock*>(p + start[17])
         self.st.head.max_resources = max_resources
         self.st.head.max_models = max_models
         self.st.head.max_tickets = max_tickets
@@ -178,6 +182,27 @@ cdef class Block:
                 info.d += 1
         info.n_terms = info.d - info.n_request - info.n_columns
         return 0
+
+    def set_mode(self, int mode, double rollout):
+        """mode: a Mode, rollout in [0, 1]."""
+        self.st.head.mode = mode
+        self.st.head.rollout = rollout
+
+    @property
+    def mode(self):
+        """(Mode, rollout share)."""
+        return self.st.head.mode, self.st.head.rollout
+
+    def promised(self):
+        """Places of the open tickets whose claim is a promise, for tests."""
+        cdef int t
+        cdef const TicketSlot* job
+        places = []
+        for t in range(self.st.head.max_tickets):
+            job = self.st.ticket + t
+            if job.state != TICKET_FREE and job.promised:
+                places.append(t)
+        return places
 
     def snapshot(self):
         """Every byte of state (scratch aside): tests compare it before and after a refused call."""

@@ -41,6 +41,15 @@ cdef inline void mask_cost(float* cost, const uint64_t* mask, int n_lanes) noexc
             cost[lane] = INFINITY
 
 
+cdef inline float tie_limit(float least) noexcept nogil:
+    """Costs up to this equal `least`: float32 sums of the same terms differ by less."""
+    return least + <float>1e-4 * (least if least > 0 else -least)
+
+
+cdef inline bint ties(float cost, float least) noexcept nogil:
+    return least <= cost <= tie_limit(least) or cost <= least <= tie_limit(cost)
+
+
 cdef inline int choose(
     const float* cost, const Load* load, int n_lanes, uint64_t* rng, int* n_tied
 ) noexcept nogil:
@@ -52,7 +61,7 @@ cdef inline int choose(
     n_tied[0] = 0
     if least == INFINITY:
         return -1
-    limit = least + 1e-4 * (least if least > 0 else -least)
+    limit = tie_limit(least)
     for lane in range(n_lanes):
         if cost[lane] > limit:
             continue

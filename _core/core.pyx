@@ -4,17 +4,17 @@ cimport numpy as cnp
 from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.tuple cimport PyTuple_GET_ITEM
-from libc.math cimport INFINITY, exp, fabs, isfinite, isnan, llround
+from libc.math cimport INFINITY, NAN, exp, fabs, isfinite, isnan, llround
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from _core.among cimport decide_any, weigh_all
 from _core.censor cimport beyond, learn_censored
 from _core.change cimport discount_availability, raise_alarm, rebuild_lane
-from _core.choose cimport mask_cost, splitmix
+from _core.choose cimport draw, mask_cost, splitmix
 from _core.decide cimport (
-    ACCURACY, ADMITTED, Forecast, NO_RESOURCE, RouteInfo, decide, favour_untried, forecast_lane, mask_shut, names_candidate,
-    occupied_s, score_all,
+    ACCURACY, ADMITTED, Forecast, NO_RESOURCE, RouteInfo, decide, favour_untried, forecast_lane, forecast_nothing,
+    mask_shut, names_candidate, occupied_s, score_all,
 )
 from _core.encode cimport (
     ENCODED, check_given, encode_features, encode_given, store_column,
@@ -27,6 +27,7 @@ from _core.layout cimport *
 from _core.learn cimport learn_failure, learn_first, learn_service, learn_stream
 from _core.length cimport forecast_length, serve_length
 from _core.moves cimport keep_given, reconsider, unrefusing
+from _core.observe cimport Wish, forecast_theirs, least_loaded, prefer
 from _core.posterior cimport kept, n_sums
 from _core.probe cimport may_start
 from _core.served cimport (
@@ -41,7 +42,7 @@ from operator import index
 
 import numpy as np
 
-from tailwise._core.errors import CapacityError, InputError, TicketError
+from tailwise._core.errors import CapacityError, InputError, TicketError, UnknownName
 
 cnp.import_array()
 
@@ -69,6 +70,7 @@ include "ticket.pxi"
 include "stream.pxi"
 include "route.pxi"
 include "explain.pxi"
+include "modes.pxi"
 
 
 def student_p(double t, double dof):

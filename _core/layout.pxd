@@ -37,6 +37,13 @@ cdef enum ColumnKind:
     COLUMN_PREFILL = 5
     COLUMN_KV = 6
 
+cdef enum Mode:         # ordered: up to MODE_PART we promise, up to MODE_SHADOW we learn
+    MODE_ACTIVE = 0     # we decide
+    MODE_PART = 1       # we decide for the rollout share, the default stands for the rest
+    MODE_SHADOW = 2     # the default stands; it is counted and learned from
+    MODE_FROZEN = 3     # we decide, nothing is learned
+    MODE_BYPASS = 4     # the default stands; nothing is decided, counted or learned
+
 cdef enum TicketState:
     TICKET_FREE = 0
     TICKET_QUEUED = 1
@@ -155,6 +162,7 @@ cdef struct TicketSlot:
     int32_t lane, model, level
     int32_t next, prev               # in the lane's running or queued list, or the free list
     int32_t d, copy                  # copy: 1 = a hedge of another ticket's job
+    int32_t promised                 # 1 = its claim and bound are promises: our choice, in active mode
     int64_t arrival_ns, start_ns     # start 0 = not started
     double m, s                      # service forecast: location and spread of ln(seconds)
     double mean_s, var_s2            # its moments
@@ -170,7 +178,9 @@ cdef struct Header:
     int32_t n_shut                   # lanes that take no jobs: drained, ejected or removed
     uint64_t open_lanes[MASK_WORDS]  # bit set: takes jobs
     uint64_t disturbed[MASK_WORDS]   # bit set: an alarm or the breaker went off since take_disturbed
-    int32_t detects_change, _pad
+    int32_t detects_change
+    int32_t mode                     # who decides (Mode)
+    double rollout                   # share of the jobs that is ours under MODE_PART
     int64_t start_ns
     double tau_s                     # forgetting time constant; inf = none
     HealthRules health
@@ -193,6 +203,8 @@ cdef struct State:                   # typed views of the one block
     float* service
     float* waiting
     float* given                     # scratch [MAX_COLUMNS, n_blocks * LANES]: by column, where Z has a part in it
+    Load* kept_load                  # scratch like `load` and `wait`, for prefer
+    WaitBlock* kept_wait
     Level* fresh_level               # scratch like `level`, for readers
     float* var                       # scratch of decisions among the feasible, [n_blocks * LANES] each: s^2,
     float* model_var                 # the part of it that is not knowing,

@@ -6,7 +6,8 @@ from _core.forget cimport fade_profile
 from _core.hedge cimport note_end
 from _core.lanes cimport set_bit
 from _core.layout cimport (
-    LANES, ModelInfo, Profile, ROW_INV_AVAIL, State, TicketSlot, int64_t, profile_at, served_block, uint64_t,
+    LANES, MODE_SHADOW, ModelInfo, Profile, ROW_INV_AVAIL, State, TicketSlot, int64_t, profile_at, served_block,
+    uint64_t,
 )
 from _core.length cimport learn_length
 from _core.posterior cimport observe
@@ -32,8 +33,9 @@ cdef inline void tried(State* st, int model, int lane) noexcept nogil:
 
 
 cdef inline bint teaches(const State* st, const TicketSlot* job) noexcept nogil:
-    """Whether the end of a job is learned from: not on a resource that was removed meanwhile."""
-    return not st.load[job.lane].removed
+    """Whether the end of a job is learned from: not while the engine is frozen or bypassed, nor on a resource that
+    was removed meanwhile."""
+    return st.head.mode <= MODE_SHADOW and not st.load[job.lane].removed
 
 
 cdef inline void learn_row(
@@ -98,7 +100,7 @@ cdef inline void learn_stream(
     State* st, const TicketSlot* job, double service_s, double tokens, int64_t now_ns
 ) noexcept nogil:
     """A completed answer: its length where it was said (tokens >= 1), its pace where the first token was, too."""
-    if tokens >= 1.0:
+    if tokens >= 1.0 and st.head.mode <= MODE_SHADOW:    # of the model, whatever became of the resource
         learn_length(st, job.model, job.x, tokens, now_ns)
     if not teaches(st, job):
         return

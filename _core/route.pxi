@@ -41,7 +41,7 @@ cdef class RouteCore:
         """A float64 array (n_given, n_resources) of NaN (unknown), to be written in place and handed to select."""
         return np.full((self.n_given, self.core.st.head.n_resources), np.nan)
 
-    def select(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
+    def select(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None, default=None):
         """Chooses a resource for one job and counts the job on it at once.
 
         x: the request's raw features in declared order, a tuple of floats or a float64 array (n_features,).
@@ -52,44 +52,23 @@ cdef class RouteCore:
         the budget to the first token, and the end's moves with it.
         arrival_s: when it arrived, seconds of the engine's clock, not in the future; None = now. What has passed
         since is gone from the budget; when nothing is left, the job is refused as 'late' under every contract.
+        default: name of the resource that the caller's own router chose; it stands where the mode says so (see
+        `engine.mode`). None there means the open candidate with the fewest open jobs.
         Returns a Ticket; `admitted` may be False ('late'; 'no_resource' when no candidate takes jobs). Raises
         InputError (wrong shape, not finite, a mask without any candidate) or
         CapacityError (too many open tickets) and then changes nothing.
         Cost: well below a microsecond up to 64 resources; linear in resources. Allocates the ticket only.
         """
-        cdef Core core = self.core
-        cdef State* st = &core.st
-        cdef Forecast f
-        cdef double[MAX_D] encoded
-        cdef int64_t clipped = 0
         cdef double left_s = self.info.deadline_s
-        cdef const uint64_t* words = NULL
-        cdef int n_tied = 0, verdict
-        # first, since a user's clock and an allocation can run Python, and so another thread; what follows cannot
-        cdef int64_t now_ns = core.clock.read()
-        cdef Ticket ticket = Ticket.__new__(Ticket)
+        # first, since a user's clock can run Python, and so another thread; what follows cannot
+        cdef int64_t now_ns = self.core.clock.read()
         if deadline_s is not None or arrival_s is not None:
             left_s = self._time_left(deadline_s, arrival_s, now_ns)
-        self._read_features(x, encoded, &clipped)
-        if self.n_given or Z is not None:
-            self._read_given(Z)
-        if mask is not None:
-            self._read_mask(mask)
-            words = self.words
-        if st.head.free_ticket < 0:
-            raise CapacityError(
-                f"{st.head.n_open} tickets are open, the engine's capacity: settle them, or build it with more")
-        verdict = decide_any(st, &self.info, encoded, words, left_s, now_ns, &f, &n_tied)
-        if verdict == NO_RESOURCE and mask is not None and not names_candidate(st, self.info.model, self.words):
-            raise InputError(f"mask={mask!r} leaves no candidate of model {self.model.name!r}: set a bit of one")
-        st.head.n_clipped += clipped
-        core.last_ns = now_ns
-        if self.own_row >= 0 and Z is not None and f.lane >= 0:
-            f.own = (<const double*>cnp.PyArray_DATA(Z))[self.own_row * st.head.n_resources + f.lane]
-        ticket.verdict = verdict
-        ticket.n_tied = n_tied
-        ticket._issue(self, &f, now_ns)
-        return ticket
+        if self.core.st.head.mode | (default is not None):
+            ticket = stand_aside(self, x, Z, mask, left_s, default, now_ns)
+            if ticket is not None:
+                return ticket
+        return decide_job(self, x, Z, mask, left_s, now_ns)
 
     cdef double _time_left(self, deadline_s, arrival_s, int64_t now_ns) except? -1.0:
         """Seconds to the deadline: its budget less what has passed since arrival; <= 0 when it is over."""
@@ -199,6 +178,48 @@ cdef int own_row(const ModelInfo* model):
         if model.column_kind[j] == COLUMN_PREFILL:
             return model.given_row[j]
     return -1
+
+
+cdef inline void read_own(RouteCore route, Z, Forecast* f):
+    """A job's own tokens on its lane, where the call says them."""
+    if route.own_row >= 0 and Z is not None and f.lane >= 0:
+        f.own = (<const double*>cnp.PyArray_DATA(Z))[route.own_row * route.core.st.head.n_resources + f.lane]
+
+
+cdef inline Ticket decide_job(RouteCore route, x, Z, mask, double left_s, int64_t now_ns):
+    """Reads the request, decides, and counts the job where it goes. A refused call changes nothing."""
+    cdef Core core = route.core
+    cdef State* st = &core.st
+    cdef Ticket ticket = Ticket.__new__(Ticket)
+    cdef Forecast f
+    cdef double[MAX_D] encoded
+    cdef int64_t clipped = 0
+    cdef const uint64_t* words = NULL
+    route._read_features(x, encoded, &clipped)
+    if route.n_given or Z is not None:
+        route._read_given(Z)
+    if mask is not None:
+        route._read_mask(mask)
+        words = route.words
+    if st.head.free_ticket < 0:
+        raise all_open(st)
+    ticket.verdict = decide_any(st, &route.info, encoded, words, left_s, now_ns, &f, &ticket.n_tied)
+    if ticket.verdict == NO_RESOURCE and mask is not None and not names_candidate(st, route.info.model, words):
+        raise no_candidate(route, mask)
+    st.head.n_clipped += clipped
+    core.last_ns = now_ns
+    read_own(route, Z, &f)
+    ticket._issue(route, &f, now_ns)
+    return ticket
+
+
+cdef all_open(const State* st):
+    return CapacityError(
+        f"{st.head.n_open} tickets are open, the engine's capacity: settle them, or build it with more")
+
+
+cdef no_candidate(RouteCore route, mask):
+    return InputError(f"mask={mask!r} leaves no candidate of model {route.model.name!r}: set a bit of one")
 
 
 cdef double as_float(value) except? -1.0:

@@ -15,11 +15,11 @@ cdef class Ticket:
     """
 
     cdef RouteCore route
-    cdef object chosen
+    cdef object chosen, other
     cdef int slot, generation, n_tied, verdict
-    cdef bint is_open
+    cdef bint is_open, observed
     cdef readonly bint probe            #: admitted to learn, outside the promise: a breaker's probe, or a refusal otherwise
-    cdef double p, chance, left, wait, service_mean, m, s, dof, m_total, s_total
+    cdef double regret, p, chance, left, wait, service_mean, m, s, dof, m_total, s_total
     cdef double tpot, length, busy      # two signals: E[seconds per token], E[tokens], E[start to end]
     cdef object __weakref__
 
@@ -47,6 +47,18 @@ cdef class Ticket:
         """The Resource that should run the job; of one rejected as 'late' the nearest candidate, of
         'no_resource' None (its forecasts are then infinite and P(on time) 0)."""
         return self.chosen
+
+    @property
+    def preferred(self):
+        """The Resource that we would have chosen; `resource` itself where the choice was ours. None when no candidate
+        took the job, and in bypass mode, where nothing is decided."""
+        return self.other if self.observed or self.slot < 0 else self.chosen
+
+    @property
+    def regret_s(self):
+        """Seconds of rank that the choice cost more than `preferred`; 0 where it was ours. Below 0 where a mask, a
+        drain or an objective other than completion kept us from the faster one. None without a `preferred`."""
+        return None if self.preferred is None else self.regret
 
     @property
     def settled(self):
@@ -132,8 +144,7 @@ cdef class Ticket:
         cdef int i
         return np.array([job.x[i] for i in range(job.d)])
 
-    cdef void _issue(self, RouteCore route, const Forecast* f, int64_t now_ns):
-        """Writes the decision down and, when it is an admission, counts the job on its lane at once."""
+    cdef void _write(self, RouteCore route, const Forecast* f):
         self.route = route
         if f.lane >= 0:
             self.chosen = route.core.resources[f.lane]
@@ -152,22 +163,34 @@ cdef class Ticket:
         self.m_total = f.m_total
         self.s_total = f.s_total
         self.probe = f.probe
+
+    cdef void _issue(self, RouteCore route, const Forecast* f, int64_t now_ns):
+        """Writes the decision down and, when it is an admission, counts the job on its lane at once."""
+        self._write(route, f)
         if self.verdict == ADMITTED:
             self.slot = open_ticket(&route.core.st, f, route.info.model, route.info.level, now_ns)
             self.generation = route.core.st.ticket[self.slot].generation
             self.is_open = True
 
     cdef int _check(self, str expected) except -1:
+        if self.is_open and self.slot < 0:
+            raise TicketError("ticket of bypass mode: nothing was decided or is kept of its job; it can only be settled")
         if self.is_open and self.route.core.st.ticket[self.slot].generation == self.generation:
             return 0
         if self.verdict != ADMITTED:
             raise TicketError(f"ticket was rejected ({self.reason}): there is nothing to settle; test `admitted`")
         raise TicketError(f"ticket is settled already: {expected}")
 
+    cdef bint _holds_nothing(self):
+        """An open ticket of bypass mode: whatever is said of its job goes nowhere."""
+        return self.slot < 0 and self.is_open
+
     def start(self):
         """Says that service begins now. Needed where the caller owns the queue (`discipline="priority"`);
         on a fifo resource starts are inferred from its slots. Raises TicketError. A second call changes nothing."""
         cdef int64_t now_ns = self.route.core.clock.read()
+        if self._holds_nothing():
+            return
         self._check("start() comes before complete, fail or cancel")
         start_ticket(&self.route.core.st, self.slot, now_ns)
 
@@ -179,6 +202,8 @@ cdef class Ticket:
         Raises TicketError. Cost: a tenth of a microsecond.
         """
         cdef int64_t now_ns = self.route.core.clock.read()
+        if self._holds_nothing():
+            return True
         self._check("may_start() comes before start()")
         return may_start(&self.route.core.st, self.route.core.st.ticket + self.slot, left_s, now_ns)
 
@@ -198,6 +223,8 @@ cdef class Ticket:
         cdef Forecast f
         cdef double waited_s
         cdef bint moved
+        if self._holds_nothing():
+            return False
         self._check("reconsider() comes before start()")
         if not 0.0 <= bonus < 1.0:
             raise InputError(f"bonus={bonus!r}: a share in [0, 1) is expected")
@@ -233,6 +260,8 @@ cdef class Ticket:
         cdef RouteInfo info
         cdef Forecast f
         cdef double left_s
+        if self._holds_nothing():
+            return None
         self._check("copy() comes while the job runs")
         if job.state != TICKET_RUNNING:
             raise TicketError("the job waits still: copy() is for one that runs, reconsider() for this one")
@@ -264,6 +293,8 @@ cdef class Ticket:
         """
         cdef double seconds = -1.0 if ttft_s is None else seconds_of("ttft_s", ttft_s)
         cdef int64_t now_ns = self.route.core.clock.read()
+        if self._holds_nothing():
+            return
         self._check("first() comes before complete, fail or cancel")
         say_first(self, seconds, now_ns)
 
@@ -274,6 +305,8 @@ cdef class Ticket:
         TicketError; then nothing changed. Cost: O(models with tracked columns).
         """
         cdef double n = count_of(tokens)
+        if self._holds_nothing():
+            return
         self._check("progress() comes before complete, fail or cancel")
         say_progress(self, n)
 
@@ -290,6 +323,9 @@ cdef class Ticket:
         cdef double n = -1.0 if tokens is None else count_of(tokens)
         # a user's clock runs Python, and another thread may settle meanwhile: it is read before the check
         cdef int64_t now_ns = self.route.core.clock.read()
+        if self._holds_nothing():
+            self.is_open = False
+            return
         self._check("complete() once, or not at all")
         cdef TicketSlot* job = self.route.core.st.ticket + self.slot
         # one nanosecond is what the clock resolves; zero has no logarithm
@@ -318,6 +354,9 @@ cdef class Ticket:
         """
         cdef double away_s = 0.0 if retry_after_s is None else away_of(retry_after_s)
         cdef int64_t now_ns = self.route.core.clock.read()
+        if self._holds_nothing():
+            self.is_open = False
+            return
         self._check("fail() once, or not at all")
         learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
         note_failure(&self.route.core.st, self.slot, away_s, now_ns)
@@ -330,6 +369,9 @@ cdef class Ticket:
         Raises TicketError. Cost: about a microsecond.
         """
         cdef int64_t now_ns = self.route.core.clock.read()
+        if self._holds_nothing():
+            self.is_open = False
+            return
         self._check("timeout() once, or not at all")
         cdef TicketSlot* job = self.route.core.st.ticket + self.slot
         if job.state == TICKET_RUNNING:
@@ -342,6 +384,9 @@ cdef class Ticket:
         """Settles as cancelled: frees its place. A job in service for longer than the median of its forecast teaches
         that it takes at least this long (right-censored); any other teaches nothing. Raises TicketError."""
         cdef int64_t now_ns = self.route.core.clock.read()
+        if self._holds_nothing():
+            self.is_open = False
+            return
         self._check("cancel() once, or not at all")
         learn_censored(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
         self._close(now_ns)
@@ -351,7 +396,8 @@ cdef class Ticket:
         close_ticket(&self.route.core.st, self.slot, now_ns)
 
     def __enter__(self):
-        self._check("enter it once")
+        if not self._holds_nothing():
+            self._check("enter it once")
         return self
 
     def __exit__(self, kind, error, traceback):
@@ -367,7 +413,7 @@ cdef class Ticket:
 
     def __dealloc__(self):
         # nobody can settle it any more; its place must not stay taken
-        if self.is_open and self.route is not None:
+        if self.is_open and self.slot >= 0 and self.route is not None:
             self.route.core.st.head.n_abandoned += 1
             close_ticket(&self.route.core.st, self.slot, self.route.core.last_ns)
 

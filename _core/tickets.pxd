@@ -6,7 +6,7 @@ from _core.decide cimport Forecast
 from _core.encode cimport store_column
 from _core.health cimport claim_probe, release_probe
 from _core.layout cimport (
-    COLUMN_IN_FLIGHT, COLUMN_KV, COLUMN_PREFILL, COLUMN_RUNNING, COLUMN_WAITING, Load, ModelInfo, State, TICKET_FREE, TICKET_QUEUED,
+    COLUMN_IN_FLIGHT, COLUMN_KV, COLUMN_PREFILL, COLUMN_RUNNING, COLUMN_WAITING, Load, MODE_PART, ModelInfo, State, TICKET_FREE, TICKET_QUEUED,
     TICKET_RUNNING, TicketSlot, int64_t,
 )
 from _core.stream cimport add_tokens, occupy, prompt_of, remove_tokens
@@ -146,6 +146,7 @@ cdef inline int open_ticket(State* st, const Forecast* f, int model, int level, 
     job.model = model
     job.level = level
     job.d = st.model[model].d
+    job.promised = st.head.mode <= MODE_PART
     job.copy = 0
     job.arrival_ns = now_ns
     job.pace = 0.0

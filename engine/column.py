@@ -20,8 +20,8 @@ class Column:
     models: how many are "running", "waiting" or both ("in_flight"); "prefill_tokens" that jobs before their first
     token must still read (what `plus` said of them, else their prompt); "kv_tokens", prompts and answers so far, in
     its cache (as far as `ticket.progress` tells). reported: it comes by `engine.report(resource, NAME=value)`.
-    Neither: it is given with each call, in Z. plus: a name whose number, given with each call, is added before encoding: what a job brings
-    itself, in the unit of what is tracked or reported.
+    Neither: it is given with each call, in Z. plus: a name whose number, given with each call, is added before
+    encoding: what a job brings itself, in the unit of what is tracked or reported.
     square: z^2 is learned too, since latency rises faster as a resource fills. times: the name of a feature whose
     encoded number times z is learned too. Both count into the encoded size. For a column that measures load
     (tracked or reported) the slope at any z is at least 0: more load never speeds a job up.

@@ -18,6 +18,7 @@ from tailwise.errors import ConfigError, InputError, UnknownName
 from tailwise.fleet import Fleet
 from tailwise.given import Profile
 from tailwise.health import Breaker, Health, rules_of
+from tailwise.modes import Modes
 from tailwise.numbered import columns_of, features_of, prompt_of
 from tailwise.qos import QoS, check_fit
 from tailwise.reports import Reports
@@ -32,7 +33,7 @@ BLOCK = 16  # lanes that the core lays out together (layout.pxd, LANES): room fo
 DEFAULT_HEALTH = Health()
 
 
-class Engine(Fleet):
+class Engine(Fleet, Modes):
     """Learns every (resource, model) and picks resources for jobs.
 
     resources, models, qos: what exists; names unique within each. profiles: measured elsewhere, as priors.

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tailwise._core.core import Explaining
+from tailwise._core.core import Observing
 from tailwise.summary import Candidate
 
 __all__ = ["Route"]
 
 
-class Route(Explaining):
+class Route(Observing):
     """One model under one QoS class; made by `engine.route(model, qos)`.
 
-    `select` (compiled) is the hot path; `peek` explains it.
+    `select` (compiled) is the hot path; `peek` explains it; `observe` is for jobs that somebody else sends.
     """
 
     __slots__ = ()

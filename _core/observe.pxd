@@ -1,0 +1,96 @@
+# Jobs that somebody else sends: what we would have chosen, and where a job goes when nobody says.
+from libc.string cimport memcpy
+
+from _core.among cimport decide_any
+from _core.choose cimport draw, splitmix, ties
+from _core.decide cimport Forecast, NO_RESOURCE, RouteInfo, forecast_lane
+from _core.lanes cimport get_bit, is_candidate, set_bit
+from _core.layout cimport LANES, Load, MASK_WORDS, ModelInfo, State, WaitBlock, int64_t, uint64_t
+from _core.score cimport score_lane
+from _core.wait cimport n_open
+
+cdef struct Wish:           # what we would have chosen instead
+    int lane                # -1 = no candidate takes the job
+    double theirs           # with what probability we would have chosen the lane that somebody else chose
+    double cost_s           # seconds of rank
+
+
+cdef inline bint ties_with(const State* st, const RouteInfo* route, int lane, int chosen) noexcept nogil:
+    """Whether the generator, after a decision on `chosen`, could as well have drawn `lane`."""
+    cdef const float* cost = st.pick if route.among else st.cost
+    return lane == chosen or (n_open(st.load + lane) == n_open(st.load + chosen) and ties(cost[lane], cost[chosen]))
+
+
+cdef inline void prefer(
+    State* st, const RouteInfo* route, int theirs, const double* x, const uint64_t* mask, double left_s,
+    int64_t now_ns, Wish* wish,
+) noexcept nogil:
+    """The lane that decide would take, were the job not refused; not a byte of state changes, for which the lanes'
+    accounts are laid aside meanwhile. The generator is a copy, stirred by the time: standing still it would break
+    every tie alike. Cost: a decision and 0.5 KiB to copy twice a lane."""
+    cdef RouteInfo ours = route[0]
+    cdef Forecast f
+    cdef int n_tied
+    cdef uint64_t[4] rng
+    cdef uint64_t stir = <uint64_t>now_ns + <uint64_t>st.head.free_ticket
+    cdef size_t n_wait = (st.head.n_resources + LANES - 1) // LANES * sizeof(WaitBlock)
+    cdef size_t n_load = st.head.n_resources * sizeof(Load)
+    ours.reject_below = 0.0
+    memcpy(rng, st.head.rng, sizeof(rng))
+    memcpy(st.kept_wait, st.wait, n_wait)
+    memcpy(st.kept_load, st.load, n_load)
+    st.head.rng[0] ^= splitmix(&stir)
+    decide_any(st, &ours, x, mask, left_s, now_ns, &f, &n_tied)
+    wish.theirs = f.chance / n_tied if f.lane >= 0 and ties_with(st, route, theirs, f.lane) else 0.0
+    memcpy(st.load, st.kept_load, n_load)
+    memcpy(st.wait, st.kept_wait, n_wait)
+    memcpy(st.head.rng, rng, sizeof(rng))
+    wish.lane = f.lane
+    wish.cost_s = st.cost[f.lane] if f.lane >= 0 else 0.0
+
+
+cdef inline double forecast_theirs(
+    State* st, const RouteInfo* route, int lane, const double* x, double left_s, int64_t now_ns, Forecast* f
+) noexcept nogil:
+    """Decides with `lane` as the only candidate, which changes what a select of it would; shut or refused, the job is
+    there all the same: f is its forecast  # OUT. Returns its seconds of rank."""
+    cdef uint64_t[MASK_WORDS] only
+    cdef int i, n_tied
+    for i in range(MASK_WORDS):
+        only[i] = 0
+    set_bit(only, lane, True)
+    if decide_any(st, route, x, only, left_s, now_ns, f, &n_tied) == NO_RESOURCE:
+        forecast_lane(st, route, lane, x, left_s, now_ns, f)
+        f.probe = False
+    f.chance = 1.0
+    score_lane(st, route.model, lane, f.wait_s, st.service[lane])
+    return st.cost[lane]
+
+
+cdef inline bint may_take(const State* st, int model, int lane, const uint64_t* mask) noexcept nogil:
+    """Whether the lane is a candidate that is open, or pardoned, and in the mask (NULL = all)."""
+    cdef const ModelInfo* info = st.model + model
+    if not is_candidate(st, model, lane) or not (mask == NULL or get_bit(mask, lane)):
+        return False
+    return get_bit(st.head.open_lanes, lane) or (info.n_pardoned > 0 and get_bit(info.pardoned_open, lane))
+
+
+cdef inline int least_loaded(
+    const State* st, int model, const uint64_t* mask, uint64_t* rng, int* n_tied, int* fewest
+) noexcept nogil:
+    """The candidate with the fewest open jobs, ties by the generator; -1 = none. n_tied, fewest  # OUT"""
+    cdef int lane, jobs, chosen = -1
+    n_tied[0] = fewest[0] = 0
+    for lane in range(st.head.n_resources):
+        if not may_take(st, model, lane, mask):
+            continue
+        jobs = n_open(st.load + lane)
+        if chosen < 0 or jobs < fewest[0]:
+            chosen = lane
+            fewest[0] = jobs
+            n_tied[0] = 1
+        elif jobs == fewest[0]:
+            n_tied[0] += 1
+            if draw(rng) % n_tied[0] == 0:
+                chosen = lane
+    return chosen
