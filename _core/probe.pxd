@@ -28,7 +28,10 @@ cdef inline double median_service(const State* st, const TicketSlot* job) noexce
     return exp(location(served_block(st, job.model, 0, job.lane // LANES) + job.lane % LANES, job.x, job.d))
 
 
-cdef inline bint may_start(const State* st, const TicketSlot* job, double left_s, int64_t now_ns) noexcept nogil:
+cdef inline bint may_start(
+    const State* st, const TicketSlot* job, bint explore, double left_s, int64_t now_ns
+) noexcept nogil:
     """The start test: a job whose turn has come and whose median service exceeds the time left is not started."""
     cdef Profile* p = profile_at(st, job.model, job.lane)
-    return not is_known(p, st.model[job.model].n_signals == 2) or median_service(st, job) <= left_s or probe_due(p, now_ns)
+    cdef bint two = st.model[job.model].n_signals == 2
+    return not is_known(p, two) or median_service(st, job) <= left_s or (explore and probe_due(p, now_ns))

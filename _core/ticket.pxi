@@ -198,14 +198,16 @@ cdef class Ticket:
         """The start test, for who owns the queue: may the job start now, `left_s` seconds before its deadline?
 
         False when its profile knows (n >= 8) that the median service takes longer: better drop it. But once a
-        second, a profile that nothing was learned of passes a job as a probe, since it may have become faster.
+        second, a profile that nothing was learned of passes a job of a class that explores as a probe: it may be
+        faster by now.
         Raises TicketError. Cost: a tenth of a microsecond.
         """
         cdef int64_t now_ns = self.route.core.clock.read()
         if self._holds_nothing():
             return True
         self._check("may_start() comes before start()")
-        return may_start(&self.route.core.st, self.route.core.st.ticket + self.slot, left_s, now_ns)
+        cdef State* st = &self.route.core.st
+        return may_start(st, st.ticket + self.slot, self.route.info.explore, left_s, now_ns)
 
     def reconsider(self, Z=None, *, mask=None, double bonus=0.1):
         """Decides again for a queued job: True when it moved, and then `resource` is another one.

@@ -55,6 +55,7 @@ def test_a_job_starts_at_once_on_a_free_slot_and_queues_otherwise() -> None:
     assert play.waiting(0) == ["b"]
     play.end("a", 0, 1.0)
     assert play.started == [("a", 0), ("b", 0)]
+    assert play.dispatch.next_due_ns() is None  # nothing that was set while it waited
     assert play.jobs["a"].end == "completed"
     assert play.jobs["b"].end is None
     assert len(play.dispatch) == 1
