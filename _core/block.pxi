@@ -106,8 +106,11 @@ cdef class Block:
             set_bit(self.st.model[model].untried, lane, False)
             openness_changed(&self.st, lane)
 
-    def add_resource(self, resource, int slots, bint in_order):
-        """Takes a lane, which is no model's candidate yet (see `join`); returns its index. Raises CapacityError."""
+    def add_resource(self, resource, int slots, bint in_order, bint soft=False, double kv_limit=0.0):
+        """Takes a lane, which is no model's candidate yet (see `join`); returns its index. Raises CapacityError.
+
+        soft: `slots` is a max_running; kv_limit: tokens, 0 = not limited.
+        """
         cdef int lane = vacant_lane(&self.st)
         if lane < 0:
             raise CapacityError(
@@ -117,6 +120,8 @@ cdef class Block:
         cdef Load* load = self.st.load + lane
         load.slots = slots
         load.in_order = in_order
+        load.soft = soft
+        load.kv_limit = kv_limit
         load.kind = self.kinds.setdefault(resource.kind, len(self.kinds) + 1) if resource.kind else 0
         self.st.wait[lane // LANES].inv_slots[lane % LANES] = 1.0 / slots
         if lane == self.st.head.n_resources:

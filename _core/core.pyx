@@ -35,7 +35,7 @@ from _core.served cimport (
 )
 from _core.stream cimport count_produced
 from _core.student cimport student_cdf, student_quantile
-from _core.tickets cimport close_ticket, open_ticket, start_of, start_ticket, track_columns
+from _core.tickets cimport close_ticket, lane_changed, open_ticket, start_of, start_ticket
 from _core.wait cimport n_open, update_ahead
 
 from operator import index

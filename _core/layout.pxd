@@ -141,6 +141,10 @@ cdef struct Load:                    # one resource's own account of its jobs
     int64_t n_alarms                 # changes detected or declared
     double prefill_tokens            # of open jobs before their first token: what they must still read
     double kv_tokens                 # of open jobs: prompts and answers so far
+    double kv_queued                 # the part of it that is of queued jobs
+    int32_t soft, _pad               # 1: `slots` is max_running, and below it and kv_limit nobody waits
+    double kv_limit                  # tokens that its cache holds; 0 = not limited
+    double job_left_s                # soft: mean residual of its running jobs, as of the last refresh of the line
     double pace                      # most tokens per second that an open job was promised; 0 = none
     int32_t first_running, first_queued, last_queued   # ticket indices, -1 = none
     double n_past, n_out, out_s      # decayed: jobs past exp(m + 2 s), past exp(m + 4 s), their seconds beyond the former

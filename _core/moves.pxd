@@ -7,7 +7,7 @@ from _core.tickets cimport (
     count_queued, lane_changed, queue_ticket, run_ticket, set_forecast, uncount_queued, unlink,
 )
 from _core.stream cimport add_tokens, remove_tokens
-from _core.wait cimport refresh
+from _core.wait cimport has_room, refresh
 
 
 cdef inline RouteInfo unrefusing(const RouteInfo* route) noexcept nogil:
@@ -32,6 +32,7 @@ cdef inline void move_ticket(State* st, int t, const Forecast* f, int64_t now_ns
     """Links a queued ticket that is in no account (but still in its list) to the lane of f."""
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + f.lane
+    cdef bint starts
     unlink(st, t)
     if st.load[job.lane].ejected:
         release_probe(st, job.lane, t)
@@ -39,9 +40,10 @@ cdef inline void move_ticket(State* st, int t, const Forecast* f, int64_t now_ns
     if load.ejected:
         claim_probe(st, f.lane, t, now_ns)
     set_forecast(job, f)
+    starts = load.in_order and has_room(load)
     if st.model[job.model].counts_tokens:
         add_tokens(st, job)
-    if load.in_order and load.n_running < load.slots:
+    if starts:
         run_ticket(st, t, now_ns)
         lane_changed(st, f.lane, True, now_ns)
     else:

@@ -81,7 +81,7 @@ cdef inline void remove_tokens(State* st, int t) noexcept nogil:
         load.prefill_tokens -= job.own
     load.kv_tokens -= job.prompt + job.tokens
     if n_open(load) == 0:   # rounding must not outlive the jobs
-        load.prefill_tokens = load.kv_tokens = 0.0
+        load.prefill_tokens = load.kv_tokens = load.kv_queued = 0.0
     if job.pace > 0.0 and job.pace >= load.pace:
         load.pace = max(fastest(st, load.first_running, t), fastest(st, load.first_queued, t))
 

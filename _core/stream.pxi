@@ -31,12 +31,12 @@ cdef int say_first(Ticket ticket, double seconds, int64_t now_ns) except -1:
         job.start_ns = start_ns
     job.first_s = seconds
     count_produced(st, job, 1.0)
-    track_columns(st, job.lane)
+    lane_changed(st, job.lane, False, now_ns)
     learn_first(st, job, seconds, now_ns)
     return 0
 
 
-cdef int say_progress(Ticket ticket, double tokens) except -1:
+cdef int say_progress(Ticket ticket, double tokens, int64_t now_ns) except -1:
     cdef State* st = &ticket.route.core.st
     cdef TicketSlot* job = st.ticket + ticket.slot
     if not ticket.route.streams:
@@ -46,7 +46,7 @@ cdef int say_progress(Ticket ticket, double tokens) except -1:
     if tokens < job.tokens:
         raise InputError(f"progress({tokens:.0f}) after {job.tokens:.0f} tokens: an answer does not get shorter")
     count_produced(st, job, tokens)
-    track_columns(st, job.lane)
+    lane_changed(st, job.lane, False, now_ns)
     return 0
 
 

@@ -307,10 +307,11 @@ cdef class Ticket:
         TicketError; then nothing changed. Cost: O(models with tracked columns).
         """
         cdef double n = count_of(tokens)
+        cdef int64_t now_ns = self.route.core.clock.read()
         if self._holds_nothing():
             return
         self._check("progress() comes before complete, fail or cancel")
-        say_progress(self, n)
+        say_progress(self, n, now_ns)
 
     def complete(self, service_s=None, *, tokens=None):
         """Settles as completed and teaches the (resource, model) profile.

@@ -10,7 +10,7 @@ from _core.layout cimport (
     TICKET_RUNNING, TicketSlot, int64_t,
 )
 from _core.stream cimport add_tokens, occupy, prompt_of, remove_tokens
-from _core.wait cimport n_open, refresh, update_ahead
+from _core.wait cimport has_room, n_open, refresh, update_ahead
 
 
 cdef inline void track_columns(State* st, int lane) noexcept nogil:
@@ -40,7 +40,7 @@ cdef inline void track_columns(State* st, int lane) noexcept nogil:
 cdef inline void lane_changed(State* st, int lane, bint running_changed, int64_t now_ns) noexcept nogil:
     """Brings what decisions read of a lane up to date after its jobs changed."""
     update_ahead(st, lane)
-    if running_changed:
+    if running_changed or st.load[lane].soft:
         refresh(st, lane, now_ns)
     track_columns(st, lane)
 
@@ -66,6 +66,7 @@ cdef inline void uncount_queued(State* st, int t) noexcept nogil:
     load.n_queued[job.level] -= 1
     load.queued_s[job.level] -= job.mean_s
     load.queued_var[job.level] -= job.var_s2
+    load.kv_queued -= job.prompt
     # rounding must not outlive the queue, nor leave less than nothing where a huge job stood before small ones
     if load.n_queued[job.level] == 0 or load.queued_s[job.level] < 0.0:
         load.queued_s[job.level] = 0.0
@@ -79,6 +80,7 @@ cdef inline void count_queued(State* st, int t) noexcept nogil:
     load.n_queued[job.level] += 1
     load.queued_s[job.level] += job.mean_s
     load.queued_var[job.level] += job.var_s2
+    load.kv_queued += job.prompt
 
 
 cdef inline void leave_queue(State* st, int t) noexcept nogil:
@@ -130,7 +132,6 @@ cdef inline void bring_tokens(State* st, TicketSlot* job, const Forecast* f) noe
     cdef const ModelInfo* info = st.model + job.model
     job.prompt = prompt_of(info, f.x) if info.prompt else 0.0
     job.own = job.prompt if isnan(f.own) else f.own
-    job.tokens = 0.0
     job.pace = f.pace
     add_tokens(st, job)
 
@@ -140,6 +141,7 @@ cdef inline int open_ticket(State* st, const Forecast* f, int model, int level, 
     cdef int t = st.head.free_ticket
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + f.lane
+    cdef bint starts = load.in_order and has_room(load)
     st.head.free_ticket = job.next
     st.head.n_open += 1
     job.lane = f.lane
@@ -149,11 +151,11 @@ cdef inline int open_ticket(State* st, const Forecast* f, int model, int level, 
     job.promised = st.head.mode <= MODE_PART
     job.copy = 0
     job.arrival_ns = now_ns
-    job.pace = 0.0
+    job.prompt = job.own = job.tokens = job.pace = 0.0
     set_forecast(job, f)
     if st.model[model].counts_tokens:
         bring_tokens(st, job, f)
-    if load.in_order and load.n_running < load.slots:
+    if starts:
         run_ticket(st, t, now_ns)
     else:
         queue_ticket(st, t)
@@ -194,7 +196,7 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
         release_probe(st, job.lane, t)
     if was_running:
         load.freed_ns = now_ns
-    while load.in_order and load.n_running < load.slots and load.first_queued >= 0:
+    while load.in_order and load.first_queued >= 0 and has_room(load):
         waiting = load.first_queued
         leave_queue(st, waiting)
         run_ticket(st, waiting, now_ns)

@@ -53,9 +53,65 @@ cdef inline double residual(double m, double s, double elapsed_s, double* var, d
     return mean
 
 
+cdef inline int n_open(const Load* load) noexcept nogil:
+    cdef int total = load.n_running
+    cdef int p
+    for p in range(MAX_LEVELS):
+        total += load.n_queued[p]
+    return total
+
+
+cdef inline bint has_room(const Load* load) noexcept nogil:
+    """A job that comes now would start at once."""
+    return load.n_running < load.slots \
+        and (load.kv_limit == 0.0 or load.kv_tokens - load.kv_queued < load.kv_limit)
+
+
+cdef inline double mean_left(const State* st, const Load* load, int64_t now_ns) noexcept nogil:
+    """Mean residual of the running jobs, of which there is one at least. Cost: O(running jobs)."""
+    cdef const TicketSlot* job
+    cdef double total = 0.0, var, slope
+    cdef int t = load.first_running
+    while t >= 0:
+        job = st.ticket + t
+        total += residual(job.m, job.s, <double>(now_ns - job.start_ns) * 1e-9, &var, &slope)
+        t = job.next
+    return total / load.n_running
+
+
+cdef inline void refresh_soft(State* st, int lane, int64_t now_ns) noexcept nogil:
+    """The wait of a lane with a soft capacity: none below it, else excess x mean residual / running jobs, since so often
+    one of them ends. excess: jobs that must end before this one starts, by number or by the tokens that they hold. Their
+    ends come as good as independent, so each adds its mean squared to the variance.
+
+    Cost: O(1), but once in a quarter of the mean residual O(running jobs).
+    """
+    cdef Load* load = st.load + lane
+    cdef WaitBlock* w = st.wait + lane // LANES
+    cdef int l = lane % LANES
+    cdef double held = load.kv_tokens - load.kv_queued, excess, step
+    w.residual_s[l] = w.slope[l] = load.residual_var = 0.0
+    w.since_s[l] = seconds_at(st, now_ns)
+    if has_room(load):
+        load.job_left_s = 0.0
+        return
+    if load.job_left_s == 0.0 or now_ns > load.refresh_ns:
+        load.job_left_s = mean_left(st, load, now_ns)
+        load.refresh_ns = now_ns + 50_000 + <int64_t>(2.5e8 * min(load.job_left_s, 1e6))
+    excess = n_open(load) - load.n_running + 1
+    if load.kv_limit > 0.0 and held > 0.0:
+        excess = max(excess, 1.0 + (load.kv_tokens - load.kv_limit) * load.n_running / held)
+    step = load.job_left_s / load.n_running
+    w.residual_s[l] = excess * step * load.slots
+    load.residual_var = excess * step * step * load.slots * load.slots
+
+
 cdef inline void refresh(State* st, int lane, int64_t now_ns) noexcept nogil:
     """Redraws the lane's residual line from its running jobs. Cost: O(running jobs), at most `slots`."""
     cdef Load* load = st.load + lane
+    if load.soft:
+        refresh_soft(st, lane, now_ns)
+        return
     cdef WaitBlock* w = st.wait + lane // LANES
     cdef int l = lane % LANES
     cdef double total = 0.0, total_var = 0.0, rate = 0.0, var, slope
@@ -79,6 +135,8 @@ cdef inline void refresh(State* st, int lane, int64_t now_ns) noexcept nogil:
 cdef inline void update_ahead(State* st, int lane) noexcept nogil:
     """Queued seconds that a job of each level finds ahead: its own level's and those served before it."""
     cdef Load* load = st.load + lane
+    if load.soft:       # counted as excess
+        return
     cdef WaitBlock* w = st.wait + lane // LANES
     cdef double total = 0.0
     cdef int p
@@ -102,14 +160,6 @@ cdef inline double wait_var(const State* st, int lane, int level) noexcept nogil
     cdef const Load* load = st.load + lane
     cdef double total = load.residual_var
     cdef int p
-    for p in range(MAX_LEVELS if load.in_order else level + 1):
+    for p in range(0 if load.soft else MAX_LEVELS if load.in_order else level + 1):
         total += load.queued_var[p]
     return total / (<double>load.slots * load.slots)
-
-
-cdef inline int n_open(const Load* load) noexcept nogil:
-    cdef int total = load.n_running
-    cdef int p
-    for p in range(MAX_LEVELS):
-        total += load.n_queued[p]
-    return total

@@ -19,7 +19,7 @@ from tailwise.fleet import Fleet
 from tailwise.given import Profile
 from tailwise.health import Breaker, Health, rules_of
 from tailwise.modes import Modes
-from tailwise.numbered import columns_of, features_of, prompt_of
+from tailwise.numbered import capacity_of, columns_of, features_of, prompt_of
 from tailwise.qos import QoS, check_fit
 from tailwise.reports import Reports
 from tailwise.route import Route
@@ -82,7 +82,7 @@ class Engine(Fleet, Modes):
         self._core.detect_change(detect_change)
         self._core.set_health(*rules_of(health))
         for resource in self._declared.resources:
-            self._core.add_resource(resource, resource.slots, resource.discipline == "fifo")
+            self._core.add_resource(resource, *capacity_of(resource))
             self._core.price(self._core.lanes[resource.name], resource.cost_per_s, resource.power_w)
         for model in self.models:
             self._add_model(model)

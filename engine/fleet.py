@@ -10,6 +10,7 @@ from tailwise.bounds import excluded_by
 from tailwise.declared import Declared
 from tailwise.errors import ConfigError, UnknownName
 from tailwise.given import Profile
+from tailwise.numbered import capacity_of
 from tailwise.reports import Reports
 from tailwise.types import Resource
 
@@ -60,8 +61,16 @@ class Fleet:
         return running, queued
 
     def own_queue(self, resource: str) -> None:
-        """Tells that the caller queues for this resource from now on: by priority, with `ticket.start()`."""
-        self._core.own_queue(self.lane(resource))
+        """Tells that the caller queues for this resource from now on: by priority, with `ticket.start()`.
+
+        Raises UnknownName, and ConfigError for a resource with max_running: it queues by itself.
+        """
+        lane = self.lane(resource)
+        if self._core.resources[lane].max_running is not None:
+            raise ConfigError(
+                f"Resource {resource!r} has max_running and queues by itself: slots are expected of an owned queue"
+            )
+        self._core.own_queue(lane)
 
     def drain(self, resource: str) -> None:
         """The resource takes no more jobs; those it has go on, settle and teach. Wait until `load` says (0, 0)
@@ -97,7 +106,7 @@ class Fleet:
         for profile in profiles:
             if profile.resource != resource.name or declared.model_index(profile.model) not in joined:
                 raise ConfigError(f"add: {profile!r} is not of {resource.name!r} and one of its models")
-        lane = self._core.add_resource(resource, resource.slots, resource.discipline == "fifo")
+        lane = self._core.add_resource(resource, *capacity_of(resource))
         self._core.price(lane, resource.cost_per_s, resource.power_w)
         self._core.drain(lane, True)  # until its priors are in place: another thread may select meanwhile
         for model in range(len(declared.models)):

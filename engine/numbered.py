@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 from tailwise.column import Column
-from tailwise.types import Feature, Model
+from tailwise.types import Feature, Model, Resource
 
-__all__ = ["columns_of", "features_of", "prompt_of"]
+__all__ = ["capacity_of", "columns_of", "features_of", "prompt_of"]
 
 #: Column.tracked (layout.pxd, ColumnKind).
 _TRACKED = {"running": 1, "waiting": 2, "in_flight": 3, "prefill_tokens": 5, "kv_tokens": 6}
@@ -30,6 +30,13 @@ def columns_of(model: Model) -> list[tuple[int, float, int, bool, int]]:
         (_kind(c), c.scale, row[c.given] if c.given else -1, c.square, index[c.times] if c.times else 0)
         for c in model.columns
     ]
+
+
+def capacity_of(resource: Resource) -> tuple[int, bool, bool, float]:
+    """Slots or max_running, whether starts are inferred, whether the capacity is soft, tokens of cache or 0."""
+    if resource.max_running is None:
+        return resource.slots, resource.discipline == "fifo", False, 0.0
+    return resource.max_running, True, True, resource.kv_tokens or 0.0
 
 
 def prompt_of(model: Model) -> int:

@@ -23,6 +23,9 @@ class Resource:
     may take there, None = not checked. power_w: watts drawn while it serves, >= 0.
     discipline: "fifo" (the resource queues by itself; starts are inferred) or "priority" (the caller owns the
     queue, serves classes by priority and calls `ticket.start()`).
+    max_running (1..65536), kv_tokens: a soft capacity instead of slots, for continuous batching. While fewer jobs run
+    and less cache is in use nobody waits, and load shows in the columns; above, each job that must end first is
+    waited for by the mean residual of the running ones over their number. kv_tokens needs a model's `prompt`.
     """
 
     name: str
@@ -34,6 +37,8 @@ class Resource:
     labels: frozenset[str] = frozenset()
     memory_bytes: int | None = None
     power_w: float = 0.0
+    max_running: int | None = None
+    kv_tokens: float | None = None
 
     def __post_init__(self) -> None:
         me = f"Resource {self.name!r}"
@@ -61,6 +66,24 @@ class Resource:
             "an int >= 0 or None",
         )
         require(isinstance(self.kind, str), me, "kind", self.kind, "a string, the name of a device class,")
+        self._check_capacity(me)
+
+    def _check_capacity(self, me: str) -> None:
+        most, tokens = self.max_running, self.kv_tokens
+        expected = "an int in 1..65536 or None"
+        whole = isinstance(most, int) and not isinstance(most, bool)
+        require(
+            most is None or (whole and 1 <= most <= 65536),
+            me,
+            "max_running",
+            most,
+            expected,
+        )
+        expected = "slots left alone beside max_running, and discipline 'fifo',"
+        hard = self.slots != 1 or self.discipline != "fifo"
+        require(most is None or not hard, me, "max_running", most, expected)
+        require(tokens is None or is_positive(tokens), me, "kv_tokens", tokens, "a finite number > 0 or None")
+        require(tokens is None or most is not None, me, "kv_tokens", tokens, "a max_running beside it")
 
 
 @dataclass(frozen=True, slots=True)

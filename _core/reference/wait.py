@@ -57,3 +57,20 @@ def wait(
     parts = [residual(*job) for job in running] if len(running) >= slots else []
     parts += [(service_mean(m, s), service_var(m, s)) for p, m, s in queued if in_order or p <= level]
     return math.fsum(mean for mean, _ in parts) / slots, math.fsum(var for _, var in parts) / slots**2
+
+
+def soft_wait(
+    running: Sequence[Job], n_queued: int, most: int, held: float, queued_tokens: float, limit: float
+) -> tuple[float, float]:
+    """Mean and variance of the wait on a soft capacity of `most` jobs and `limit` tokens (0 = not limited).
+
+    held, queued_tokens: of the running and of the queued jobs. Jobs end every mean residual / running seconds; as
+    many of them are waited for as are ahead in the queue, or as hold what the running and queued ones have too much.
+    """
+    if len(running) < most and (limit == 0 or held < limit):
+        return 0.0, 0.0
+    step = math.fsum(residual(*job)[0] for job in running) / len(running) ** 2
+    excess = n_queued + 1.0
+    if limit and held > 0:
+        excess = max(excess, 1.0 + (held + queued_tokens - limit) / (held / len(running)))
+    return excess * step, excess * step**2

@@ -16,6 +16,12 @@ WRONG: dict[str, Callable[[], object]] = {
     "no slots": lambda: tw.Resource("r", slots=0),
     "too many slots": lambda: tw.Resource("r", slots=257),
     "half a slot": lambda: tw.Resource("r", slots=1.5),  # type: ignore[arg-type]
+    "nobody running": lambda: tw.Resource("r", max_running=0),
+    "soft and hard capacity": lambda: tw.Resource("r", slots=4, max_running=8),
+    "soft capacity of an owned queue": lambda: tw.Resource("r", max_running=8, discipline="priority"),
+    "a cache without max_running": lambda: tw.Resource("r", kv_tokens=1e5),
+    "no cache": lambda: tw.Resource("r", max_running=8, kv_tokens=0.0),
+    "own queue of a soft capacity": lambda: tw.Engine([tw.Resource("r", max_running=8)], M, Q).own_queue("r"),
     "negative cost": lambda: tw.Resource("r", cost_per_s=-1.0),
     "infinite offset": lambda: tw.Resource("r", offset_s=math.inf),
     "unknown discipline": lambda: tw.Resource("r", discipline="lifo"),  # type: ignore[arg-type]
