@@ -1,21 +1,24 @@
 # The decision where more than the least completion time counts: among candidates that a bound, a contract, an objective
 # or a policy leaves. Same order as decide: score, narrow, choose, look at the chosen lane closely, admit or reject.
-from libc.math cimport INFINITY, log, sqrt
+from libc.math cimport INFINITY, NAN, log, sqrt
 from libc.string cimport memcpy
 
+from _core.bandit cimport draw_services
 from _core.bounds cimport narrow, narrow_to_bounds, refuse_excluded
-from _core.choose cimport choose
+from _core.choose cimport choose, mask_cost
 from _core.decide cimport (
     ADMITTED, Forecast, GUARANTEE, GUARANTEE_PROBES, LATE, NO_RESOURCE, RouteInfo, admit_by_p, favour_untried,
-    decide, forecast_lane, forecast_nothing, refuse_or_probe, score_open,
+    THOMPSON, decide, forecast_lane, forecast_nothing, mask_shut, occupied_s, refuse_or_probe, score_all, score_open,
 )
-from _core.layout cimport LANES, Load, MAX_D, ModelInfo, State, int64_t, served_block, uint64_t
+from _core.layout cimport LANES, Load, MAX_D, ModelInfo, ROW_DOF, State, int64_t, served_block, uint64_t
+from _core.objective cimport narrow_to_best
 from _core.score cimport least_of, score_lane
 from _core.spread cimport on_time_blocks, spread_blocks
-from _core.wait cimport refresh, wait_mean, wait_var
+from _core.wait cimport n_open, refresh, wait_mean, wait_var
 
 cdef enum:
-    CLOSE_LOOKS = 4     # candidates of a guaranteed class whose claim is worked out in one decision
+    CLOSE_LOOKS = 4     # candidates whose P(on time) is worked out exactly in one decision among the feasible
+    TRUSTED = 2         # stands for the P(on time) of what is not known and may be tried
 
 
 cdef inline double claim_of(const State* st, const RouteInfo* route, const Forecast* f) noexcept nogil:
@@ -23,19 +26,34 @@ cdef inline double claim_of(const State* st, const RouteInfo* route, const Forec
     return f.p_on_time
 
 
+cdef inline void weigh_stream(
+    const State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, int lane
+) noexcept nogil:
+    """Two signals: all bounds of the class at once, worked out as for the chosen lane. Cost: 150 ns a lane."""
+    cdef Forecast f
+    forecast_lane(st, route, lane, x, left_s, now_ns, &f)
+    st.mean_s[lane] = <float>occupied_s(&f)
+    st.on_time[lane] = <float>f.p_on_time
+
+
 cdef inline void weigh_blocks(
-    const State* st, const RouteInfo* route, double left_s, int first, int n_blocks
+    const State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, int first, int n_blocks
 ) noexcept nogil:
     """E[service] and P(on time) of `n_blocks` blocks from their medians, spreads and waits."""
     cdef int lane, at = first * LANES
     for lane in range(at, min(at + n_blocks * LANES, st.head.n_resources)):
+        if st.model[route.model].n_signals == 2:
+            weigh_stream(st, route, x, left_s, now_ns, lane)
         st.wait_sd[lane] = <float>sqrt(wait_var(st, lane, route.level)) if st.waiting[lane] > 0 else 0
-    on_time_blocks(
-        served_block(st, route.model, 0, first), st.service + at, st.waiting + at, st.wait_sd + at, st.var + at,
-        <float>log(left_s if left_s > 1e-30 else 1e-30), n_blocks, st.mean_s + at, st.on_time + at)
+    if st.model[route.model].n_signals == 1:
+        on_time_blocks(
+            served_block(st, route.model, 0, first), st.service + at, st.waiting + at, st.wait_sd + at, st.var + at,
+            <float>log(left_s if left_s > 1e-30 else 1e-30), n_blocks, st.mean_s + at, st.on_time + at)
 
 
-cdef inline void weigh_all(const State* st, const RouteInfo* route, const double* x, double left_s) noexcept nogil:
+cdef inline void weigh_all(
+    const State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns
+) noexcept nogil:
     """After score_all: the spread, E[service] and P(on time) of every candidate."""
     cdef const ModelInfo* info = st.model + route.model
     cdef float[MAX_D] x32
@@ -45,7 +63,7 @@ cdef inline void weigh_all(const State* st, const RouteInfo* route, const double
     spread_blocks(
         info, served_block(st, route.model, 0, 0), st.given, x32, n_blocks, st.head.n_blocks * LANES, st.var,
         st.model_var)
-    weigh_blocks(st, route, left_s, 0, n_blocks)
+    weigh_blocks(st, route, x, left_s, now_ns, 0, n_blocks)
 
 
 cdef inline void start_over(const State* st) noexcept nogil:
@@ -69,6 +87,16 @@ cdef inline float narrow_to_likeliest(const State* st) noexcept nogil:
     return most
 
 
+cdef inline void trust_unknown(const State* st, int model) noexcept nogil:
+    """An idle candidate with less than 8 results (dof = 4 + n) counts as feasible: as unsure as it is, it would not be
+    tried, and so stay unsure."""
+    cdef int lane
+    for lane in range(st.head.n_resources):
+        if served_block(st, model, 0, lane // LANES)[ROW_DOF * LANES + lane % LANES] < 12.0 \
+                and n_open(st.load + lane) == 0:
+            st.on_time[lane] = TRUSTED
+
+
 cdef inline int look_closely(
     State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, Forecast* f, int* n_tied
 ) noexcept nogil:
@@ -84,28 +112,39 @@ cdef inline int look_closely(
         if load.n_running < load.slots or now_ns <= load.refresh_ns or k == 2:
             break
         refresh(st, lane, now_ns)
-        score_lane(st, route.model, lane, wait_mean(st, lane, route.level, now_ns), st.service[lane])
+        score_lane(st, route.model, lane, wait_mean(st, lane, route.level, now_ns), (st.drawn if route.policy else st.service)[lane])
         st.pick[lane] = st.cost[lane]
-        weigh_blocks(st, route, left_s, lane // LANES, 1)
+        weigh_blocks(st, route, x, left_s, now_ns, lane // LANES, 1)
     forecast_lane(st, route, lane, x, left_s, now_ns, f)
     return lane
+
+
+cdef inline bint find_feasible(
+    State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, Forecast* f, int* n_tied
+) noexcept nogil:
+    """The best of the feasible by the class's objective; False when none is. float32 says where to look, the close
+    look decides: by the claim where it is promised."""
+    cdef int lane, k
+    for k in range(CLOSE_LOOKS):
+        start_over(st)
+        if not narrow_to_feasible(st, route):
+            return False
+        narrow_to_best(st, route)
+        lane = look_closely(st, route, x, left_s, now_ns, f, n_tied)
+        if claim_of(st, route, f) >= route.on_time or (st.on_time[lane] == TRUSTED and not route.guaranteed):
+            return True
+        st.on_time[lane] = <float>(f.p_on_time - 2e-4)
+    return False
 
 
 cdef inline int admit_guaranteed(
     State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, Forecast* f, int* n_tied
 ) noexcept nogil:
-    """Admits on the first claim that holds: the best feasible ones, then the likeliest of all. No claim is
-    taken from float32: the feasible are only where to look."""
-    cdef int lane, k
+    """Admits on the first claim that holds: the best feasible ones, then the likeliest of all."""
     cdef float seen
-    if narrow_to_feasible(st, route):
-        for k in range(CLOSE_LOOKS):
-            lane = look_closely(st, route, x, left_s, now_ns, f, n_tied)
-            if lane < 0:
-                break
-            if claim_of(st, route, f) >= route.on_time:
-                return ADMITTED
-            st.pick[lane] = INFINITY
+    cdef int k
+    if find_feasible(st, route, x, left_s, now_ns, f, n_tied):
+        return ADMITTED
     for k in range(CLOSE_LOOKS):
         start_over(st)
         seen = narrow_to_likeliest(st)
@@ -117,11 +156,48 @@ cdef inline int admit_guaranteed(
     return refuse_or_probe(st, f, GUARANTEE, GUARANTEE_PROBES) if route.explore else GUARANTEE
 
 
+cdef inline int prepare(
+    State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns
+) noexcept nogil:
+    """After scoring: what the choice among the feasible compares. Returns the bound that leaves none, 0 = some are."""
+    cdef int bound
+    if route.explore and not route.policy:
+        favour_untried(st, route.model)
+    weigh_all(st, route, x, left_s, now_ns)
+    bound = narrow_to_bounds(st, route) if route.bounded else 0
+    if route.policy:
+        draw_services(st, route)
+    if route.explore and route.objective and not route.guaranteed:
+        trust_unknown(st, route.model)
+    start_over(st)
+    return bound
+
+
+cdef inline int foresee(
+    State* st, const RouteInfo* route, const double* x, const uint64_t* mask, double left_s, int64_t now_ns
+) noexcept nogil:
+    """Which candidates a decision would choose from (st.pick finite), its close looks and probes aside; returns the
+    bound that leaves none, 0 = some are. Writes only scratch, and draws."""
+    cdef int bound = 0
+    score_all(st, route, x, now_ns)
+    if mask != NULL:
+        mask_cost(st.cost, mask, st.head.n_resources)
+    if st.head.n_shut:
+        mask_shut(st, route, now_ns)
+    bound = prepare(st, route, x, left_s, now_ns)
+    if bound == 0 and (route.guaranteed or route.objective or route.policy) and not narrow_to_feasible(st, route):
+        if route.guaranteed:
+            return GUARANTEE
+        if route.objective:
+            narrow_to_likeliest(st)
+    return bound
+
+
 cdef inline int decide_among(
     State* st, const RouteInfo* route, const double* x, const uint64_t* mask, double left_s, int64_t now_ns,
     Forecast* f, int* n_tied,
 ) noexcept nogil:
-    """As decide, of which it is the general form; about twice its cost."""
+    """As decide, of which it is the general form; two to four times its cost (CHANGELOG has the figures)."""
     cdef int bound
     # a breaker's probe is sent before bounds are looked at: a bounded class leaves that to the others
     if score_open(st, route, route.explore and not route.bounded, x, mask, left_s, now_ns, f):
@@ -131,17 +207,19 @@ cdef inline int decide_among(
         forecast_nothing(f, left_s)
         n_tied[0] = 1
         return NO_RESOURCE
-    if route.explore:
-        favour_untried(st, route.model)
-    weigh_all(st, route, x, left_s)
-    bound = narrow_to_bounds(st, route) if route.bounded else 0
-    start_over(st)
+    bound = prepare(st, route, x, left_s, now_ns)
     if bound:
         look_closely(st, route, x, left_s, now_ns, f, n_tied)
         return bound
+    if route.policy == THOMPSON:
+        f.chance = NAN      # the integral over all posteriors is dearer than the decision; peek estimates it
     if route.guaranteed and left_s > 0.0:
         return admit_guaranteed(st, route, x, left_s, now_ns, f, n_tied)
-    look_closely(st, route, x, left_s, now_ns, f, n_tied)
+    if not ((route.objective or route.policy) and find_feasible(st, route, x, left_s, now_ns, f, n_tied)):
+        start_over(st)
+        if route.objective:
+            narrow_to_likeliest(st)
+        look_closely(st, route, x, left_s, now_ns, f, n_tied)
     return admit_by_p(st, route, f, now_ns) if left_s > 0.0 else LATE
 
 

@@ -4,17 +4,17 @@ cimport numpy as cnp
 from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.tuple cimport PyTuple_GET_ITEM
-from libc.math cimport INFINITY, NAN, exp, fabs, isfinite, isnan, llround
+from libc.math cimport INFINITY, NAN, exp, expm1, fabs, isfinite, isnan, llround
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from _core.among cimport decide_any, weigh_all
+from _core.among cimport decide_any, foresee, weigh_all
 from _core.censor cimport beyond, learn_censored
 from _core.change cimport discount_availability, raise_alarm, rebuild_lane
 from _core.choose cimport draw, mask_cost, splitmix
 from _core.decide cimport (
-    ACCURACY, ADMITTED, Forecast, NO_RESOURCE, RouteInfo, decide, favour_untried, forecast_lane, forecast_nothing,
-    mask_shut, names_candidate, occupied_s, score_all,
+    ACCURACY, ADMITTED, COMPLETION, ENERGY, Forecast, GREEDY, GUARANTEE, LATE, MONEY, NO_RESOURCE, RouteInfo, THOMPSON,
+    UCB, forecast_lane, forecast_nothing, forecast_total, names_candidate, occupied_s, score_all,
 )
 from _core.encode cimport (
     ENCODED, check_given, encode_features, encode_given, store_column,
@@ -27,6 +27,7 @@ from _core.layout cimport *
 from _core.learn cimport learn_failure, learn_first, learn_service, learn_stream
 from _core.length cimport forecast_length, serve_length
 from _core.moves cimport keep_given, reconsider, unrefusing
+from _core.objective cimport narrow_to_best, value_of
 from _core.observe cimport Wish, forecast_theirs, least_loaded, prefer
 from _core.posterior cimport kept, n_sums
 from _core.probe cimport may_start
@@ -36,7 +37,7 @@ from _core.served cimport (
 from _core.stream cimport count_produced
 from _core.student cimport student_cdf, student_quantile
 from _core.tickets cimport close_ticket, lane_changed, open_ticket, start_of, start_ticket
-from _core.wait cimport n_open, update_ahead
+from _core.wait cimport n_open, service_var, update_ahead
 
 from operator import index
 

@@ -26,6 +26,9 @@ cdef struct RouteInfo:
     bint bounded                    # by cost or throughput, or refused by accuracy
     int refuse                      # the verdict on every job, where the model itself breaks a bound; 0 = none
     double max_cost, min_throughput # of one job; items/s. +inf, 0 = none
+    int objective                   # what is least among the feasible: Objective
+    int policy                      # by which belief candidates are ranked: Policy
+    double kappa                    # of UCB
     bint guaranteed                 # admits only where the claim is at least on_time
     bint first                      # two signals: the class has a ttft_s
     double end_after_s              # and then from ttft_s to deadline_s; +inf = the end is not bounded
@@ -40,12 +43,22 @@ cdef struct Forecast:               # one job on one lane
     double left_s                   # until the deadline, at the decision; <= 0: none
     double m_total, s_total         # ln(completion), moment-matched lognormal
     double availability, p_on_time
-    double chance                   # of this outcome, ties aside: a probe may be drawn
+    double chance                   # of this outcome, ties aside: a probe may be drawn; NaN = not known
     bint probe                      # sent there to learn, not for its forecast
     bint streams                    # the model has two signals: service is the time to the first token, and
     Stream stream                   # this follows it
     double own                      # tokens that it brings to prefill; NaN = its whole prompt
     double pace                     # 1 / tpot_s; 0 = not bounded
+
+cdef enum Objective:
+    COMPLETION = 0
+    MONEY = 1
+    ENERGY = 2
+
+cdef enum Policy:
+    GREEDY = 0
+    THOMPSON = 1
+    UCB = 2
 
 cdef enum Verdict:
     ADMITTED = 0
@@ -162,7 +175,7 @@ cdef inline void forecast_lane(
 cdef inline int refuse_or_probe(State* st, Forecast* f, int verdict, int one_in) noexcept nogil:
     """The verdict, but one such refusal in `one_in` is admitted as a marked probe, or no data would ever come."""
     f.probe = draw(st.head.rng) % <uint64_t>one_in == 0
-    f.chance = 1.0 / one_in if f.probe else 1.0 - 1.0 / one_in
+    f.chance *= 1.0 / one_in if f.probe else 1.0 - 1.0 / one_in
     return ADMITTED if f.probe else verdict
 
 

@@ -1,41 +1,76 @@
 # What decisions compare, for people and tests.
 
+cdef enum:
+    N_DRAWS = 256       # behind a propensity where the policy draws: its standard error is at most 1/32
+
 @cython.no_gc_clear         # a ticket that is collected with it still needs the core
 cdef class Explaining(RouteCore):
     """A route that tells every candidate's numbers; nothing is claimed and nothing changes."""
 
     def forecasts(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
         """Every candidate's numbers, as a list of dicts; nothing is claimed and nothing changes (see `peek`)."""
-        cdef State* st = &self.core.st
-        cdef Forecast f
+        cdef int64_t now_ns = self.core.clock.read()
+        return self._see(x, Z, mask, self._time_left(deadline_s, arrival_s, now_ns), now_ns)
+
+    cdef list _see(self, x, Z, mask, double left_s, int64_t now_ns):
         cdef double[MAX_D] encoded
         cdef int64_t clipped = 0
-        cdef int64_t now_ns = self.core.clock.read()
-        cdef double left_s
-        cdef int lane, i
-        left_s = self._time_left(deadline_s, arrival_s, now_ns)
         self._read_features(x, encoded, &clipped)
         if self.n_given or Z is not None:
             self._read_given(Z)
         if mask is not None:
             self._read_mask(mask)
-        score_all(st, &self.info, encoded, now_ns)
-        if mask is not None:
-            mask_cost(st.cost, self.words, st.head.n_resources)
-        if st.head.n_shut:
-            mask_shut(st, &self.info, now_ns)
-        if self.info.explore:
-            favour_untried(st, self.info.model)
-        rows = []
+        return self._rows(encoded, NULL if mask is None else self.words, left_s, now_ns)
+
+    cdef list _rows(self, const double* x, const uint64_t* mask, double left_s, int64_t now_ns):
+        cdef State* st = &self.core.st
+        cdef RouteInfo* info = &self.info
+        cdef Forecast f
+        cdef int lane, i, static
+        cdef list share, left, rows = []
+        share, left, bound = self._shares(x, mask, left_s, now_ns)
         for lane in range(st.head.n_resources):
-            if not isfinite(st.cost[lane]):
+            static = st.excluded[info.model * st.head.max_resources + lane]
+            if (mask != NULL and not get_bit(mask, lane)) or not (static or is_candidate(st, info.model, lane)):
                 continue
-            forecast_lane(st, &self.info, lane, encoded, left_s, now_ns, &f)
+            forecast_lane(st, info, lane, x, left_s, now_ns, &f)
             rows.append(dict(
-                lane=lane, rank_s=st.cost[lane], wait_s=f.wait_s, service_s=f.mean_s, ln_service=f.m, spread=f.s,
-                dof=f.dof, availability=f.availability, p_on_time=f.p_on_time, **stream_of(&self.info, st, &f),
-                features=np.array([f.x[i] for i in range(st.model[self.info.model].d)])))
+                lane=lane, rank_s=rank_of(st, info, lane), score=value_of(st, info, lane), wait_s=f.wait_s,
+                service_s=f.mean_s, ln_service=f.m, spread=f.s, dof=f.dof, availability=f.availability,
+                p_on_time=f.p_on_time, propensity=share[lane], **stream_of(info, st, &f),
+                excluded=None if left[lane] else REASONS[static] if static else self._excluded(lane, bound),
+                features=np.array([f.x[i] for i in range(st.model[info.model].d)])))
         return rows
+
+    cdef tuple _shares(self, const double* x, const uint64_t* mask, double left_s, int64_t now_ns):
+        """Chance of each lane over N_DRAWS draws (one where the policy draws nothing), whether it was left to choose
+        from in the last, and the bound that left none. A probe of an ejected lane is not in it."""
+        cdef State* st = &self.core.st
+        cdef uint64_t[4] rng = [st.head.rng[0], st.head.rng[1], st.head.rng[2], st.head.rng[3]]
+        cdef int k, bound = 0, n = st.head.n_resources, n_draws = N_DRAWS if self.info.policy == THOMPSON else 1
+        cdef list share = [0.0] * n, left = []
+        for k in range(n_draws):
+            bound = foresee(st, &self.info, x, mask, left_s, now_ns)
+            left = [bound == 0 and st.pick[lane] < INFINITY for lane in range(n)]
+            narrow_to_best(st, &self.info)
+            tied = tied_lanes(st)
+            for lane in tied:
+                share[lane] += (bound == 0) / <double>(len(tied) * n_draws)
+        for k in range(4):
+            st.head.rng[k] = rng[k]
+        return share, left, bound
+
+    cdef str _excluded(self, int lane, int bound):
+        """Why a candidate is not left to choose from: shut, or the bound that it breaks."""
+        cdef State* st = &self.core.st
+        if st.load[lane].drained:
+            return "drained"
+        if st.cost[lane] < INFINITY:
+            return REASONS[bound] if bound else "guarantee" if self.info.guaranteed else "late"
+        if st.load[lane].ejected and not get_bit(st.head.open_lanes, lane):
+            return "ejected"
+        return "throughput" if -st.mean_s[lane] * st.price[lane // LANES].cost_per_s[lane % LANES] \
+            >= -0.9999 * self.info.max_cost else "cost"
 
     def weigh(self, x, Z=None, *, mask=None):
         """What decide_among compares, float32 (n_resources,): rank_s, var and model_var of ln(service), mean_s, on_time."""
@@ -52,7 +87,7 @@ cdef class Explaining(RouteCore):
         score_all(st, &self.info, encoded, now_ns)
         if mask is not None:
             mask_cost(st.cost, self.words, n)
-        weigh_all(st, &self.info, encoded, self.info.deadline_s)
+        weigh_all(st, &self.info, encoded, self.info.deadline_s, now_ns)
         return dict(rank_s=floats(st.cost, n), var=floats(st.var, n), model_var=floats(st.model_var, n),
                     mean_s=floats(st.mean_s, n), on_time=floats(st.on_time, n))
 
@@ -69,3 +104,70 @@ cdef dict stream_of(const RouteInfo* info, const State* st, const Forecast* f):
 
 cdef floats(const float* values, int n):
     return np.array([values[i] for i in range(n)], dtype=np.float32)
+
+
+cdef list tied_lanes(const State* st):
+    """The lanes among which choose() draws."""
+    cdef int lane, n = st.head.n_resources
+    cdef double least = min([st.pick[lane] for lane in range(n)])
+    near = [lane for lane in range(n) if st.pick[lane] < INFINITY and st.pick[lane] <= <float>(least + 1e-4 * fabs(least))]
+    fewest = min([n_open(st.load + <int>lane) for lane in near], default=0)
+    return [lane for lane in near if n_open(st.load + <int>lane) == fewest]
+
+
+cdef double rank_of(const State* st, const RouteInfo* route, int lane):
+    """(wait + median service) / availability + offset, as st.cost has it where the lane was not taken out."""
+    cdef const float* row = served_block(st, route.model, 0, lane // LANES) + lane % LANES
+    cdef double offset = row[ROW_OFFSET * LANES]
+    if st.cost[lane] < INFINITY:
+        return st.cost[lane]
+    return (st.waiting[lane] + st.service[lane]) * row[ROW_INV_AVAIL * LANES] + (offset if isfinite(offset) else 0.0)
+
+
+cdef explain_ticket(Ticket t):
+    cdef Explaining route = t.route
+    cdef int64_t now_ns = route.core.clock.read()
+    if t.x[0] != 1.0:
+        raise TicketError("nothing was decided on this ticket (the engine was bypassed): there is nothing to explain")
+    verdict = f"rejected ({t.reason})" if t.reason else f"{t.chosen.name} chosen" + (" as a probe" if t.probe else "")
+    if t.seen is not None:
+        return route._explanation(t.seen, verdict=verdict)
+    if route.n_given:
+        route._read_given(None)
+    rows = route._rows(t.x, NULL, t.left, now_ns)
+    for row in rows:
+        if route.core.resources[row["lane"]] is t.chosen:
+            row.update(
+                wait_s=t.wait, service_s=t.service_mean, ln_service=t.m, spread=t.s, dof=t.dof, p_on_time=t.p,
+                propensity=t.chance / t.n_tied, excluded=t.reason)
+    return route._explanation(rows, verdict=verdict, recomputed=True)
+
+
+cdef retry_after(Ticket t):
+    """Bisection for the longest wait that still reaches the bound; its variance shrinks with it."""
+    cdef double p = t.route.info.on_time if t.verdict == GUARANTEE else t.route.info.reject_below
+    cdef double low = 0.0, high = t.wait
+    cdef int k
+    if t.verdict not in (LATE, GUARANTEE) or t.left <= 0.0 or t.route.streams or p_at_wait(t, 0.0) < p:
+        return None
+    for k in range(40):
+        if p_at_wait(t, 0.5 * (low + high)) >= p:
+            low = 0.5 * (low + high)
+        else:
+            high = 0.5 * (low + high)
+    return t.wait - low
+
+
+cdef double p_at_wait(Ticket t, double wait_s):
+    """The ticket's P(on time) if its wait were this long, between 0 and what it was."""
+    cdef Forecast f
+    f.mean_s = t.service_mean
+    f.var_s2 = service_var(t.service_mean, t.s)
+    f.wait_s = wait_s
+    f.wait_var = 0.0
+    if t.wait > 0.0:
+        f.wait_var = max(0.0, expm1(t.s_total * t.s_total) * (t.wait + t.service_mean) ** 2 - f.var_s2) * wait_s / t.wait
+    f.dof = t.dof
+    f.availability = t.availability
+    forecast_total(&f, t.left)
+    return f.p_on_time

@@ -216,6 +216,7 @@ cdef struct State:                   # typed views of the one block
     float* wait_sd
     float* on_time                   # raw P(on time),
     float* fits                      # what a bound compares,
+    float* drawn                     # median service as the policy takes it,
     float* pick                      # the cost of those left to choose from, +inf for the others
 
 

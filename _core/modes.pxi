@@ -103,6 +103,7 @@ cdef Ticket observe_job(
         ticket.other = core.resources[wish.lane]
         ticket.regret = 0.0 if wish.lane == lane else cost_s - wish.cost_s
     read_own(route, Z, &f)
+    ticket.x = encoded
     ticket._issue(route, &f, now_ns)
     st.ticket[ticket.slot].promised = 0
     return ticket

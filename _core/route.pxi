@@ -1,5 +1,9 @@
 # A (model, class) resolved once: what the hot path runs on.
 
+cdef dict OBJECTIVES = dict(completion=COMPLETION, cost=MONEY, energy=ENERGY)
+cdef dict POLICIES = dict(greedy=GREEDY, thompson=THOMPSON, ucb=UCB)
+
+
 @cython.no_gc_clear         # a ticket that is collected with it still needs the core
 cdef class RouteCore:
     """The compiled half of `tailwise.Route`: its constants and the hot path."""
@@ -31,7 +35,11 @@ cdef class RouteCore:
         self.info.min_throughput = qos.min_throughput
         self.info.refuse = ACCURACY if qos.min_accuracy > 0.0 and model.accuracy < qos.min_accuracy else 0
         self.info.bounded = qos.max_cost < INFINITY or qos.min_throughput > 0.0 or self.info.refuse != 0
-        self.info.among = self.info.guaranteed or self.info.bounded
+        self.info.objective = OBJECTIVES[qos.objective]
+        self.info.policy = POLICIES[qos.policy] if qos.explore else GREEDY
+        self.info.kappa = qos.kappa
+        self.info.among = (
+            self.info.guaranteed or self.info.bounded or self.info.objective != COMPLETION or self.info.policy != GREEDY)
         self.z_on_time = z_on_time
         self.n_features = core.st.model[model_index].n_features
         self.n_given = core.st.model[model_index].n_given
@@ -41,7 +49,9 @@ cdef class RouteCore:
         """A float64 array (n_given, n_resources) of NaN (unknown), to be written in place and handed to select."""
         return np.full((self.n_given, self.core.st.head.n_resources), np.nan)
 
-    def select(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None, default=None):
+    def select(
+        self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None, default=None, bint explain=False
+    ):
         """Chooses a resource for one job and counts the job on it at once.
 
         x: the request's raw features in declared order, a tuple of floats or a float64 array (n_features,).
@@ -54,6 +64,7 @@ cdef class RouteCore:
         since is gone from the budget; when nothing is left, the job is refused as 'late' under every contract.
         default: name of the resource that the caller's own router chose; it stands where the mode says so (see
         `engine.mode`). None there means the open candidate with the fewest open jobs.
+        explain: keeps every candidate's numbers for `ticket.explain()`; costs tens of microseconds.
         Returns a Ticket; `admitted` may be False ('late'; 'no_resource' when no candidate takes jobs). Raises
         InputError (wrong shape, not finite, a mask without any candidate) or
         CapacityError (too many open tickets) and then changes nothing.
@@ -64,11 +75,24 @@ cdef class RouteCore:
         cdef int64_t now_ns = self.core.clock.read()
         if deadline_s is not None or arrival_s is not None:
             left_s = self._time_left(deadline_s, arrival_s, now_ns)
+        if explain:
+            return self._remember(self._see(x, Z, mask, left_s, now_ns), x, Z, mask, left_s, default, now_ns)
         if self.core.st.head.mode | (default is not None):
             ticket = stand_aside(self, x, Z, mask, left_s, default, now_ns)
             if ticket is not None:
                 return ticket
         return decide_job(self, x, Z, mask, left_s, now_ns)
+
+    cdef list _see(self, x, Z, mask, double left_s, int64_t now_ns):
+        raise NotImplementedError("made by engine.route()")
+
+    cdef Ticket _remember(self, list seen, x, Z, mask, double left_s, default, int64_t now_ns):
+        """select, once what it will see was written down."""
+        cdef Ticket ticket = stand_aside(self, x, Z, mask, left_s, default, now_ns)
+        if ticket is None:
+            ticket = decide_job(self, x, Z, mask, left_s, now_ns)
+        ticket.seen = seen
+        return ticket
 
     cdef double _time_left(self, deadline_s, arrival_s, int64_t now_ns) except? -1.0:
         """Seconds to the deadline: its budget less what has passed since arrival; <= 0 when it is over."""
@@ -209,6 +233,7 @@ cdef inline Ticket decide_job(RouteCore route, x, Z, mask, double left_s, int64_
     st.head.n_clipped += clipped
     core.last_ns = now_ns
     read_own(route, Z, &f)
+    ticket.x = encoded
     ticket._issue(route, &f, now_ns)
     return ticket
 

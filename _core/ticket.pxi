@@ -19,8 +19,10 @@ cdef class Ticket:
     cdef int slot, generation, n_tied, verdict
     cdef bint is_open, observed
     cdef readonly bint probe            #: admitted to learn, outside the promise: a breaker's probe, or a refusal otherwise
-    cdef double regret, p, chance, left, wait, service_mean, m, s, dof, m_total, s_total
+    cdef double regret, p, chance, left, wait, service_mean, m, s, dof, availability, m_total, s_total
     cdef double tpot, length, busy      # two signals: E[seconds per token], E[tokens], E[start to end]
+    cdef double[MAX_D] x                #: the request's encoded features, for explain()
+    cdef list seen                      #: every candidate's numbers at the decision, where it was asked for
     cdef object __weakref__
 
     def __init__(self):
@@ -133,8 +135,9 @@ cdef class Ticket:
     @property
     def propensity(self):
         """Probability with which this was decided (this resource, admitted or not), in (0, 1]; exact: 1 / n among n
-        tied candidates, times the share of probes or the rest of it where one was drawn."""
-        return self.chance / self.n_tied
+        tied candidates, times the share of probes or the rest of it where one was drawn. None under the policy
+        "thompson": its choice has no closed form; `peek` estimates it by redrawing."""
+        return None if isnan(self.chance) else self.chance / self.n_tied
 
     @property
     def features(self):
@@ -160,6 +163,7 @@ cdef class Ticket:
         self.m = f.m
         self.s = f.s
         self.dof = f.dof
+        self.availability = f.availability
         self.m_total = f.m_total
         self.s_total = f.s_total
         self.probe = f.probe
@@ -171,6 +175,23 @@ cdef class Ticket:
             self.slot = open_ticket(&route.core.st, f, route.info.model, route.info.level, now_ns)
             self.generation = route.core.st.ticket[self.slot].generation
             self.is_open = True
+
+    def explain(self):
+        """An Explanation: every candidate's wait, service, P(on time), score, and what excluded it.
+
+        Of a `select(..., explain=True)`: exactly what the decision saw. Otherwise the beliefs have moved on since, and
+        it says so (`recomputed`): the chosen candidate's numbers are the decision's, the others are worked out now
+        for the same request, without the mask and the given columns of the call, which a ticket does not keep.
+        Cost: tens of microseconds.
+        """
+        return explain_ticket(self)
+
+    @property
+    def retry_after_s(self):
+        """Of a job refused as 'late' or 'guarantee': seconds after which a job like it, with as much time left, would
+        be admitted here if no more work came (the wait shrinks by a second a second); None where waiting cannot
+        help, nothing was refused, or the model has two signals. Cost: 20 microseconds."""
+        return retry_after(self)
 
     cdef int _check(self, str expected) except -1:
         if self.is_open and self.slot < 0:
@@ -273,6 +294,7 @@ cdef class Ticket:
         left_s = self.left - <double>(now_ns - job.arrival_ns) * 1e-9
         if not find_copy(st, job, &info, words, left_s, now_ns, &f, &second.n_tied):
             return None
+        second.x = self.x
         second._issue(self.route, &f, now_ns)
         st.ticket[second.slot].copy = 1
         return second

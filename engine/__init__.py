@@ -19,12 +19,13 @@ from tailwise.errors import (
     UnknownName,
     WorkerError,
 )
+from tailwise.explanation import Candidate, Explanation
 from tailwise.given import Profile
 from tailwise.health import Breaker, Health
 from tailwise.qos import QoS
 from tailwise.route import Route
 from tailwise.rules import Rules
-from tailwise.summary import Candidate, ProfileSummary
+from tailwise.summary import ProfileSummary
 from tailwise.types import Feature, Model, Resource
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Column",
     "ConfigError",
     "Engine",
+    "Explanation",
     "Feature",
     "Health",
     "InputError",

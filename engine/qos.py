@@ -34,6 +34,12 @@ class QoS:
     min_accuracy: in [0, 1], of the model. max_cost: of one job, E[service] x the resource's `cost_per_s`, > 0.
     min_throughput: items a second that the resource must be believed to do, >= 0. These three are never broken: a
     job that no candidate can run within them is refused with the bound as its reason.
+    objective: what is least among the candidates that end on time with probability `on_time`: "completion" time
+    (of all candidates: the deadline then only admits), "cost" in money (`cost_per_s`), "energy" (`power_w`). When
+    none ends on time, the most likely one to.
+    policy: "greedy" ranks by the mean of what is believed, which was not beaten where waits spread the load;
+    "thompson" by a draw from the posterior of the mean, "ucb" by mean - kappa sd (`kappa` > 0), among those that
+    end on time: a resource that has recovered at low load is found again sooner.
     explore: may jobs of the class try what is not known? They then go to a resource without a single result when
     it is idle, or to an ejected one that is due for a probe, and of the jobs that would be refused, 1 in 50 of a
     guaranteed class and of a standard one 1 a second, where nothing else is learned, are admitted as probes
@@ -48,6 +54,9 @@ class QoS:
     contract: Literal["best_effort", "standard", "guaranteed"] = "standard"
     min_share: float = 0.0
     explore: bool = True
+    objective: Literal["completion", "cost", "energy"] = "completion"
+    policy: Literal["greedy", "thompson", "ucb"] = "greedy"
+    kappa: float = 1.0
     min_accuracy: float = 0.0
     max_cost: float = math.inf
     min_throughput: float = 0.0
@@ -96,6 +105,13 @@ class QoS:
             self.min_accuracy,
             "a number in [0, 1]",
         )
+        for name, choices in (
+            ("objective", ("completion", "cost", "energy")),
+            ("policy", ("greedy", "thompson", "ucb")),
+        ):
+            value = getattr(self, name)
+            require(value in choices, me, name, value, " or ".join(map(repr, choices)))
+        require(is_positive(self.kappa), me, "kappa", self.kappa, "a finite number > 0")
         require(self.max_cost > 0, me, "max_cost", self.max_cost, "a number > 0 (inf = none)")
         require(
             self.min_throughput == 0 or is_positive(self.min_throughput),

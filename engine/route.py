@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._core.core import Observing
-from tailwise.summary import Candidate
+from tailwise.explanation import Explanation
 
 __all__ = ["Route"]
 
@@ -27,12 +30,13 @@ class Route(Observing):
         mask: NDArray[np.bool_] | int | None = None,
         deadline_s: float | None = None,
         arrival_s: float | None = None,
-    ) -> list[Candidate]:
-        """Every candidate's numbers for this request, best rank first; nothing is claimed, nothing changes.
+    ) -> Explanation:
+        """Every candidate's numbers for this request, best first; nothing is claimed, nothing changes.
 
         Parameters as in `select`. Raises InputError. Cost: tens of microseconds; for people and logs.
         """
-        resources = self.core.resources
         rows = self.forecasts(x, Z, mask=mask, deadline_s=deadline_s, arrival_s=arrival_s)
-        candidates = [Candidate(resource=resources[row.pop("lane")], **row) for row in rows]
-        return sorted(candidates, key=lambda c: c.rank_s)
+        return self._explanation(rows)
+
+    def _explanation(self, rows: Sequence[Mapping[str, Any]], **seen: Any) -> Explanation:
+        return Explanation.of(self.model, self.qos, rows, self.core.resources, **seen)

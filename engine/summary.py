@@ -1,4 +1,4 @@
-"""Readable answers: what is believed of a profile, what a candidate looks like for one request."""
+"""Readable answers: what is believed of a profile."""
 
 from __future__ import annotations
 
@@ -12,32 +12,8 @@ from numpy.typing import NDArray
 
 from tailwise._core.core import LIMITS, student_q
 from tailwise.errors import InputError
-from tailwise.types import Resource
 
-__all__ = ["Candidate", "LengthSummary", "ProfileSummary"]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One candidate's numbers for one request, as `route.peek` returns them; seconds, probabilities in [0, 1]."""
-
-    resource: Resource
-    rank_s: float  #: (wait + median service) / availability + offset: what the choice minimises
-    wait_s: float
-    service_s: float
-    ln_service: float  #: location of ln(service seconds)
-    spread: float  #: scale of ln(service seconds)
-    dof: float
-    availability: float
-    p_on_time: float
-    features: NDArray[np.float64]  #: encoded (d,)
-    # of models with two signals, whose service is the time to the first token:
-    tpot_s: float | None = None  #: expected seconds per token
-    ln_tpot: float | None = None  #: location and scale of ln(seconds per token)
-    tpot_spread: float | None = None
-    tokens: float | None = None  #: expected tokens of the answer
-    busy_s: float | None = None  #: expected seconds from start to end
-    tpot_bound_s: float | None = None  #: the smallest of this job's tpot_s and its open jobs'; inf = none
+__all__ = ["LengthSummary", "ProfileSummary"]
 
 
 @dataclass(frozen=True, slots=True)

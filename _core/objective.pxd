@@ -1,0 +1,29 @@
+# What is least among the feasible, where it is not completion time.
+from libc.math cimport INFINITY, fabs
+
+from _core.bounds cimport narrow
+from _core.decide cimport COMPLETION, MONEY, RouteInfo
+from _core.layout cimport LANES, PriceBlock, State
+
+
+cdef inline float value_of(const State* st, const RouteInfo* route, int lane) noexcept nogil:
+    """What the job takes on the lane, E[service] x money or watts per second; the rank for completion."""
+    cdef const PriceBlock* price = st.price + lane // LANES
+    cdef float mean_s
+    if route.objective == COMPLETION:
+        return st.cost[lane]
+    mean_s = st.mean_s[lane] * (st.drawn[lane] / st.service[lane] if route.policy else <float>1.0)
+    return mean_s * (price.cost_per_s[lane % LANES] if route.objective == MONEY else price.power_w[lane % LANES])
+
+
+cdef inline void narrow_to_best(const State* st, const RouteInfo* route) noexcept nogil:
+    """Of those left in st.pick, the ones whose value is within 1e-4 of the least: among them the rank decides."""
+    cdef float least = INFINITY
+    cdef int lane
+    if route.objective == COMPLETION:
+        return
+    for lane in range(st.head.n_resources):
+        st.fits[lane] = -value_of(st, route, lane)
+        if st.pick[lane] < INFINITY and -st.fits[lane] < least:
+            least = -st.fits[lane]
+    narrow(st.pick, st.fits, -least - <float>1e-4 * fabs(least), st.head.n_resources)
