@@ -26,6 +26,7 @@ cdef class Block:
         head.tau_s = tau_s
         head.detects_change = True
         head.rollout = 1.0
+        head.next_look_ns = INT64_MAX
         head.start_ns = self.last_ns = self.clock.read()
         for i in range(4):
             head.rng[i] = splitmix(&seed)
@@ -123,6 +124,7 @@ cdef class Block:
         load.in_order = in_order
         load.soft = soft
         load.kv_limit = kv_limit
+        load.look_ns = INT64_MAX
         load.kind = self.kinds.setdefault(resource.kind, len(self.kinds) + 1) if resource.kind else 0
         self.st.wait[lane // LANES].inv_slots[lane % LANES] = 1.0 / slots
         if lane == self.st.head.n_resources:

@@ -5,12 +5,16 @@ cdef class Changes(Beliefs):
     """Which resources are not what they were."""
 
     def detect_change(self, bint on):
-        """Whether completions are tested for a change of their resource (default: they are)."""
+        """Whether completions are tested for a change of their resource, and running jobs for a hang (default: yes)."""
         self.st.head.detects_change = on
 
     def alarms(self, int lane):
         """Alarms of one lane, ever."""
         return self.st.load[lane].n_alarms
+
+    def overdue(self, int lane):
+        """Running jobs of one lane beyond the 99.9% quantile of their forecast and twice its mean, at the last look."""
+        return self.st.load[lane].n_overdue
 
     def changed(self, int lane):
         """The lane is not what it was: latency and availability of all its models count as at most 8 results."""

@@ -5,6 +5,7 @@ from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.tuple cimport PyTuple_GET_ITEM
 from libc.math cimport INFINITY, NAN, exp, expm1, fabs, isfinite, isnan, llround
+from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -29,6 +30,7 @@ from _core.length cimport forecast_length, serve_length
 from _core.moves cimport keep_given, reconsider, unrefusing
 from _core.objective cimport narrow_to_best, value_of
 from _core.observe cimport Wish, forecast_theirs, least_loaded, prefer
+from _core.overdue cimport refute
 from _core.posterior cimport kept, n_sums
 from _core.probe cimport may_start
 from _core.served cimport (

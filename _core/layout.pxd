@@ -146,6 +146,12 @@ cdef struct Load:                    # one resource's own account of its jobs
     double kv_limit                  # tokens that its cache holds; 0 = not limited
     double job_left_s                # soft: mean residual of its running jobs, as of the last refresh of the line
     double pace                      # most tokens per second that an open job was promised; 0 = none
+    int32_t n_overdue                # running jobs beyond the 99.9% quantile of their forecast, at the last look
+    int32_t is_probed                # doubted, but the next job may come
+    double doubt                     # odds that the lane hangs (overdue.pxd)
+    int64_t look_ns                  # when its running jobs are looked at next
+    int64_t completed_ns             # when a job last completed
+    int64_t doubted_ns, probe_ns     # since when it is doubted, 0 = it is not; when it is probed next
     int32_t first_running, first_queued, last_queued   # ticket indices, -1 = none
     double n_past, n_out, out_s      # decayed: jobs past exp(m + 2 s), past exp(m + 4 s), their seconds beyond the former
     Breaker breaker
@@ -167,8 +173,10 @@ cdef struct TicketSlot:
     int32_t next, prev               # in the lane's running or queued list, or the free list
     int32_t d, copy                  # copy: 1 = a hedge of another ticket's job
     int32_t promised                 # 1 = its claim and bound are promises: our choice, in active mode
+    int32_t overdue                  # 1 = was so at the last look
+    int64_t look_ns                  # while it runs: when it may have become overdue
     int64_t arrival_ns, start_ns     # start 0 = not started
-    double m, s                      # service forecast: location and spread of ln(seconds)
+    double m, s, dof                 # service forecast: location, spread and degrees of freedom of ln(seconds)
     double mean_s, var_s2            # its moments
     double x[MAX_D]                  # the chosen lane's encoded features at the decision
     double prompt, own               # tokens in the cache, tokens to prefill
@@ -185,6 +193,7 @@ cdef struct Header:
     int32_t detects_change
     int32_t mode                     # who decides (Mode)
     double rollout                   # share of the jobs that is ours under MODE_PART
+    int64_t next_look_ns             # when some lane's running jobs are looked at next (overdue.pxd)
     int64_t start_ns
     double tau_s                     # forgetting time constant; inf = none
     HealthRules health

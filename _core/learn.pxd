@@ -11,7 +11,7 @@ from _core.layout cimport (
 )
 from _core.length cimport learn_length
 from _core.posterior cimport observe
-from _core.served cimport any_cold, inv_availability, is_outdated, serve, serve_cold
+from _core.served cimport any_cold, is_outdated, serve, serve_cold, served_inv_availability
 
 
 cdef inline void sweep(State* st, int64_t now_ns) noexcept nogil:
@@ -120,4 +120,4 @@ cdef inline void learn_failure(State* st, const TicketSlot* job, int64_t now_ns)
     tried(st, job.model, job.lane)
     for s in range(st.model[job.model].n_signals):
         served_block(st, job.model, s, job.lane // LANES)[ROW_INV_AVAIL * LANES + job.lane % LANES] = \
-            <float>inv_availability(p, now_ns, st.head.tau_s)
+            served_inv_availability(st, job.model, job.lane, now_ns)

@@ -1,4 +1,5 @@
 # Jobs that somebody else sends: what we would have chosen, and where a job goes when nobody says.
+from libc.stdint cimport INT64_MAX
 from libc.string cimport memcpy
 
 from _core.among cimport decide_any
@@ -35,12 +36,15 @@ cdef inline void prefer(
     cdef uint64_t stir = <uint64_t>now_ns + <uint64_t>st.head.free_ticket
     cdef size_t n_wait = (st.head.n_resources + LANES - 1) // LANES * sizeof(WaitBlock)
     cdef size_t n_load = st.head.n_resources * sizeof(Load)
+    cdef int64_t next_look_ns = st.head.next_look_ns
     ours.reject_below = 0.0
     memcpy(rng, st.head.rng, sizeof(rng))
     memcpy(st.kept_wait, st.wait, n_wait)
     memcpy(st.kept_load, st.load, n_load)
     st.head.rng[0] ^= splitmix(&stir)
+    st.head.next_look_ns = INT64_MAX    # a look at running jobs would change more than accounts
     decide_any(st, &ours, x, mask, left_s, now_ns, &f, &n_tied)
+    st.head.next_look_ns = next_look_ns
     wish.theirs = f.chance / n_tied if f.lane >= 0 and ties_with(st, route, theirs, f.lane) else 0.0
     memcpy(st.load, st.kept_load, n_load)
     memcpy(st.wait, st.kept_wait, n_wait)

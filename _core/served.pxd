@@ -141,6 +141,11 @@ cdef inline double inv_availability(const Profile* p, int64_t now_ns, double tau
     return (100.0 + factor * (p.succeeded + p.failed)) / (99.0 + factor * p.succeeded)
 
 
+cdef inline float served_inv_availability(const State* st, int model, int lane, int64_t now_ns) noexcept nogil:
+    """With doubt, the odds that the lane hangs: a job there succeeds with availability / (1 + doubt)."""
+    return <float>(inv_availability(profile_at(st, model, lane), now_ns, st.head.tau_s) * (1.0 + st.load[lane].doubt))
+
+
 cdef inline void write_served(
     State* st, int model, int signal, int lane, const Posterior* post, const double* sums, double n, int64_t now_ns
 ) noexcept nogil:
@@ -153,7 +158,7 @@ cdef inline void write_served(
     cdef double mean
     row[ROW_SCALE2 * LANES] = <float>post.scale2
     row[ROW_DOF * LANES] = <float>post.dof
-    row[ROW_INV_AVAIL * LANES] = <float>inv_availability(profile_at(st, model, lane), now_ns, st.head.tau_s)
+    row[ROW_INV_AVAIL * LANES] = served_inv_availability(st, model, lane, now_ns)
     for i in range(d):
         mean = post.mean[i] + (info.y0[signal] if i == 0 else 0.0)
         if info.is_load[i]:

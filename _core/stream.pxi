@@ -32,6 +32,7 @@ cdef int say_first(Ticket ticket, double seconds, int64_t now_ns) except -1:
     job.first_s = seconds
     count_produced(st, job, 1.0)
     lane_changed(st, job.lane, False, now_ns)
+    refute(st, job.lane, now_ns)
     learn_first(st, job, seconds, now_ns)
     return 0
 

@@ -362,6 +362,7 @@ cdef class Ticket:
             raise one_signal("complete(tokens=...)", self)
         else:
             learn_service(&self.route.core.st, job, seconds, now_ns)
+        refute(&self.route.core.st, job.lane, now_ns)
         note_success(&self.route.core.st, self.slot, now_ns)
         self._close(now_ns)
 

@@ -9,6 +9,7 @@ from _core.layout cimport (
     COLUMN_IN_FLIGHT, COLUMN_KV, COLUMN_PREFILL, COLUMN_RUNNING, COLUMN_WAITING, Load, MODE_PART, ModelInfo, State, TICKET_FREE, TICKET_QUEUED,
     TICKET_RUNNING, TicketSlot, int64_t,
 )
+from _core.overdue cimport look_around, look_at, watch
 from _core.stream cimport add_tokens, occupy, prompt_of, remove_tokens
 from _core.wait cimport has_room, n_open, refresh, update_ahead
 
@@ -100,6 +101,7 @@ cdef inline void run_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
         st.ticket[job.next].prev = t
     load.first_running = t
     load.n_running += 1
+    watch(st, job, now_ns)
 
 
 cdef inline void queue_ticket(State* st, int t) noexcept nogil:
@@ -120,6 +122,7 @@ cdef inline void queue_ticket(State* st, int t) noexcept nogil:
 cdef inline void set_forecast(TicketSlot* job, const Forecast* f) noexcept nogil:
     job.m = f.m
     job.s = f.s
+    job.dof = f.dof
     job.mean_s = f.mean_s
     job.var_s2 = f.var_s2
     memcpy(job.x, f.x, job.d * sizeof(double))
@@ -188,6 +191,8 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
     if was_running:
         unlink(st, t)
         load.n_running -= 1
+        if job.overdue:
+            look_at(st, job.lane, now_ns)
     else:
         leave_queue(st, t)
     if st.model[job.model].counts_tokens:
@@ -206,3 +211,5 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
     st.head.free_ticket = t
     st.head.n_open -= 1
     lane_changed(st, job.lane, was_running, now_ns)
+    if now_ns >= st.head.next_look_ns:
+        look_around(st, now_ns)

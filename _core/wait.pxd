@@ -61,6 +61,17 @@ cdef inline int n_open(const Load* load) noexcept nogil:
     return total
 
 
+cdef inline double remaining(const TicketSlot* job, double elapsed_s, double* var, double* slope) noexcept nogil:
+    """What is left of a running job. An overdue one (overdue.pxd) is none of its forecast's, whose residual would
+    call it nearly done for ever: it is expected to take as long again."""
+    cdef double left = residual(job.m, job.s, elapsed_s, var, slope)
+    if job.overdue and left < elapsed_s:
+        var[0] = elapsed_s * elapsed_s
+        slope[0] = 1.0
+        return elapsed_s
+    return left
+
+
 cdef inline bint has_room(const Load* load) noexcept nogil:
     """A job that comes now would start at once."""
     return load.n_running < load.slots \
@@ -74,7 +85,7 @@ cdef inline double mean_left(const State* st, const Load* load, int64_t now_ns) 
     cdef int t = load.first_running
     while t >= 0:
         job = st.ticket + t
-        total += residual(job.m, job.s, <double>(now_ns - job.start_ns) * 1e-9, &var, &slope)
+        total += remaining(job, <double>(now_ns - job.start_ns) * 1e-9, &var, &slope)
         t = job.next
     return total / load.n_running
 
@@ -120,7 +131,7 @@ cdef inline void refresh(State* st, int lane, int64_t now_ns) noexcept nogil:
     if load.n_running >= load.slots:
         while t >= 0:
             job = st.ticket + t
-            total += residual(job.m, job.s, <double>(now_ns - job.start_ns) * 1e-9, &var, &slope)
+            total += remaining(job, <double>(now_ns - job.start_ns) * 1e-9, &var, &slope)
             total_var += var
             rate += slope
             t = job.next

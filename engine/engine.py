@@ -39,10 +39,11 @@ class Engine(Fleet, Modes):
     resources, models, qos: what exists; names unique within each. profiles: measured elsewhere, as priors.
     clock: anything with `now_ns()`; default the monotonic clock. seed: of the generator that breaks ties;
     None draws one. tau_s: time constant of forgetting, > 0 (inf = never forget); the clock alone never takes a
-    profile below 8 effective observations. detect_change: test each completion for a change of its resource, see
-    `alarms`. health: when a resource is ejected, and for how long; None = never, unless it asks for it by
-    Retry-After. max_resources: how many there may be at once, with those of `add`, at most 4096; None = what is
-    declared, rounded up to a multiple of 16. max_tickets: how many may be open at once.
+    profile below 8 effective observations. detect_change: test each completion for a change of its resource and
+    running jobs for a hang, see `alarms` and `overdue`. health: when a resource is ejected, and for how long;
+    None = never, unless it asks for it by Retry-After. max_resources: how many there may be at once, with those of
+    `add`, at most 4096; None = what is declared, rounded up to a multiple of 16. max_tickets: how many may be open
+    at once.
     Raises ConfigError, UnknownName, CapacityError.
     """
 
@@ -195,6 +196,15 @@ class Engine(Fleet, Modes):
         had learned of that resource's latency then counts as at most 8 results: they re-learn within a few jobs.
         """
         return self._core.alarms(self.lane(resource))
+
+    def overdue(self, resource: str) -> int:
+        """Jobs in service for longer than they should be: beyond the 99.9% quantile of their forecast and twice its
+        mean, when the engine last looked (decisions and settlements look). Raises UnknownName.
+
+        While no job completes on a resource with overdue ones it is taken to hang with odds 1, 250, 250^2 ..., and
+        its availability falls by that factor: it gets next to no traffic though it never reports a result.
+        """
+        return self._core.overdue(self.lane(resource))
 
     def changed(self, resource: str) -> None:
         """Tells that a resource is not what it was (restarted, throttled, repaired): acts like an alarm, and what

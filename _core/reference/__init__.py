@@ -11,6 +11,7 @@ from tailwise._core.reference.choice import *  # noqa: F403
 from tailwise._core.reference.encoding import *  # noqa: F403
 from tailwise._core.reference.forecast import *  # noqa: F403
 from tailwise._core.reference.offset import *  # noqa: F403
+from tailwise._core.reference.overdue import *  # noqa: F403
 from tailwise._core.reference.rules import *  # noqa: F403
 from tailwise._core.reference.stream import *  # noqa: F403
 from tailwise._core.reference.wait import *  # noqa: F403
