@@ -1,4 +1,22 @@
-"""The rules of queues that the engine owns, each of them a switch, so that its worth can be measured."""
+"""The rules of queues that the engine owns, each of them a switch, so that its worth can be measured.
+
+Measured in tests/world.py (six resources, a slow-down, a fast failure and a hang in turn, eight held-out seeds), in
+points of goodput at .8 / .95 / 1.2 of the capacity, against expiry by the clock alone (92.9 / 90.0 / 82.6):
+
+| rules | goodput | interactive missed, % | interactive p99.9, ms |
+|---|---|---|---|
+| none | | 5.6 / 4.3 / 3.8 | 402 / 349 / 356 |
+| start test | +0.7 / +0.7 / +2.9 | 5.5 / 4.3 / 3.3 | 367 / 401 / 369 |
+| re-decide | +1.5 / +0.7 / +1.3 | 3.9 / 2.9 / 2.4 | 398 / 353 / 367 |
+| hedge | +0.6 / -0.6 / +0.3 | 5.0 / 4.4 / 3.3 | 206 / 165 / 141 |
+| all but the hedge | +2.0 / +1.7 / +3.2 | 4.1 / 3.4 / 2.4 | 373 / 353 / 349 |
+| all | +2.4 / +1.7 / +3.8 | 3.9 / 3.1 / 2.2 | 340 / 276 / 226 |
+| all, priority 0 spared the start test | +2.0 / +2.0 / +3.4 | 3.9 / 2.6 / 2.1 | 246 / 141 / 110 |
+
+The standard error of a difference is .2 to .6 points. A job moves .1 times, .35% of the jobs get a copy; a bonus for
+staying between 0 and .2 makes no difference that eight seeds show. Looking for another resource before the start
+test drops a job gained nothing.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +32,8 @@ class Rules:
     """What `Dispatch` does beyond priority, earliest deadline and expiry by the clock.
 
     start_test: a job that waited is dropped at its turn when its profile has n >= 8 and the median predicted
-    service exceeds the time left. spare_urgent: priority 0 is not tested: a late answer beats none.
+    service exceeds the time left. spare_urgent: priority 0 is not tested, where a late answer beats none (its
+    copies start late too then, and shorten the tail).
     re_decide: a job still queued when it was predicted to start is scored again over all candidates, and so is
     the whole queue of a resource on its alarm or when its breaker opens. stay_bonus: the share in [0, 1) by which
     another resource must be better. hedge: a priority 0 job that outlives exp(m + 2 s) of its service forecast

@@ -168,7 +168,6 @@ class World:
         self._affinity = rng.normal(
             0.0, scenario.affinity, (len(scenario.servers), len(_models(scenario.loads)))
         )
-
         self.rate = self.capacity() * scenario.load  # jobs a second
 
     def run(self) -> Outcomes:
@@ -290,14 +289,11 @@ class World:
         self._carry_out(self.dispatch.ended(run, "failed" if fails else "completed", self.now_ns))
 
     def _write(self, job: Job[Request]) -> None:
-        rows, request = self.outcomes, job.payload
-        completion_s = (job.end_ns - job.arrival_ns) / SECOND
-        rows.kind[request.index] = str(job.end)
-        rows.moves[request.index], rows.hedged[request.index] = job.n_moves, job.hedged
+        rows, i = self.outcomes, job.payload.index
+        rows.kind[i], rows.moves[i], rows.hedged[i] = str(job.end), job.n_moves, job.hedged
         if job.end != "rejected":
-            rows.completion_s[request.index] = completion_s
-            on_time = job.end == "completed" and completion_s <= request.load.qos.deadline_s
-            rows.on_time[request.index] = on_time
+            took_s = rows.completion_s[i] = (job.end_ns - job.arrival_ns) / SECOND
+            rows.on_time[i] = job.end == "completed" and took_s <= job.payload.load.qos.deadline_s
 
 
 def _models(loads: Sequence[Load]) -> list[str]:
