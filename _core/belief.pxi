@@ -39,7 +39,7 @@ cdef class Beliefs(Breakers):
         posterior_of(sums, n, &prior, d, &post)
         post.mean[0] += self.st.model[model].y0[signal]
         cdef const Profile* p = profile_at(&self.st, model, lane)
-        cdef double factor = kept(p.succeeded + p.failed, profile_age_s(p, now_ns), self.st.head.tau_s)
+        cdef double factor = kept(p.succeeded + p.failed, profile_age_s(p, now_ns), self.st.model[model].tau_s)
         return dict(
             mean=np.array([post.mean[i] for i in range(d)]),
             factor=np.array([post.factor[i] for i in range(d * (d + 1) // 2)]),

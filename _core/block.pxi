@@ -136,19 +136,20 @@ cdef class Block:
         update_open(&self.st, lane)
         return lane
 
-    def add_model(self, typical, knees, columns, offsets_s, int n_signals=1, int prompt=0):
+    def add_model(self, typical, knees, columns, offsets_s, int n_signals=1, int prompt=0, double tau_s=0.0):
         """Appends a model over all lanes; returns its index. Raises CapacityError.
 
         typical (n_features,), 0 = none; knees (n_features,) bool; columns: per column (kind, scale, row of Z or -1,
         has a square, index in x of the feature it is multiplied with or 0);
         offsets_s (n_resources,) seconds, +inf where the lane is no candidate; prompt: which feature is the number of
-        the prompt's tokens, from 1; 0 = none.
+        the prompt's tokens, from 1; 0 = none; tau_s: 0 = the engine's.
         """
         cdef int m = self.st.head.n_models, i, lane, s
         if m >= self.st.head.max_models:
             raise CapacityError(f"{m} models are the engine's capacity: build it with more")
         cdef ModelInfo* info = self.st.model + m
         info.n_signals = n_signals
+        info.tau_s = tau_s if tau_s > 0.0 else self.st.head.tau_s
         info.counts_tokens = n_signals == 2 or prompt > 0
         info.n_features = len(typical)
         info.n_request = 1 + info.n_features + sum(knees)

@@ -16,6 +16,11 @@ cdef class Changes(Beliefs):
         """Running jobs of one lane beyond the 99.9% quantile of their forecast and twice its mean, at the last look."""
         return self.st.load[lane].n_overdue
 
+    def reset(self, int model, int lane):
+        """Forgets one profile: its prior is left, as it was given."""
+        cdef int64_t now_ns = self.clock.read()
+        reset_belief(&self.st, model, lane, now_ns)
+
     def changed(self, int lane):
         """The lane is not what it was: latency and availability of all its models count as at most 8 results."""
         cdef int64_t now_ns = self.clock.read()

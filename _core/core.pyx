@@ -20,7 +20,7 @@ from _core.decide cimport (
 from _core.encode cimport (
     ENCODED, check_given, encode_features, encode_given, store_column,
 )
-from _core.fleet cimport clear_load, clear_served, join_model, remove_lane, vacant_lane
+from _core.fleet cimport clear_load, clear_served, join_model, remove_lane, reset_belief, vacant_lane
 from _core.health cimport note_failure, note_success, openness_changed, schedule
 from _core.hedge cimport find_copy, mean_residual
 from _core.lanes cimport get_bit, is_candidate, set_bit, update_open

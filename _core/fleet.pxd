@@ -3,9 +3,9 @@ from libc.math cimport INFINITY, NAN
 from libc.string cimport memset
 
 from _core.health cimport openness_changed
-from _core.lanes cimport set_bit
+from _core.lanes cimport is_candidate, set_bit
 from _core.layout cimport (
-    LANES, Level, Load, MAX_COLUMNS, N_SIGNALS, ROW_COLUMN, ROW_OFFSET, SERVED_ROWS, State, WaitBlock, int64_t, levels_of,
+    LANES, Level, Load, MAX_COLUMNS, N_SIGNALS, Profile, ROW_COLUMN, ROW_OFFSET, SERVED_ROWS, State, WaitBlock, int64_t, levels_of,
     profile_at, served_block,
 )
 from _core.served cimport serve_cold
@@ -72,6 +72,22 @@ cdef inline void join_model(State* st, int model, int lane, double offset_s, int
         set_bit(st.model[model].untried, lane, True)
         set_offset(st, model, lane, offset_s)
     track_columns(st, lane)
+
+
+cdef inline void reset_belief(State* st, int model, int lane, int64_t now_ns) noexcept nogil:
+    """Back to the prior, as given; not tried yet where nothing was given. Cost O(resources d^2)."""
+    cdef Profile* p = profile_at(st, model, lane)
+    cdef double given_ln = p.given_ln, given_spread = p.given_spread, given_n = p.given_n
+    cdef int s
+    clear_belief(st, model, lane)
+    p.decayed_ns = now_ns
+    p.given_ln = given_ln
+    p.given_spread = given_spread
+    p.given_weight = p.given_n = given_n
+    st.head.n_told += 1
+    set_bit(st.model[model].untried, lane, given_n == 0.0 and is_candidate(st, model, lane))
+    for s in range(st.model[model].n_signals):
+        serve_cold(st, model, s, now_ns)
 
 
 cdef inline void remove_lane(State* st, int lane, int64_t now_ns) noexcept nogil:

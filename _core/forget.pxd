@@ -15,10 +15,10 @@ cdef inline void fade_profile(State* st, Profile* p, int model, int64_t now_ns) 
     if age_s <= 0.0:
         return
     for s in range(st.model[model].n_signals):
-        factor = kept(p.signal[s].total[0], age_s, st.head.tau_s)
+        factor = kept(p.signal[s].total[0], age_s, st.model[model].tau_s)
         if factor < 1.0:
             fade(&p.signal[s], st.model[model].d, factor)
-    factor = kept(p.succeeded + p.failed, age_s, st.head.tau_s)
+    factor = kept(p.succeeded + p.failed, age_s, st.model[model].tau_s)
     p.succeeded *= factor
     p.failed *= factor
     p.decayed_ns = now_ns

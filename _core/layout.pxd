@@ -93,6 +93,7 @@ cdef struct Length:                  # tokens of one model's answers, all resour
 cdef struct ModelInfo:
     int32_t d, n_features, n_columns, n_given, n_signals, counts_tokens
     int32_t n_request                # 1 + features + knees; in x the columns follow, then their squares and products
+    double tau_s                     # forgetting time constant of its profiles; inf = none
     double y0[N_SIGNALS]             # ln(seconds) that the sums are centred on
     int32_t has_y0[N_SIGNALS]
     double typical[MAX_D]            # per feature; 0 = none: ln(1 + u)
@@ -195,7 +196,7 @@ cdef struct Header:
     double rollout                   # share of the jobs that is ours under MODE_PART
     int64_t next_look_ns             # when some lane's running jobs are looked at next (overdue.pxd)
     int64_t start_ns
-    double tau_s                     # forgetting time constant; inf = none
+    double tau_s                     # forgetting time constant of models that have none of their own
     HealthRules health
     uint64_t rng[4]
     int64_t n_clipped, n_abandoned, n_alarms

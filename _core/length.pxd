@@ -54,7 +54,7 @@ cdef inline void learn_length(State* st, int model, const double* x, double toke
     cdef int d = st.model[model].n_request
     cdef double y = log(tokens), age_s = <double>(now_ns - length.decayed_ns) * 1e-9, factor
     if age_s > 0.0:
-        factor = kept(length.data.total[0], age_s, st.head.tau_s)
+        factor = kept(length.data.total[0], age_s, st.model[model].tau_s)
         if factor < 1.0:
             fade(&length.data, d, factor)
         length.decayed_ns = now_ns

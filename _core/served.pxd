@@ -41,7 +41,7 @@ cdef inline double read_sums(
     cdef double factor
     if n <= 0.0:
         return 0.0
-    factor = kept(n, profile_age_s(p, now_ns), st.head.tau_s)
+    factor = kept(n, profile_age_s(p, now_ns), st.model[model].tau_s)
     add_sums(&p.signal[signal], st.model[model].d, factor, sums)
     return factor * n
 
@@ -143,7 +143,7 @@ cdef inline double inv_availability(const Profile* p, int64_t now_ns, double tau
 
 cdef inline float served_inv_availability(const State* st, int model, int lane, int64_t now_ns) noexcept nogil:
     """With doubt, the odds that the lane hangs: a job there succeeds with availability / (1 + doubt)."""
-    return <float>(inv_availability(profile_at(st, model, lane), now_ns, st.head.tau_s) * (1.0 + st.load[lane].doubt))
+    return <float>(inv_availability(profile_at(st, model, lane), now_ns, st.model[model].tau_s) * (1.0 + st.load[lane].doubt))
 
 
 cdef inline void write_served(
@@ -239,7 +239,7 @@ cdef inline void serve(State* st, int model, int signal, int lane, int64_t now_n
 cdef inline bint is_outdated(const State* st, int model, int lane, int64_t now_ns) noexcept nogil:
     """The served copy is older than tau / 8, or the profile has few results and has not heard the others' news."""
     cdef const Profile* p = profile_at(st, model, lane)
-    if p.n_results > 0 and <double>(now_ns - p.served_ns) * 8e-9 > st.head.tau_s:
+    if p.n_results > 0 and <double>(now_ns - p.served_ns) * 8e-9 > st.model[model].tau_s:
         return True
     return st.head.n_models > 1 and p.heard != st.head.n_told and p.signal[0].total[0] < FEW \
         and is_candidate(st, model, lane)

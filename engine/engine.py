@@ -217,6 +217,15 @@ class Engine(Fleet, Modes):
         should let the jobs in them be reconsidered."""
         return self._core.take_disturbed()
 
+    def reset(self, resource: str, model: str | None = None) -> None:
+        """Forgets what was learned of a resource on one model (None: on all), as if it were new: latency and
+        availability start again from the prior, a given profile with its whole weight. What its jobs in flight
+        teach counts. Raises UnknownName. Cost: O(models x resources)."""
+        lane = self.lane(resource)
+        names = [m.name for m in self.models] if model is None else [model]
+        for index in [self._declared.model_index(name) for name in names]:
+            self._core.reset(index, lane)
+
     @property
     def in_flight(self) -> int:
         """Open tickets."""
@@ -237,6 +246,7 @@ class Engine(Fleet, Modes):
             [r.offset_s if lane in allowed else math.inf for lane, r in enumerate(self._declared.resources)],
             len(model.signals),
             prompt_of(model),
+            model.tau_s or 0.0,
         )
         for lane in allowed:
             self._core.exclude(index, lane, excluded_by(model, self._declared.resources[lane]))

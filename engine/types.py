@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -127,7 +128,8 @@ class Model:
     token: start to first token, and seconds per token after it. resources: names of the resources that can run it;
     None = all. requires: labels that a resource must have. memory_bytes: what it takes on a resource, >= 0.
     accuracy: in (0, 1], what classes bound by `min_accuracy`. prompt: name of the feature that is the number of the
-    prompt's tokens, for columns that track tokens; None = "prompt_tokens" where there is one.
+    prompt's tokens, for columns that track tokens; None = "prompt_tokens" where there is one. tau_s: time constant of
+    forgetting what it did, seconds > 0 (inf = never); None = the engine's.
     Encoded size 1 + features + knees + columns + their squares and products is at most 12.
     """
 
@@ -140,6 +142,7 @@ class Model:
     memory_bytes: int = 0
     accuracy: float | None = None
     prompt: str | None = None
+    tau_s: float | None = None
     d: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
@@ -153,6 +156,8 @@ class Model:
         object.__setattr__(self, "requires", labels_of(me, "requires", self.requires))
         memory, accuracy = self.memory_bytes, self.accuracy
         require(isinstance(memory, int) and memory >= 0, me, "memory_bytes", memory, "an int >= 0")
+        tau_s, expected = self.tau_s, "seconds > 0 (inf = never forget) or None"
+        require(tau_s is None or is_positive(tau_s) or tau_s == math.inf, me, "tau_s", tau_s, expected)
         require(
             accuracy is None or (is_positive(accuracy) and accuracy <= 1),
             me,

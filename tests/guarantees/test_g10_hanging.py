@@ -25,7 +25,8 @@ def test_a_hanging_resource_gets_what_one_horizon_lets_through_and_a_few_probes(
     The first job that hangs is overdue after the 99.9% quantile of its forecast (spread .3 of 60 to 90 results that
     follow a prior: .35 is never exceeded, so 3.4 x .35 above the median, 3.3 times it: 165 ms), and the second one a
     gap later. Until then r0 gets its share: a fifth, or all of the jobs when it is the faster one and has a slot: at
-    most 17. Then it is offered to one job after 1, 2, 4 .. s: log2(40) + 1 = 7. Together 24 of 4000, 0.6% (measured: 3 and 13).
+    most 17. Then it is offered to one job after 1, 2, 4 .. s: log2(40) + 1 = 7. Together 24 of 4000, 0.6%
+    (measured: 3 and 13).
     """
     clock, rng = tw.ManualClock(), np.random.default_rng(seed)
     e = tw.Engine(
