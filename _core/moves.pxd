@@ -7,7 +7,7 @@ from _core.tickets cimport (
     count_queued, lane_changed, queue_ticket, run_ticket, set_forecast, uncount_queued, unlink,
 )
 from _core.stream cimport add_tokens, remove_tokens
-from _core.wait cimport has_room, refresh
+from _core.wait cimport has_room
 
 
 cdef inline RouteInfo unrefusing(const RouteInfo* route) noexcept nogil:

@@ -264,6 +264,9 @@ cdef class Ticket:
         self.wait = waited_s + f.wait_s
         self.service_mean = f.mean_s
         self.busy = occupied_s(&f)
+        if f.streams:
+            self.tpot = f.stream.mean_s
+            self.length = f.stream.tokens
         self.m = f.m
         self.s = f.s
         return moved

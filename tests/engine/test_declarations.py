@@ -78,6 +78,11 @@ WRONG: dict[str, Callable[[], object]] = {
     "a resource twice": lambda: tw.Engine(R * 2, M, Q),
     "a model twice": lambda: tw.Engine(R, M * 2, Q),
     "a class twice": lambda: tw.Engine(R, M, Q * 2),
+    "minimum share of 1": lambda: tw.QoS("q", 1.0, min_share=1.0),
+    "minimum share below 0": lambda: tw.QoS("q", 1.0, min_share=-0.1),
+    "minimum shares beyond 1": lambda: tw.Engine(
+        R, M, [tw.QoS("a", 1.0, min_share=0.6), tw.QoS("b", 1.0, min_share=0.6)]
+    ),
     "tau 0": lambda: tw.Engine(R, M, Q, tau_s=0.0),
     "tau NaN": lambda: tw.Engine(R, M, Q, tau_s=math.nan),
     "no tickets": lambda: tw.Engine(R, M, Q, max_tickets=0),

@@ -111,8 +111,46 @@ class EngineMachine(RuleBasedStateMachine):
         del self.open[i % len(self.open)]
         assert self.engine.counters["n_abandoned"] == abandoned + 1
 
+    @precondition(lambda self: self.open)
+    @rule(i=st.integers(0, 99), mask=st.one_of(st.none(), st.integers(0, 15)), bonus=st.floats(0.0, 0.99))
+    def reconsider(self, i: int, mask: int | None, bonus: float) -> None:
+        ticket = self.open[i % len(self.open)]
+        left = ticket.resource
+        promised = ticket.p_on_time, ticket.bound_s, ticket.propensity
+        try:
+            moved = ticket.reconsider(mask=mask, bonus=bonus)
+        except tw.TicketError:  # it runs
+            return
+        assert moved == (ticket.resource is not left)
+        assert not moved or mask is None or mask >> self.engine.lane(ticket.resource.name) & 1
+        assert (ticket.p_on_time, ticket.bound_s, ticket.propensity) == promised
+        assert math.isfinite(ticket.expected_s)
+
+    @precondition(lambda self: self.open)
+    @rule(i=st.integers(0, 99), mask=st.one_of(st.none(), st.integers(0, 15)))
+    def copy(self, i: int, mask: int | None) -> None:
+        ticket = self.open[i % len(self.open)]
+        try:
+            second = ticket.copy(mask=mask)
+        except tw.TicketError:  # it waits
+            return
+        if second is not None:
+            assert second.admitted
+            assert second.resource is not ticket.resource
+            self.open.append(second)
+
+    @precondition(lambda self: self.open)
+    @rule(i=st.integers(0, 99), left_s=st.floats(-1.0, 1e6))
+    def may_start(self, i: int, left_s: float) -> None:
+        ticket = self.open[i % len(self.open)]
+        assert ticket.may_start(left_s) in (True, False)
+        assert ticket.residual_s >= 0.0
+
     @precondition(lambda self: self.settled)
-    @rule(i=st.integers(0, 99), how=st.sampled_from(["complete", "fail", "cancel", "start"]))
+    @rule(
+        i=st.integers(0, 99),
+        how=st.sampled_from(["complete", "fail", "cancel", "start", "reconsider", "copy"]),
+    )
     def settle_again(self, i: int, how: str) -> None:
         self._refused(getattr(self.settled[i % len(self.settled)], how), tw.TicketError)
 

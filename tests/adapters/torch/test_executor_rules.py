@@ -188,3 +188,25 @@ def test_a_job_dropped_at_its_turn_says_why() -> None:
         held.let_go(0.0, 1.0)
     assert 2.0 not in held.seen
     assert executor.engine.in_flight == 0
+
+
+def test_a_class_with_a_minimum_share_is_not_starved_by_the_ones_above() -> None:
+    """One resource; nine urgent jobs and a batch job wait. At a share of a quarter the fourth start is batch's."""
+    held = Held()
+    shared = tw.Engine(
+        [tw.Resource("cpu-0")],
+        [tw.Model("held")],
+        [tw.QoS("urgent", 60.0, priority=0), tw.QoS("batch", 600.0, priority=2, min_share=0.25)],
+        seed=1,
+    )
+    with Executor(shared, {"held": held}, {"cpu-0": Thread()}) as executor:
+        executor.submit("held", "urgent", number(0.0))
+        wait_until(lambda: 0.0 in held.seen)
+        for value in range(1, 10):
+            held.let_go(float(value))
+            executor.submit("held", "urgent", number(float(value)))
+        held.let_go(99.0)
+        executor.submit("held", "batch", number(99.0))
+        held.let_go(0.0)
+        assert executor.drain(60)
+    assert held.seen == [0.0, 1.0, 2.0, 3.0, 99.0, *(float(value) for value in range(4, 10))]
