@@ -158,6 +158,15 @@ class Explaining(RouteCore):
         deadline_s: float | None = None,
         arrival_s: float | None = None,
     ) -> list[dict[str, Any]]: ...
+    def outlook(
+        self,
+        x: _Features,
+        Z: NDArray[np.float64] | None = None,
+        *,
+        mask: _Mask | None = None,
+        deadline_s: float | None = None,
+        arrival_s: float | None = None,
+    ) -> dict[str, Any]: ...
     def weigh(
         self, x: _Features, Z: NDArray[np.float64] | None = None, *, mask: _Mask | None = None
     ) -> dict[str, NDArray[np.float32]]: ...
@@ -182,6 +191,8 @@ class Ticket:
     def reason(self) -> str | None: ...
     @property
     def resource(self) -> Any: ...
+    @property
+    def model(self) -> Any: ...
     @property
     def preferred(self) -> Any: ...
     @property

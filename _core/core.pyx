@@ -14,8 +14,8 @@ from _core.censor cimport beyond, learn_censored
 from _core.change cimport discount_availability, raise_alarm, rebuild_lane
 from _core.choose cimport draw, mask_cost, splitmix
 from _core.decide cimport (
-    ACCURACY, ADMITTED, COMPLETION, ENERGY, Forecast, GREEDY, GUARANTEE, LATE, MONEY, NO_RESOURCE, RouteInfo, THOMPSON,
-    UCB, forecast_lane, forecast_nothing, forecast_total, names_candidate, occupied_s, score_all,
+    ACCURACY, ADMITTED, BEST_ACCURACY, COMPLETION, ENERGY, Forecast, GREEDY, GUARANTEE, LATE, MONEY, NO_RESOURCE,
+    RouteInfo, THOMPSON, UCB, forecast_lane, forecast_nothing, forecast_total, names_candidate, occupied_s, score_all,
 )
 from _core.encode cimport (
     ENCODED, check_given, encode_features, encode_given, store_column,

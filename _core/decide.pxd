@@ -55,6 +55,7 @@ cdef enum Objective:
     COMPLETION = 0
     MONEY = 1
     ENERGY = 2
+    BEST_ACCURACY = 3   # of the variants of a family (engine/family.py); of one model's lanes all have the same
 
 cdef enum Policy:
     GREEDY = 0

@@ -72,6 +72,40 @@ cdef class Explaining(RouteCore):
         return "throughput" if -st.mean_s[lane] * st.price[lane // LANES].cost_per_s[lane % LANES] \
             >= -0.9999 * self.info.max_cost else "cost"
 
+    def outlook(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
+        """What a choice among variants compares of this one: the bound that leaves no candidate (a number, later in
+        the order of bounds is larger; 0 = some are left), whether any ends on time, whether no candidate has ever
+        shown a result and one is idle, the least score and the rank it has, the highest P(on time). Nothing changes."""
+        cdef State* st = &self.core.st
+        cdef double[MAX_D] encoded
+        cdef int64_t clipped = 0
+        cdef int64_t now_ns = self.core.clock.read()
+        cdef double left_s = self._time_left(deadline_s, arrival_s, now_ns)
+        cdef uint64_t[4] rng = [st.head.rng[0], st.head.rng[1], st.head.rng[2], st.head.rng[3]]
+        cdef int lane, bound
+        cdef double p = 0.0, score = INFINITY, rank_s = INFINITY
+        cdef bint untried = False, tried = False
+        self._read_features(x, encoded, &clipped)
+        if self.n_given or Z is not None:
+            self._read_given(Z)
+        if mask is not None:
+            self._read_mask(mask)
+        bound = foresee(st, &self.info, encoded, NULL if mask is None else self.words, left_s, now_ns)
+        narrow_to_best(st, &self.info)
+        for lane in range(4):
+            st.head.rng[lane] = rng[lane]
+        for lane in range(st.head.n_resources):
+            if not st.cost[lane] < INFINITY:
+                continue
+            p = max(p, st.on_time[lane])
+            tried |= not get_bit(st.model[self.info.model].untried, lane)
+            untried |= n_open(st.load + lane) == 0
+            if st.pick[lane] < rank_s:
+                rank_s = st.pick[lane]
+                score = value_of(st, &self.info, lane)
+        return dict(bound=bound, feasible=p >= self.info.on_time - 1e-4, untried=untried and not tried, score=score,
+                    rank_s=rank_s, p_on_time=p)
+
     def weigh(self, x, Z=None, *, mask=None):
         """What decide_among compares, float32 (n_resources,): rank_s, var and model_var of ln(service), mean_s, on_time."""
         cdef State* st = &self.core.st

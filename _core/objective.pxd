@@ -2,16 +2,19 @@
 from libc.math cimport INFINITY, fabs
 
 from _core.bounds cimport narrow
-from _core.decide cimport COMPLETION, MONEY, RouteInfo
+from _core.decide cimport BEST_ACCURACY, COMPLETION, MONEY, RouteInfo
 from _core.layout cimport LANES, PriceBlock, State
 
 
 cdef inline float value_of(const State* st, const RouteInfo* route, int lane) noexcept nogil:
-    """What the job takes on the lane, E[service] x money or watts per second; the rank for completion."""
+    """What the job takes on the lane, E[service] x money or watts per second; the rank for completion, the same
+    everywhere for accuracy."""
     cdef const PriceBlock* price = st.price + lane // LANES
     cdef float mean_s
     if route.objective == COMPLETION:
         return st.cost[lane]
+    if route.objective == BEST_ACCURACY:
+        return 0.0
     mean_s = st.mean_s[lane] * (st.drawn[lane] / st.service[lane] if route.policy else <float>1.0)
     return mean_s * (price.cost_per_s[lane % LANES] if route.objective == MONEY else price.power_w[lane % LANES])
 

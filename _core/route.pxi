@@ -1,6 +1,6 @@
 # A (model, class) resolved once: what the hot path runs on.
 
-cdef dict OBJECTIVES = dict(completion=COMPLETION, cost=MONEY, energy=ENERGY)
+cdef dict OBJECTIVES = dict(completion=COMPLETION, cost=MONEY, energy=ENERGY, accuracy=BEST_ACCURACY)
 cdef dict POLICIES = dict(greedy=GREEDY, thompson=THOMPSON, ucb=UCB)
 
 

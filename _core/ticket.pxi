@@ -63,6 +63,11 @@ cdef class Ticket:
         return None if self.preferred is None else self.regret
 
     @property
+    def model(self):
+        """The Model that the job runs: where a family was asked for, the variant that was chosen."""
+        return self.route.model
+
+    @property
     def settled(self):
         """True once complete, fail, timeout or cancel was called (or nothing was admitted)."""
         return not self.is_open

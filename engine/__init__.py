@@ -20,6 +20,7 @@ from tailwise.errors import (
     WorkerError,
 )
 from tailwise.explanation import Candidate, Explanation
+from tailwise.family import Family
 from tailwise.given import Profile
 from tailwise.health import Breaker, Health
 from tailwise.qos import QoS
@@ -37,6 +38,7 @@ __all__ = [
     "ConfigError",
     "Engine",
     "Explanation",
+    "Family",
     "Feature",
     "Health",
     "InputError",

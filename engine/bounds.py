@@ -22,8 +22,9 @@ def excluded_by(model: Model, resource: Resource) -> Literal["affinity", "memory
 
 def require_accuracy(model: Model, qos: QoS) -> None:
     """Raises ConfigError when a class asks for an accuracy that the model does not declare."""
-    if qos.min_accuracy > 0 and model.accuracy is None:
+    if model.accuracy is None and (qos.min_accuracy > 0 or qos.objective == "accuracy"):
         raise ConfigError(
-            f"class {qos.name!r} asks for min_accuracy={qos.min_accuracy}, but model {model.name!r} declares none: "
+            f"class {qos.name!r} (min_accuracy={qos.min_accuracy}, objective={qos.objective!r}) needs the accuracy "
+            f"of model {model.name!r}, which declares none: "
             f"Model({model.name!r}, accuracy=...)"
         )

@@ -47,6 +47,21 @@ class Declared:
         """Raises UnknownName."""
         return self.models[self.model_index(name)]
 
+    def variants(self, family: str) -> tuple[Model, ...]:
+        """The models of a family. Raises UnknownName, ConfigError where they take different inputs."""
+        members = tuple(model for model in self.models if model.variant_of == family)
+        if not members:
+            families = sorted({model.variant_of for model in self.models if model.variant_of})
+            raise UnknownName(f"no model is a variant_of {family!r}; there are {families or 'none'}")
+        first = members[0]
+        for model in members[1:]:
+            if (model.features, model.given, model.signals) != (first.features, first.given, first.signals):
+                raise ConfigError(
+                    f"variants {first.name!r} and {model.name!r} of {family!r} take different features, given "
+                    "columns or signals: one request must suit them all"
+                )
+        return members
+
     def qos_class(self, name: str) -> QoS:
         """Raises UnknownName."""
         return self.qos[_find(name, self._qos, "QoS class")]

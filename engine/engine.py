@@ -15,6 +15,7 @@ from tailwise.bounds import excluded_by, require_accuracy
 from tailwise.clock import Clock, MonotonicClock
 from tailwise.declared import Declared
 from tailwise.errors import ConfigError, InputError, UnknownName
+from tailwise.family import Family
 from tailwise.fleet import Fleet
 from tailwise.given import Profile
 from tailwise.health import Breaker, Health, rules_of
@@ -115,6 +116,14 @@ class Engine(Fleet, Modes):
         check_fit(declared.model(model), promise)
         z_on_time = NormalDist().inv_cdf(promise.on_time)
         return Route(self._core, declared.model(model), promise, declared.model_index(model), z_on_time)
+
+    def family(self, name: str, qos: str) -> Family:
+        """All variants of one network (models with `variant_of=name`) as one route, which picks the variant, too.
+
+        Raises UnknownName; ConfigError as `route` does, and where the variants take different inputs.
+        """
+        routes = [self.route(model.name, qos) for model in self._declared.variants(name)]
+        return Family(name, self._declared.qos_class(qos), routes)
 
     def classify(self, deadline_s: float, on_time: float) -> QoS:
         """The class whose promise covers a bare requirement: the least urgent one that is at least as strict.

@@ -35,8 +35,8 @@ class QoS:
     min_throughput: items a second that the resource must be believed to do, >= 0. These three are never broken: a
     job that no candidate can run within them is refused with the bound as its reason.
     objective: what is least among the candidates that end on time with probability `on_time`: "completion" time
-    (of all candidates: the deadline then only admits), "cost" in money (`cost_per_s`), "energy" (`power_w`). When
-    none ends on time, the most likely one to.
+    (of all candidates: the deadline then only admits), "cost" in money (`cost_per_s`), "energy" (`power_w`),
+    "accuracy" (of the variants of a family). When none ends on time, the most likely one to.
     policy: "greedy" ranks by the mean of what is believed, which was not beaten where waits spread the load;
     "thompson" by a draw from the posterior of the mean, "ucb" by mean - kappa sd (`kappa` > 0), among those that
     end on time: a resource that has recovered at low load is found again sooner.
@@ -54,7 +54,7 @@ class QoS:
     contract: Literal["best_effort", "standard", "guaranteed"] = "standard"
     min_share: float = 0.0
     explore: bool = True
-    objective: Literal["completion", "cost", "energy"] = "completion"
+    objective: Literal["completion", "cost", "energy", "accuracy"] = "completion"
     policy: Literal["greedy", "thompson", "ucb"] = "greedy"
     kappa: float = 1.0
     min_accuracy: float = 0.0
@@ -106,7 +106,7 @@ class QoS:
             "a number in [0, 1]",
         )
         for name, choices in (
-            ("objective", ("completion", "cost", "energy")),
+            ("objective", ("completion", "cost", "energy", "accuracy")),
             ("policy", ("greedy", "thompson", "ucb")),
         ):
             value = getattr(self, name)

@@ -127,9 +127,11 @@ class Model:
     signals: what is predicted: ("service",), start to end; or ("ttft", "tpot") for answers that come token by
     token: start to first token, and seconds per token after it. resources: names of the resources that can run it;
     None = all. requires: labels that a resource must have. memory_bytes: what it takes on a resource, >= 0.
-    accuracy: in (0, 1], what classes bound by `min_accuracy`. prompt: name of the feature that is the number of the
-    prompt's tokens, for columns that track tokens; None = "prompt_tokens" where there is one. tau_s: time constant of
-    forgetting what it did, seconds > 0 (inf = never); None = the engine's.
+    accuracy: in (0, 1], what classes bound by `min_accuracy`. variant_of: name of the family that it is a variant of
+    (fp32, int8 .. of one network), which `engine.family` takes; its variants declare the same inputs.
+    prompt: name of the feature that is the number of the prompt's tokens, for columns that track tokens; None =
+    "prompt_tokens" where there is one. tau_s: time constant of forgetting what it did, seconds > 0 (inf = never);
+    None = the engine's.
     Encoded size 1 + features + knees + columns + their squares and products is at most 12.
     """
 
@@ -141,6 +143,7 @@ class Model:
     requires: frozenset[str] = frozenset()
     memory_bytes: int = 0
     accuracy: float | None = None
+    variant_of: str | None = None
     prompt: str | None = None
     tau_s: float | None = None
     d: int = field(init=False, default=0)
@@ -154,6 +157,14 @@ class Model:
         unique_names(me, "features", features)
         unique_names(me, "columns", self.columns)
         object.__setattr__(self, "requires", labels_of(me, "requires", self.requires))
+        family = self.variant_of
+        require(
+            family is None or (isinstance(family, str) and bool(family)),
+            me,
+            "variant_of",
+            family,
+            "a name or None",
+        )
         memory, accuracy = self.memory_bytes, self.accuracy
         require(isinstance(memory, int) and memory >= 0, me, "memory_bytes", memory, "an int >= 0")
         tau_s, expected = self.tau_s, "seconds > 0 (inf = never forget) or None"
