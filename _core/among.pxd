@@ -102,14 +102,12 @@ cdef inline int look_closely(
 ) noexcept nogil:
     """The best of those left and its forecast; -1 when none is left. A lane whose line of residuals has run out is
     drawn again first, as in decide, and ranked by what it then shows."""
-    cdef Load* load
     cdef int lane, k
     for k in range(3):
         lane = choose(st.pick, st.load, st.head.n_resources, st.head.rng, n_tied)
         if lane < 0:
             return -1
-        load = st.load + lane
-        if load.n_running < load.slots or now_ns <= load.refresh_ns or k == 2:
+        if now_ns <= st.load[lane].refresh_ns or k == 2:
             break
         refresh(st, lane, now_ns)
         score_lane(st, route.model, lane, wait_mean(st, lane, route.level, now_ns), (st.drawn if route.policy else st.service)[lane])

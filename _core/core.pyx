@@ -21,6 +21,7 @@ from _core.encode cimport (
     ENCODED, check_given, encode_features, encode_given, store_column,
 )
 from _core.fleet cimport clear_load, clear_served, join_model, remove_lane, reset_belief, vacant_lane
+from _core.foreign cimport note_report, worth
 from _core.health cimport note_failure, note_success, openness_changed, schedule
 from _core.hedge cimport find_copy, mean_residual
 from _core.lanes cimport get_bit, is_candidate, set_bit, update_open
@@ -38,8 +39,8 @@ from _core.served cimport (
 )
 from _core.stream cimport count_produced
 from _core.student cimport student_cdf, student_quantile
-from _core.tickets cimport close_ticket, lane_changed, open_ticket, start_of, start_ticket
-from _core.wait cimport n_open, service_var, update_ahead
+from _core.tickets cimport close_ticket, lane_changed, open_ticket, start_of, start_ticket, track_columns
+from _core.wait cimport n_open, refresh, service_var, update_ahead
 
 from operator import index
 

@@ -292,7 +292,6 @@ cdef inline int decide(
     """x (n_request,) encoded; st.given already encoded; mask NULL = all candidates; left_s to the deadline  # IN
     f, n_tied  # OUT. Writes only scratch, the generator, at most two lanes' residual lines and, where it would
     refuse, when the profile was last probed."""
-    cdef Load* load
     cdef int lane, k
     if score_open(st, route, route.explore, x, mask, left_s, now_ns, f):
         n_tied[0] = 1
@@ -305,8 +304,7 @@ cdef inline int decide(
             forecast_nothing(f, left_s)
             n_tied[0] = 1
             return NO_RESOURCE
-        load = st.load + lane
-        if load.n_running < load.slots or now_ns <= load.refresh_ns or k == 2:
+        if now_ns <= st.load[lane].refresh_ns or k == 2:
             break
         # the line has run out: a job that overstays looks nearly done on it, and would attract everybody
         refresh(st, lane, now_ns)

@@ -1,5 +1,6 @@
 # Resources that come and go: a lane is joined to models, forgotten, and used again.
 from libc.math cimport INFINITY, NAN
+from libc.stdint cimport INT64_MAX
 from libc.string cimport memset
 
 from _core.health cimport openness_changed
@@ -28,6 +29,7 @@ cdef inline void clear_load(State* st, int lane) noexcept nogil:
     cdef double* column = <double*>(st.wait + lane // LANES) + lane % LANES
     cdef int i
     memset(load, 0, sizeof(load[0]))
+    load.refresh_ns = INT64_MAX
     load.first_running = load.first_queued = load.last_queued = -1
     for i in range(<int>(sizeof(WaitBlock) // (LANES * sizeof(double)))):
         column[i * LANES] = 0.0

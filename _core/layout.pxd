@@ -10,6 +10,7 @@ cdef enum:
     MAX_COLUMNS = 4
     MAX_LEVELS = 8      # priorities 0 (served first) .. 7
     N_SIGNALS = 2
+    PAST_JOBS = 32      # ended jobs that a lane remembers the times of
     MASK_WORDS = 64     # 4096 lanes
     LENGTH_LIMIT = 16   # ln(tokens) of a forecast: nobody writes more than 9 million
     LN_LIMIT = 60       # |ln(service)| of a forecast: e^60 s times 2^20 queued jobs still fits float32, so that
@@ -127,6 +128,17 @@ cdef struct HealthRules:             # zero = no breaker
     int32_t consecutive_failures, _pad
     double min_success, backoff_s, max_backoff_s, max_ejected
 
+cdef struct Foreign:                 # jobs of others on one lane (foreign.pxd); zero = nothing reported
+    double running, waiting          # how many there were, >= 0
+    int64_t running_ns, waiting_ns   # and when
+    double each_s                    # what one of them is taken to need; > 0 once anything was reported
+    double n_services                # own services behind the next two, at most 32
+    double mean_s, square_s2         # E[service], E[service^2]
+    int64_t past_arrival_ns[PAST_JOBS]   # own jobs that ended last; start 0 = never started
+    int64_t past_start_ns[PAST_JOBS]
+    int64_t past_end_ns[PAST_JOBS]
+    int32_t next_past, _pad
+
 cdef struct Load:                    # one resource's own account of its jobs
     int32_t slots, in_order          # in_order: fifo, starts are inferred; else the queue's owner says
     int32_t n_running
@@ -156,9 +168,10 @@ cdef struct Load:                    # one resource's own account of its jobs
     int32_t first_running, first_queued, last_queued   # ticket indices, -1 = none
     double n_past, n_out, out_s      # decayed: jobs past exp(m + 2 s), past exp(m + 4 s), their seconds beyond the former
     Breaker breaker
+    Foreign foreign
 
 cdef struct WaitBlock:               # what a decision reads of LANES resources
-    double residual_s[LANES]         # remaining seconds of running jobs at `since_s`, 0 with a slot free
+    double residual_s[LANES]         # seconds left at `since_s` of running jobs, 0 with a slot free, and of others' jobs
     double slope[LANES]              # its rate of change
     double since_s[LANES]
     double inv_slots[LANES]

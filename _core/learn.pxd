@@ -3,6 +3,7 @@ from libc.math cimport log
 
 from _core.change cimport has_changed, raise_alarm, rebuild_lane
 from _core.forget cimport fade_profile
+from _core.foreign cimport note_service
 from _core.hedge cimport note_end
 from _core.lanes cimport set_bit
 from _core.layout cimport (
@@ -76,6 +77,7 @@ cdef inline void learn_success(
     cdef Profile* p = profile_at(st, job.model, job.lane)
     fade_profile(st, p, job.model, now_ns)
     note_end(st.load + job.lane, job, y, service_s)
+    note_service(st.load + job.lane, service_s)
     p.succeeded += 1.0
     tried(st, job.model, job.lane)
 

@@ -4,6 +4,7 @@ from libc.string cimport memcpy
 
 from _core.decide cimport Forecast
 from _core.encode cimport store_column
+from _core.foreign cimport note_past
 from _core.health cimport claim_probe, release_probe
 from _core.layout cimport (
     COLUMN_IN_FLIGHT, COLUMN_KV, COLUMN_PREFILL, COLUMN_RUNNING, COLUMN_WAITING, Load, MODE_PART, ModelInfo, State, TICKET_FREE, TICKET_QUEUED,
@@ -199,6 +200,7 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
         remove_tokens(st, t)
     if load.ejected:
         release_probe(st, job.lane, t)
+    note_past(load, job, now_ns)
     if was_running:
         load.freed_ns = now_ns
     while load.in_order and load.first_queued >= 0 and has_room(load):

@@ -1,6 +1,8 @@
 # What is ahead of a job: running jobs' residuals as a line in time, queued seconds by level.
 from libc.math cimport exp, expm1, log
+from libc.stdint cimport INT64_MAX
 
+from _core.foreign cimport foreign_ahead
 from _core.layout cimport (
     LANES, Load, MAX_LEVELS, State, TicketSlot, WaitBlock, int64_t, seconds_at,
 )
@@ -105,6 +107,7 @@ cdef inline void refresh_soft(State* st, int lane, int64_t now_ns) noexcept nogi
     w.since_s[l] = seconds_at(st, now_ns)
     if has_room(load):
         load.job_left_s = 0.0
+        load.refresh_ns = INT64_MAX
         return
     if load.job_left_s == 0.0 or now_ns > load.refresh_ns:
         load.job_left_s = mean_left(st, load, now_ns)
@@ -117,30 +120,59 @@ cdef inline void refresh_soft(State* st, int lane, int64_t now_ns) noexcept nogi
     load.residual_var = excess * step * step * load.slots * load.slots
 
 
+cdef inline double own_residual(const State* st, int lane, int64_t now_ns, double* var, double* rate) noexcept nogil:
+    """Seconds left of all our running jobs, their rate of change  # OUT; var += their variance."""
+    cdef const TicketSlot* job
+    cdef double total = 0.0, job_var, slope
+    cdef int t = st.load[lane].first_running
+    while t >= 0:
+        job = st.ticket + t
+        total += remaining(job, <double>(now_ns - job.start_ns) * 1e-9, &job_var, &slope)
+        var[0] += job_var
+        rate[0] += slope
+        t = job.next
+    return total
+
+
+cdef inline void add_foreign(
+    const State* st, int lane, int64_t now_ns, double* total, double* var, double* rate
+) noexcept nogil:
+    """Others' jobs, by the last reports. They and ours wait for each other's slots: `busy` is the share of the last
+    slot that is taken, a fraction since a reported job counts by its worth."""
+    cdef const Load* load = st.load + lane
+    cdef double occupied, running_s, waiting_s, fade, busy, own_var = 0.0, own_rate = 0.0
+    fade = foreign_ahead(load, now_ns, &occupied, &running_s, &waiting_s, var)
+    busy = min(max(load.n_running + occupied - load.slots + 1.0, 0.0), 1.0)
+    if load.n_running < load.slots and busy > 0.0:
+        total[0] = busy * own_residual(st, lane, now_ns, &own_var, &own_rate)
+        var[0] += busy * own_var
+        rate[0] = busy * own_rate
+    total[0] += busy * running_s + waiting_s
+    rate[0] += fade * (busy * running_s + waiting_s)
+
+
 cdef inline void refresh(State* st, int lane, int64_t now_ns) noexcept nogil:
-    """Redraws the lane's residual line from its running jobs. Cost: O(running jobs), at most `slots`."""
+    """Redraws the lane's residual line from its running jobs, and others' where they were reported. Cost: O(running
+    jobs), at most `slots`."""
     cdef Load* load = st.load + lane
     if load.soft:
         refresh_soft(st, lane, now_ns)
         return
     cdef WaitBlock* w = st.wait + lane // LANES
     cdef int l = lane % LANES
-    cdef double total = 0.0, total_var = 0.0, rate = 0.0, var, slope
-    cdef int t = load.first_running
-    cdef TicketSlot* job
+    cdef double total = 0.0, total_var = 0.0, rate = 0.0
     if load.n_running >= load.slots:
-        while t >= 0:
-            job = st.ticket + t
-            total += remaining(job, <double>(now_ns - job.start_ns) * 1e-9, &var, &slope)
-            total_var += var
-            rate += slope
-            t = job.next
+        total = own_residual(st, lane, now_ns, &total_var, &rate)
+    if load.foreign.each_s > 0.0:
+        add_foreign(st, lane, now_ns, &total, &total_var, &rate)
     w.residual_s[l] = total
     w.slope[l] = rate
     w.since_s[l] = seconds_at(st, now_ns)
     load.residual_var = total_var
-    # the line bends where a job nears its expected end: trust it for a quarter of what is left, 50 us at least
-    load.refresh_ns = now_ns + 50_000 + <int64_t>(2.5e8 * (total if total < 1e6 else 1e6) / load.slots)
+    load.refresh_ns = INT64_MAX
+    if total > 0.0:
+        # the line bends where a job nears its expected end: trust it for a quarter of what is left, 50 us at least
+        load.refresh_ns = now_ns + 50_000 + <int64_t>(2.5e8 * min(total, 1e6) / load.slots)
 
 
 cdef inline void update_ahead(State* st, int lane) noexcept nogil:

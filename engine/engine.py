@@ -143,10 +143,17 @@ class Engine(Fleet, Modes):
         return max(covering, key=lambda q: (q.priority, q.deadline_s, -q.on_time))
 
     def report(self, resource: str, *, at: float | None = None, **values: float) -> None:
-        """What a resource says of itself now, for the models' reported columns; absent stays as it was.
+        """What a resource says of itself; absent stays as it was, NaN = became unknown, neither is ever 0.
 
-        values: by column name, >= 0, NaN = became unknown. at: when it was measured, seconds of the engine's
-        clock; a report older than the last one of this resource is ignored. Raises UnknownName, InputError.
+        values: reported columns of the models by name, >= 0; and `running` and `waiting`, how many jobs are in
+        service and queued there, from everybody, ours included. Those beyond our own at that time are others': they
+        take slots and make ours wait, each for the mean service of the resource. What a report says of them is worth
+        less with its age, 1 / e after 8 mean services, until only our own jobs are counted on, as where they became
+        unknown. Ours are always counted as we know them: dispatches since the report are in. Say
+        `complete(service_s)` where others use the resource too: inferred starts know nothing of them.
+        A resource with a soft capacity (`max_running`) heeds the counts only where they are columns too.
+        at: when it was measured, seconds of the engine's clock (None = now); a report older than the last one of
+        this resource is ignored. Raises UnknownName, InputError, and then changes nothing. Cost: microseconds.
         """
         self._reports.report(resource, self.lane(resource), at, values)
 

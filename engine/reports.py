@@ -12,8 +12,13 @@ from tailwise.types import Model
 __all__ = ["Reports"]
 
 
+#: Jobs on the resource, from everybody; a column may have the name too.
+COUNTS = frozenset({"running", "waiting"})
+
+
 class Reports:
-    """Writes reported columns into the core. A report older than the last one of its resource is ignored."""
+    """Writes reported columns and counts of jobs into the core. A report older than the last one of its resource is
+    ignored."""
 
     def __init__(self, core: Core, models: Sequence[Model]) -> None:
         self._core = core
@@ -31,10 +36,9 @@ class Reports:
     def report(self, resource: str, lane: int, at: float | None, values: Mapping[str, float]) -> None:
         """Raises UnknownName, InputError and then changes nothing."""
         for name, value in values.items():
-            if name not in self._targets:
-                raise UnknownName(
-                    f"no model has a reported column {name!r}; there are {sorted(self._targets) or 'none'}"
-                )
+            if name not in self._targets and name not in COUNTS:
+                known = sorted({*self._targets, *COUNTS})
+                raise UnknownName(f"no model has a reported column {name!r}; there are {known}")
             if not (isinstance(value, int | float) and (math.isnan(value) or 0 <= value < math.inf)):
                 raise InputError(
                     f"report of {resource!r}: {name}={value!r}, but a number >= 0 or NaN is expected"
@@ -45,6 +49,8 @@ class Reports:
             if at < self._reported_at.get(lane, -math.inf):
                 return
             self._reported_at[lane] = at
+        if not COUNTS.isdisjoint(values):
+            self._core.report_jobs(lane, values.get("running"), values.get("waiting"), at)
         for name, value in values.items():
-            for model, column in self._targets[name]:
+            for model, column in self._targets.get(name, ()):
                 self._core.store(model, column, lane, value)

@@ -10,6 +10,7 @@ from tailwise._core.reference.change import *  # noqa: F403
 from tailwise._core.reference.choice import *  # noqa: F403
 from tailwise._core.reference.encoding import *  # noqa: F403
 from tailwise._core.reference.forecast import *  # noqa: F403
+from tailwise._core.reference.foreign import *  # noqa: F403
 from tailwise._core.reference.offset import *  # noqa: F403
 from tailwise._core.reference.overdue import *  # noqa: F403
 from tailwise._core.reference.rules import *  # noqa: F403
