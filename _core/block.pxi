@@ -45,7 +45,7 @@ cdef class Block:
             <size_t>max_models * N_SIGNALS * SERVED_ROWS * lanes * sizeof(float),
             n_blocks * sizeof(PriceBlock), <size_t>max_models * max_resources * sizeof(int8_t),
             lanes * sizeof(float), lanes * sizeof(float), lanes * sizeof(float), MAX_COLUMNS * lanes * sizeof(float),
-            <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), 8 * lanes * sizeof(float),
+            <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), 11 * lanes * sizeof(float),
             max_resources * sizeof(Load), n_blocks * sizeof(WaitBlock)]
         cdef size_t[18] start
         cdef size_t at = 0
@@ -91,6 +91,9 @@ cdef class Block:
         self.st.fits = at + 5 * lanes
         self.st.drawn = at + 6 * lanes
         self.st.pick = at + 7 * lanes
+        self.st.pace = at + 8 * lanes
+        self.st.pace_var = at + 9 * lanes
+        self.st.pace_holds = at + 10 * lanes
 
     def __dealloc__(self):
         free(self.base)

@@ -37,7 +37,7 @@ from _core.probe cimport may_start
 from _core.served cimport (
     Posterior, Prior, fresh_offset, pooled_mean, posterior_of, prior_of, profile_age_s, read_sums, serve_cold,
 )
-from _core.stream cimport count_produced
+from _core.stream cimport count_produced, tightest_s
 from _core.student cimport student_cdf, student_quantile
 from _core.tickets cimport close_ticket, lane_changed, open_ticket, start_of, start_ticket, track_columns
 from _core.wait cimport n_open, refresh, service_var, update_ahead

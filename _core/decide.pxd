@@ -34,6 +34,7 @@ cdef struct RouteInfo:
     bint first                      # two signals: the class has a ttft_s
     double end_after_s              # and then from ttft_s to deadline_s; +inf = the end is not bounded
     double tpot_s                   # seconds per token; +inf = not bounded
+    bint paced                      # tpot_s is finite: it filters, since the rank is the first token's
 
 cdef struct Forecast:               # one job on one lane
     int lane

@@ -130,10 +130,9 @@ cdef dict stream_of(const RouteInfo* info, const State* st, const Forecast* f):
     """What follows the first token, where the model has two signals."""
     if not f.streams:
         return {}
-    held = st.load[f.lane].pace
     return dict(
         tpot_s=f.stream.mean_s, ln_tpot=f.stream.m, tpot_spread=f.stream.s, tokens=f.stream.tokens,
-        busy_s=f.stream.busy_s, tpot_bound_s=min(info.tpot_s, 1.0 / held if held > 0.0 else INFINITY))
+        busy_s=f.stream.busy_s, tpot_bound_s=tightest_s(st, f.lane, info.tpot_s))
 
 
 cdef floats(const float* values, int n):

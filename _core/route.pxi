@@ -38,8 +38,10 @@ cdef class RouteCore:
         self.info.objective = OBJECTIVES[qos.objective]
         self.info.policy = POLICIES[qos.policy] if qos.explore else GREEDY
         self.info.kappa = qos.kappa
+        self.info.paced = self.info.tpot_s < INFINITY
         self.info.among = (
-            self.info.guaranteed or self.info.bounded or self.info.objective != COMPLETION or self.info.policy != GREEDY)
+            self.info.guaranteed or self.info.bounded or self.info.objective != COMPLETION
+            or self.info.policy != GREEDY or self.info.paced)
         self.z_on_time = z_on_time
         self.n_features = core.st.model[model_index].n_features
         self.n_given = core.st.model[model_index].n_given

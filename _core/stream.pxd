@@ -63,6 +63,12 @@ cdef inline void add_tokens(State* st, TicketSlot* job) noexcept nogil:
         load.pace = job.pace
 
 
+cdef inline double tightest_s(const State* st, int lane, double tpot_s) noexcept nogil:
+    """The smaller of tpot_s and what the lane's open jobs were promised; +inf = neither is bounded."""
+    cdef double pace = st.load[lane].pace
+    return tpot_s if pace * tpot_s <= 1.0 or pace == 0.0 else 1.0 / pace
+
+
 cdef inline double fastest(const State* st, int t, int skip) noexcept nogil:
     """The largest pace that any job of a list from ticket t on was promised, `skip` aside."""
     cdef double pace = 0.0

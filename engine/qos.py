@@ -23,7 +23,8 @@ class QoS:
 
     deadline_s: seconds from arrival to end, > 0; inf (the default) = not bounded. ttft_s, tpot_s: for models with
     signals ("ttft", "tpot"): seconds from arrival to the first token, below deadline_s, and seconds per token after
-    it; tpot_s only beside ttft_s. At least deadline_s or ttft_s is needed.
+    it; tpot_s only beside ttft_s. At least deadline_s or ttft_s is needed. A tpot_s filters: the nearest is chosen of
+    the resources where all bounds are likely to hold, the pace of its open jobs included; of all when there is none.
     on_time: probability in (0, 1) with which all of them together must hold.
     priority: 0 (served first) .. 7. weight: what an on-time job is worth in weighted goodput.
     min_share: in [0, 1); of a resource's starts, at least this share goes to the class while it has jobs waiting

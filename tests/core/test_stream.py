@@ -125,11 +125,11 @@ def test_the_claim_is_what_the_bounds_leave(
     route, Z = e.route("llm", name), random_given(np.random.default_rng(seed))
     held: list[tuple[tw.Ticket, tuple[float, float]]] = []
     for _ in range(queued):
-        rows = {row.resource: row for row in route.peek((300.0, 0.0), Z)}
+        rows = {row.resource: row for row in everybody(route.peek((300.0, 0.0), Z))}
         ticket = route.select((300.0, 0.0), Z)
         held.append((ticket, ref.occupation(busy_of(e, rows[ticket.resource], (300.0, 0.0)))))
     u = (float(512 * np.exp(rng.normal())), 1.0)
-    for row in route.peek(u, Z, arrival_s=10.0 - waited_s):
+    for row in everybody(route.peek(u, Z, arrival_s=10.0 - waited_s)):
         assert row.ln_tpot is not None
         assert row.tpot_spread is not None
         jobs = [job for ticket, job in held if ticket.resource is row.resource]
@@ -157,6 +157,25 @@ def test_the_claim_is_what_the_bounds_leave(
         ticket.cancel()
     for ticket, _ in held:
         ticket.cancel()
+
+
+@given(seed=SEEDS, n=st.integers(20, 80), size=st.floats(30.0, 5000.0))
+def test_bounds_of_all_candidates_at_once_are_those_of_each_looked_at_closely(
+    seed: int, n: int, size: float
+) -> None:
+    """decide compares P in float32 and takes spreads of a pace as at most 1; below that the two agree to 1e-3."""
+    e, _, _, _ = taught(seed, n)
+    route = e.route("llm", "both")
+    Z = np.nan_to_num(random_given(np.random.default_rng(seed)), nan=5.0)
+    seen = route.weigh((size, 1.0), Z)["on_time"]
+    for row in everybody(route.peek((size, 1.0), Z)):
+        if row.tpot_spread is not None and row.tpot_spread < 1.0:
+            assert seen[e.lane(row.resource.name)] == pytest.approx(row.p_on_time, abs=1e-3)
+
+
+def everybody(seen: tw.Explanation) -> tuple[tw.Candidate, ...]:
+    """Those that a bound on the pace keeps out, too."""
+    return (*seen.candidates, *seen.excluded)
 
 
 def busy_of(e: tw.Engine, row: tw.Candidate, u: tuple[float, float]) -> ref.Moments:

@@ -232,3 +232,59 @@ def test_the_next_job_waits_for_the_whole_answer() -> None:
     (row,) = route.peek((512,))
     assert row.wait_s == pytest.approx(3.15, rel=0.1)
     held.cancel()
+
+
+BOTH = tw.Model("llm", (tw.Feature("prompt_tokens", typical=512),), signals=("ttft", "tpot"))
+STRICT = tw.QoS("strict", ttft_s=1.0, tpot_s=0.01, contract="best_effort")
+EASY = tw.QoS("easy", ttft_s=1.0, contract="best_effort")
+PACED = tw.QoS("paced", ttft_s=1.0, tpot_s=0.2, contract="best_effort")
+SURE = tw.QoS("sure", ttft_s=1.0, tpot_s=0.2, contract="guaranteed", explore=False)
+NARROW = tw.QoS("narrow", ttft_s=1.0, tpot_s=0.021, contract="guaranteed", explore=False)
+
+
+def two_replicas() -> tw.Engine:
+    """r0 answers after .1 s, r1 after .15 s, both at 20 ms a token; spreads of .1 in ln."""
+    e = tw.Engine(
+        [tw.Resource(f"r{i}", slots=8) for i in range(2)],
+        [BOTH],
+        [STRICT, EASY, PACED, SURE, NARROW],
+        clock=tw.ManualClock(),
+        seed=3,
+        health=None,
+    )
+    rng = np.random.default_rng(0)
+    for k in range(80):
+        ticket = e.route("llm", "strict").select((512,), mask=1 << k % 2)
+        first_s = (0.1, 0.15)[k % 2] * math.exp(rng.normal(0, 0.1))
+        ticket.first(first_s)
+        ticket.complete(first_s + 99 * 0.02 * math.exp(rng.normal(0, 0.1)), tokens=100)
+    return e
+
+
+def test_where_bounds_filter_a_resource_is_spared_whose_jobs_were_promised_more() -> None:
+    """r0 holds a job that was promised 10 ms a token. A job with a bound on its own pace that would do well on
+    both goes where it breaks no promise, though its first token comes later there; without such a bound nothing
+    filters, and it goes to the nearest, as all do once the promised job is gone."""
+    e = two_replicas()
+    held = e.route("llm", "strict").select((512,), mask=1)
+    for name, resource in (("sure", "r1"), ("paced", "r1"), ("easy", "r0")):
+        ticket = e.route("llm", name).select((512,))
+        assert (ticket.resource.name, ticket.admitted) == (resource, True)
+        ticket.cancel()
+    held.cancel()
+    for name in ("sure", "paced", "easy"):
+        ticket = e.route("llm", name).select((512,))
+        assert ticket.resource.name == "r0"
+        ticket.cancel()
+
+
+@pytest.mark.parametrize(("name", "admitted"), [("sure", True), ("narrow", False)])
+def test_a_guaranteed_stream_is_admitted_only_when_all_its_bounds_hold_together(
+    name: str, admitted: bool
+) -> None:
+    """20 ms a token against a bound of 21: the pace alone fails a third of the jobs, whatever the first token."""
+    ticket = two_replicas().route("llm", name).select((512,))
+    assert (ticket.admitted, ticket.p_on_time >= 0.95) == (admitted, admitted)
+    assert ticket.reason == (None if admitted else "guarantee")
+    if admitted:
+        ticket.cancel()

@@ -1,0 +1,40 @@
+# Two bounds at once, eight lanes a step: the pace of every candidate's answer beside its time to the first token.
+from libc.string cimport memset
+
+from _core.layout cimport LANES, MAX_D, ModelInfo, ROW_INV_AVAIL, State, seconds_at, served_block
+from _core.score cimport score_blocks
+from _core.spread cimport on_time_blocks, spread_blocks
+from _core.stream cimport tightest_s
+
+
+cdef inline void weigh_pace(
+    const State* st, int model, double tpot_s, const double* x, int first, int n_blocks
+) noexcept nogil:
+    """st.on_time, P(first token in time) x availability, becomes P(and the pace holds) x availability by the union bound.
+
+    x (n_request,) encoded. A lane's tpot_s is the smaller of this job's and its open jobs', since this one slows them
+    down. P(pace holds) is that of a completion without a wait, in units of the bound.
+    """
+    cdef const ModelInfo* info = st.model + model
+    cdef const float* served = served_block(st, model, 1, first)
+    cdef const float* row           # of both signals: their availabilities may be of different age
+    cdef const float* row1
+    cdef int stride = st.head.n_blocks * LANES, at = first * LANES, n = n_blocks * LANES, lane
+    cdef float* pace = st.pace + at
+    cdef float missed
+    cdef float[MAX_D] x32
+    for lane in range(info.n_request):
+        x32[lane] = <float>x[lane]
+    score_blocks(
+        info, served, st.wait + first, st.given + at, x32, n_blocks, stride, 0, 0.0, pace, st.wait_sd + at, st.fits + at)
+    spread_blocks(info, served, st.given + at, x32, n_blocks, stride, st.pace_var + at, st.fits + at)
+    for lane in range(at, min(at + n, st.head.n_resources)):
+        st.pace[lane] /= <float>tightest_s(st, lane, tpot_s)
+    memset(st.wait_sd + at, 0, n * sizeof(float))
+    on_time_blocks(
+        served, pace, st.wait_sd + at, st.wait_sd + at, st.pace_var + at, 0.0, n_blocks, st.fits + at, st.pace_holds + at)
+    for lane in range(at, at + n):
+        row = served_block(st, model, 0, lane // LANES) + lane % LANES
+        row1 = served_block(st, model, 1, lane // LANES) + lane % LANES
+        missed = <float>1.0 - st.pace_holds[lane] * row1[ROW_INV_AVAIL * LANES]
+        st.on_time[lane] = max(<float>0.0, st.on_time[lane] - missed / row[ROW_INV_AVAIL * LANES])
