@@ -210,7 +210,8 @@ cdef inline int decide_among(
     State* st, const RouteInfo* route, const double* x, const uint64_t* mask, double left_s, int64_t now_ns,
     Forecast* f, int* n_tied,
 ) noexcept nogil:
-    """As decide, of which it is the general form; two to four times its cost (CHANGELOG has the figures)."""
+    """As decide, of which it is the general form; measured beside it from Python, d = 8: 0.61 us
+    against 0.36 at 8 resources, 1.3 against 0.51 at 64; with Thompson sampling 0.85 and 3.1."""
     cdef int bound
     # a breaker's probe is sent before bounds are looked at: a bounded class leaves that to the others
     if score_open(st, route, route.explore and not route.bounded, x, mask, left_s, now_ns, f):

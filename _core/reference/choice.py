@@ -33,3 +33,14 @@ def choose(cost_s: Array, n_open: NDArray[np.int64]) -> set[int]:
         return set()
     near = np.flatnonzero(cost_s <= least * (1.0 + TIE))
     return {int(lane) for lane in near if n_open[lane] == n_open[near].min()}
+
+
+def best_among(value: Array, on_time: Array, p: float, cost_s: Array) -> set[int]:
+    """The lanes that an objective leaves: the least value, within TIE, of those that end on time with probability p;
+    the most likely one where none does. value (K,): what is minimised; cost_s +inf = no candidate."""
+    left = np.isfinite(cost_s)
+    feasible = left & (on_time >= p)
+    if not feasible.any():
+        return {int(np.argmax(np.where(left, on_time, -1.0)))} if left.any() else set()
+    least = value[feasible].min()
+    return {int(lane) for lane in np.flatnonzero(feasible & (value <= least + TIE * abs(least)))}
