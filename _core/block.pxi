@@ -222,6 +222,7 @@ cdef class Block:
 
     @property
     def counters(self):
-        """Open tickets now; abandoned tickets, clipped values and alarms ever."""
+        """Open tickets now; abandoned tickets, clipped values, alarms and completions by a clock that went back ever."""
         cdef const Header* head = self.st.head
-        return dict(n_open=head.n_open, n_abandoned=head.n_abandoned, n_clipped=head.n_clipped, n_alarms=head.n_alarms)
+        return dict(n_open=head.n_open, n_abandoned=head.n_abandoned, n_clipped=head.n_clipped, n_alarms=head.n_alarms,
+                    n_untimed=head.n_untimed)

@@ -8,6 +8,10 @@ cdef class Changes(Beliefs):
         """Whether completions are tested for a change of their resource, and running jobs for a hang (default: yes)."""
         self.st.head.detects_change = on
 
+    def watch_gaps(self, double idle_gap_s):
+        """From now on the first completion of a profile after so long without a job on its lane is a warm-up."""
+        self.st.head.idle_gap_ns = <int64_t>(1e9 * idle_gap_s)
+
     def alarms(self, int lane):
         """Alarms of one lane, ever."""
         return self.st.load[lane].n_alarms

@@ -79,6 +79,7 @@ cdef struct Profile:                 # belief about one (model, resource)
     double given_weight              # its pseudo-observations; 0 = nothing given
     double given_n                   # the same before alarms discounted it
     int64_t n_results                # completed + failed, ever
+    int64_t completed_ns             # when a job last completed, where idle gaps are watched (warmup.pxd)
     int64_t probed_ns                # when a job last passed as a probe (see probe.pxd)
     int64_t doubted_until            # n_results up to which nothing is refused by it, since it became faster
     int64_t pending[N_SIGNALS]       # results since the served copy was rebuilt
@@ -164,6 +165,7 @@ cdef struct Load:                    # one resource's own account of its jobs
     double doubt                     # odds that the lane hangs (overdue.pxd)
     int64_t look_ns                  # when its running jobs are looked at next
     int64_t completed_ns             # when a job last completed
+    int64_t idle_ns, gap_ended_ns    # since when it has no job; when a gap of idle_gap_ns last ended (warmup.pxd)
     int64_t doubted_ns, probe_ns     # since when it is doubted, 0 = it is not; when it is probed next
     int32_t first_running, first_queued, last_queued   # ticket indices, -1 = none
     double n_past, n_out, out_s      # decayed: jobs past exp(m + 2 s), past exp(m + 4 s), their seconds beyond the former
@@ -207,6 +209,8 @@ cdef struct Header:
     int32_t detects_change
     int32_t mode                     # who decides (Mode)
     double rollout                   # share of the jobs that is ours under MODE_PART
+    int64_t idle_gap_ns              # a lane without a job for so long is cold again; 0 = never
+    int64_t n_untimed                # completions whose clock had gone back since their start
     int64_t next_look_ns             # when some lane's running jobs are looked at next (overdue.pxd)
     int64_t start_ns
     double tau_s                     # forgetting time constant of models that have none of their own

@@ -111,15 +111,19 @@ cdef inline void learn_stream(
         learn_row(st, job, 1, log(max((service_s - job.first_s) / (tokens - 1.0), 1e-9)), 0.0, now_ns)
 
 
+cdef inline void write_availability(State* st, int model, int lane, int64_t now_ns) noexcept nogil:
+    cdef int s
+    for s in range(st.model[model].n_signals):
+        served_block(st, model, s, lane // LANES)[ROW_INV_AVAIL * LANES + lane % LANES] = \
+            served_inv_availability(st, model, lane, now_ns)
+
+
 cdef inline void learn_failure(State* st, const TicketSlot* job, int64_t now_ns) noexcept nogil:
     """A failure says nothing about latency: fast errors must not look fast. It counts against availability."""
     cdef Profile* p = profile_at(st, job.model, job.lane)
-    cdef int s
     if not teaches(st, job):
         return
     fade_profile(st, p, job.model, now_ns)
     p.failed += 1.0
     tried(st, job.model, job.lane)
-    for s in range(st.model[job.model].n_signals):
-        served_block(st, job.model, s, job.lane // LANES)[ROW_INV_AVAIL * LANES + job.lane % LANES] = \
-            served_inv_availability(st, job.model, job.lane, now_ns)
+    write_availability(st, job.model, job.lane, now_ns)

@@ -7,6 +7,7 @@ from _core.tickets cimport (
     count_queued, lane_changed, queue_ticket, run_ticket, set_forecast, uncount_queued, unlink,
 )
 from _core.stream cimport add_tokens, remove_tokens
+from _core.warmup cimport end_gap
 from _core.wait cimport has_room
 
 
@@ -37,6 +38,8 @@ cdef inline void move_ticket(State* st, int t, const Forecast* f, int64_t now_ns
     if st.load[job.lane].ejected:
         release_probe(st, job.lane, t)
     job.lane = f.lane
+    if st.head.idle_gap_ns:
+        end_gap(st, f.lane, now_ns)
     if load.ejected:
         claim_probe(st, f.lane, t, now_ns)
     set_forecast(job, f)

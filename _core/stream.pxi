@@ -24,7 +24,10 @@ cdef int say_first(Ticket ticket, double seconds, int64_t now_ns) except -1:
         raise one_signal("first()", ticket)
     if job.tokens > 0.0:
         raise InputError(f"first() was said {job.first_s:.6g} s after the start: say it once")
-    seconds = max(seconds if seconds >= 0.0 else ticket._since_start(now_ns), 1e-9)
+    if seconds < 0.0:
+        seconds = ticket._since_start(now_ns)
+    cdef bint untimed = seconds < 0.0
+    seconds = max(seconds, 1e-9)
     if job.state == TICKET_QUEUED:      # who has a token has started
         start_ns = start_of(st, job)
         start_ticket(st, ticket.slot, now_ns)
@@ -33,7 +36,10 @@ cdef int say_first(Ticket ticket, double seconds, int64_t now_ns) except -1:
     count_produced(st, job, 1.0)
     lane_changed(st, job.lane, False, now_ns)
     refute(st, job.lane, now_ns)
-    learn_first(st, job, seconds, now_ns)
+    if untimed:     # the clock went back
+        st.head.n_untimed += 1
+    else:
+        learn_first(st, job, seconds, now_ns)
     return 0
 
 

@@ -343,13 +343,15 @@ cdef class Ticket:
         self._check("progress() comes before complete, fail or cancel")
         say_progress(self, n, now_ns)
 
-    def complete(self, service_s=None, *, tokens=None):
+    def complete(self, service_s=None, *, tokens=None, bint warmup=False):
         """Settles as completed and teaches the (resource, model) profile.
 
         service_s: seconds from start to end, finite, >= 0; None = now minus the start of service.
         tokens: of the whole answer, int, for a model with two signals; None = unknown. Then seconds per token
         = (service_s - ttft)/(tokens - 1) are learned where first() was said and tokens >= 2, and tokens >= 1 as the
-        length of an answer. Raises InputError (also: tokens below progress(), an end before the first token) or
+        length of an answer. warmup: the job was slow because nothing was warm (after an idle gap, a model load): it
+        counts for availability, and its times are not learned. So it is, too, where no time is given and the clock
+        has gone back since the start (counted in `engine.counters["n_untimed"]`). Raises InputError (also: tokens below progress(), an end before the first token) or
         TicketError and then changes nothing. Cost: <= 600 ns amortised over rebuilds.
         """
         cdef double seconds = -1.0 if service_s is None else seconds_of("service_s", service_s)
@@ -361,13 +363,21 @@ cdef class Ticket:
             return
         self._check("complete() once, or not at all")
         cdef TicketSlot* job = self.route.core.st.ticket + self.slot
+        cdef bint untimed = False
+        if seconds < 0.0:
+            seconds = self._since_start(now_ns)
+            untimed = seconds < 0.0
         # one nanosecond is what the clock resolves; zero has no logarithm
-        seconds = max(seconds if seconds >= 0.0 else self._since_start(now_ns), 1e-9)
-        if self.route.streams:
+        seconds = max(seconds, 1e-9)
+        if self.route.streams and not untimed:
             check_end(job, seconds, n)
-            learn_stream(&self.route.core.st, job, seconds, n, now_ns)
-        elif n >= 0.0:
+        elif n >= 0.0 and not self.route.streams:
             raise one_signal("complete(tokens=...)", self)
+        self.route.core.st.head.n_untimed += untimed
+        if first_after_gap(&self.route.core.st, job, now_ns) or warmup or untimed:
+            learn_warmup(&self.route.core.st, job, now_ns)
+        elif self.route.streams:
+            learn_stream(&self.route.core.st, job, seconds, n, now_ns)
         else:
             learn_service(&self.route.core.st, job, seconds, now_ns)
         refute(&self.route.core.st, job.lane, now_ns)

@@ -12,6 +12,7 @@ from _core.layout cimport (
 )
 from _core.overdue cimport look_around, look_at, watch
 from _core.stream cimport add_tokens, occupy, prompt_of, remove_tokens
+from _core.warmup cimport end_gap
 from _core.wait cimport has_room, n_open, refresh, update_ahead
 
 
@@ -146,6 +147,8 @@ cdef inline int open_ticket(State* st, const Forecast* f, int model, int level, 
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + f.lane
     cdef bint starts = load.in_order and has_room(load)
+    if st.head.idle_gap_ns:
+        end_gap(st, f.lane, now_ns)
     st.head.free_ticket = job.next
     st.head.n_open += 1
     job.lane = f.lane
@@ -212,6 +215,8 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
     job.next = st.head.free_ticket
     st.head.free_ticket = t
     st.head.n_open -= 1
+    if st.head.idle_gap_ns and n_open(load) == 0:
+        load.idle_ns = now_ns
     lane_changed(st, job.lane, was_running, now_ns)
     if now_ns >= st.head.next_look_ns:
         look_around(st, now_ns)

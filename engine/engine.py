@@ -26,6 +26,7 @@ from tailwise.reports import Reports
 from tailwise.route import Route
 from tailwise.summary import LengthSummary, ProfileSummary, summarise
 from tailwise.types import Model, Resource
+from tailwise.validate import is_positive
 
 __all__ = ["Engine"]
 
@@ -41,10 +42,11 @@ class Engine(Fleet, Modes):
     clock: anything with `now_ns()`; default the monotonic clock. seed: of the generator that breaks ties;
     None draws one. tau_s: time constant of forgetting, > 0 (inf = never forget); the clock alone never takes a
     profile below 8 effective observations. detect_change: test each completion for a change of its resource and
-    running jobs for a hang, see `alarms` and `overdue`. health: when a resource is ejected, and for how long;
-    None = never, unless it asks for it by Retry-After. max_resources: how many there may be at once, with those of
-    `add`, at most 4096; None = what is declared, rounded up to a multiple of 16. max_tickets: how many may be open
-    at once.
+    running jobs for a hang, see `alarms` and `overdue`. idle_gap_s: after so long without a job a resource
+    is cold, and the first completion of each model there counts as a warm-up (see `Ticket.complete`); None = never.
+    health: when a resource is ejected, and for how long; None = never, unless it asks for it by Retry-After.
+    max_resources: how many there may be at once, with those of `add`, at most 4096; None = what is declared, rounded
+    up to a multiple of 16. max_tickets: how many may be open at once.
     Raises ConfigError, UnknownName, CapacityError.
     """
 
@@ -59,6 +61,7 @@ class Engine(Fleet, Modes):
         seed: int | None = None,
         tau_s: float = 300.0,
         detect_change: bool = True,
+        idle_gap_s: float | None = None,
         health: Health | None = DEFAULT_HEALTH,
         max_resources: int | None = None,
         max_tickets: int = 4096,
@@ -82,6 +85,10 @@ class Engine(Fleet, Modes):
             clock=self.clock,
         )
         self._core.detect_change(detect_change)
+        if idle_gap_s is not None:
+            if not (is_positive(idle_gap_s) and 1e-9 <= idle_gap_s <= 1e9):
+                raise ConfigError(f"Engine: idle_gap_s={idle_gap_s!r}, but seconds in 1e-9..1e9 are expected")
+            self._core.watch_gaps(idle_gap_s)
         self._core.set_health(*rules_of(health))
         for resource in self._declared.resources:
             self._core.add_resource(resource, *capacity_of(resource))
@@ -249,7 +256,8 @@ class Engine(Fleet, Modes):
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """n_open tickets now; n_abandoned tickets, n_clipped encoded values and n_alarms of all resources ever."""
+        """n_open tickets now; n_abandoned tickets, n_clipped encoded values, n_alarms of all resources and n_untimed
+        completions, by a clock that went back since the start, ever."""
         return self._core.counters
 
     def _add_model(self, model: Model) -> None:

@@ -1,0 +1,32 @@
+# Completions whose time says nothing of the next one: after an idle gap or the load of a model, or by a clock that
+# went back. They count for availability, and nothing else.
+from _core.forget cimport fade_profile
+from _core.layout cimport Load, Profile, State, TicketSlot, int64_t, profile_at
+from _core.learn cimport teaches, write_availability
+from _core.wait cimport n_open
+
+
+cdef inline void learn_warmup(State* st, const TicketSlot* job, int64_t now_ns) noexcept nogil:
+    """A profile that was seen in warm-ups only still counts as untried."""
+    cdef Profile* p = profile_at(st, job.model, job.lane)
+    if not teaches(st, job):
+        return
+    fade_profile(st, p, job.model, now_ns)
+    p.succeeded += 1.0
+    p.n_results += 1
+    write_availability(st, job.model, job.lane, now_ns)
+
+
+cdef inline void end_gap(State* st, int lane, int64_t now_ns) noexcept nogil:
+    """A job comes to the lane: was the lane without any for idle_gap_ns?"""
+    cdef Load* load = st.load + lane
+    if load.idle_ns != 0 and now_ns - load.idle_ns >= st.head.idle_gap_ns and n_open(load) == 0:
+        load.gap_ended_ns = now_ns
+
+
+cdef inline bint first_after_gap(State* st, const TicketSlot* job, int64_t now_ns) noexcept nogil:
+    """Whether this is the first completion of its profile since the lane's last gap."""
+    cdef Profile* p = profile_at(st, job.model, job.lane)
+    cdef bint first = st.load[job.lane].gap_ended_ns > p.completed_ns
+    p.completed_ns = now_ns
+    return first
