@@ -15,7 +15,9 @@ cdef inline bint is_known(const Profile* p, bint streams) noexcept nogil:
 cdef inline bint probe_due(Profile* p, int64_t now_ns) noexcept nogil:
     """True once a second while nothing is learned of the profile: a resource that was slow and has recovered must
     be able to show it. Where results come in, belief follows them and needs no probe. A result that was faster than
-    forecast makes the next one due after a tenth of that: it takes several to tell a recovery from luck."""
+    forecast makes the next one due after a tenth of that: it takes several to tell a recovery from luck.
+    (One in twenty of those that would be dropped, besides: +.11 +- .20 and -.05 +- .23 points of goodput at .95 and
+    1.2 of the capacity over 14 seeds in tests/world.py; so not that.)"""
     cdef int64_t gap = 100_000_000 if p.drift[0].faster > 2.0 else 1_000_000_000
     if now_ns - p.decayed_ns < gap or now_ns - p.probed_ns < gap:
         return False
