@@ -1,0 +1,74 @@
+"""A resource that turns three times slower under load loses its surplus of jobs within a second."""
+
+from __future__ import annotations
+
+import heapq
+import math
+
+import numpy as np
+import pytest
+
+import tailwise as tw
+
+RATE, TURNS_S, ENDS_S = 100.0, 6.0, 12.0
+MEDIAN_S, SPREAD = 0.04, 0.2
+
+
+def shares(seed: int, detect_change: bool) -> tuple[float, float, float]:
+    """r0's share of the jobs: while it is twice as fast as its two peers, in the first second after it turned three
+    times slower than that, and from then on."""
+    clock, rng = tw.ManualClock(), np.random.default_rng(seed)
+    e = tw.Engine(
+        [tw.Resource(f"r{i}", slots=4) for i in range(3)],
+        [tw.Model("m")],
+        [tw.QoS("q", 1.0, contract="best_effort")],
+        clock=clock,
+        seed=seed,
+        detect_change=detect_change,
+    )
+    route = e.route("m", "q")
+    ends: list[tuple[float, int, tw.Ticket]] = []
+    free_s = [[0.0] * 4 for _ in range(3)]  # by resource and slot: first come, first served
+    sent: list[tuple[float, bool]] = []
+    for k in range(int(RATE * ENDS_S)):
+        now_s = k / RATE
+        while ends and ends[0][0] <= now_s:
+            end_s, _, ticket = heapq.heappop(ends)
+            clock.set(end_s)
+            ticket.complete()
+        clock.set(now_s)
+        ticket = route.select(())
+        lane = e.lane(ticket.resource.name)
+        start_s = max(now_s, heapq.heappop(free_s[lane]))
+        speed = 1.0 if lane else (2.0 if start_s < TURNS_S else 2.0 / 3.0)
+        end_s = start_s + MEDIAN_S / speed * math.exp(SPREAD * rng.standard_normal())
+        heapq.heappush(free_s[lane], end_s)
+        heapq.heappush(ends, (end_s, k, ticket))
+        sent.append((now_s, lane == 0))
+    to_r0 = np.array([first for _, first in sent])
+    at_s = np.array([s for s, _ in sent])
+    before = to_r0[(at_s > 2.0) & (at_s < TURNS_S)].mean()
+    turning = to_r0[(at_s >= TURNS_S) & (at_s < TURNS_S + 1.0)].mean()
+    after = to_r0[at_s >= TURNS_S + 1.0].mean()
+    return float(before), float(turning), float(after)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_resource_three_times_slower_loses_its_surplus_within_a_second(seed: int) -> None:
+    """Four slots of 20 ms serve 200 jobs/s, so r0 gets nearly all of 100; its surplus is what it has above a third.
+    Then its jobs take 60 ms, those of its peers 40 ms with a slot free nearly always (eight slots, four jobs in
+    service), so r0 is not the best for any job that finds a slot free elsewhere. Four completions of 60 ms raise the
+    alarm (some 80 ms at 100 jobs/s), and the eight results left of it are outweighed by the next twelve: a fifth of
+    the second, and twice that for the jobs in flight. Measured: 17-32% in that second, 0-1% from then on."""
+    before, turning, after = shares(seed, detect_change=True)
+    assert before > 0.9
+    assert turning < 0.5
+    assert after < 1 / 3
+
+
+def test_without_change_detection_the_surplus_stays_for_longer() -> None:
+    """What the test above would show of an engine that only forgets: 600 results of 20 ms outweigh a second's
+    (measured: 69% in that second, 60% from then on)."""
+    changed = np.mean([shares(seed, detect_change=True)[1] for seed in range(3)])
+    forgotten = np.mean([shares(seed, detect_change=False)[1] for seed in range(3)])
+    assert forgotten > changed + 0.2
