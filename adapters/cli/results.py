@@ -116,7 +116,7 @@ class RunResult:
         return {other: paired(self.of("tailwise"), self.of(other), self.qos) for other in others}
 
     def to_json(self) -> dict[str, Any]:
-        """Figures as plain data; NaN becomes None."""
+        """Figures as plain data; NaN and infinity (a bound that is none) become None."""
         data: dict[str, Any] = {
             "machine": self.machine,
             "seed": self.seed,
@@ -140,7 +140,7 @@ class RunResult:
                 for block in self.blocks
             ],
         }
-        plain: dict[str, Any] = _without_nan(data)
+        plain: dict[str, Any] = _finite(data)
         return plain
 
 
@@ -189,9 +189,9 @@ def _class_figures(records: Sequence[JobRecord]) -> ClassFigures:
     )
 
 
-def _without_nan(value: Any) -> Any:
+def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_nan(v) for key, v in value.items()}
+        return {key: _finite(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(v) for v in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
