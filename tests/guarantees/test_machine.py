@@ -3,23 +3,23 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.guarantees.machine import EngineMachine
+from tests.guarantees.life import Life
 
 SHORT = settings(max_examples=100, stateful_step_count=60, deadline=None)
 LONG = settings(
     max_examples=2500, stateful_step_count=400, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
-TestShort = EngineMachine.TestCase
+TestShort = Life.TestCase
 TestShort.settings = SHORT
 
 
-class LongMachine(EngineMachine):
+class LongLife(Life):
     """The same machine, for minutes."""
 
 
 @pytest.mark.long
-class TestLong(LongMachine.TestCase):  # type: ignore[misc,name-defined]
+class TestLong(LongLife.TestCase):  # type: ignore[misc,name-defined]
     """1e6 steps."""
 
 
