@@ -58,10 +58,6 @@ cdef class Lanes(Block):
         self.st.load[lane].drained = on
         openness_changed(&self.st, lane)
 
-    def is_open(self, int lane):
-        """Whether the lane takes jobs: neither drained, ejected nor removed."""
-        return bool(get_bit(self.st.head.open_lanes, lane))
-
     def own_queue(self, int lane):
         """From now on the queue's owner says when service starts, and levels are served in order."""
         self.st.load[lane].in_order = 0

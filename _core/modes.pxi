@@ -33,10 +33,11 @@ cdef Ticket stand_aside(
 
 
 cdef Ticket shared(Ticket ticket, double share, int theirs, int n_theirs, int fewest):
-    """Our choice under a rollout: its propensity is that of both ways to the same resource."""
+    """Our choice under a rollout: its propensity is that of both ways to the same resource. With no lane for the others
+    (theirs < 0) we decide in any case."""
     cdef const State* st = &ticket.route.core.st
     cdef bint also_theirs = False
-    if share > 0.0 and ticket.is_open:
+    if share > 0.0 and theirs >= 0 and ticket.is_open:
         if fewest < 0:
             also_theirs = st.ticket[ticket.slot].lane == theirs
         else:           # the job that was just counted aside

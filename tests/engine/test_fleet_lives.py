@@ -1,0 +1,54 @@
+"""Any order of resources that join and leave, and of jobs that are sent and settled."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tailwise as tw
+from tests.engine.test_fleet import engine
+
+NAMES = [f"r{i}" for i in range(6)]
+ACTION = st.tuples(st.sampled_from(["add", "remove", "select", "settle", "advance"]), st.integers(0, 5))
+
+
+@given(st.lists(ACTION, max_size=80))
+def test_any_life_of_a_fleet_ends_with_nothing_in_flight(actions: list[tuple[str, int]]) -> None:
+    """Add, remove, select and settle in any order: jobs go to resources that are there, a lane never serves two
+    resources at once, each ticket keeps its resource's name, and in-flight is the number of open tickets."""
+    e = engine("r0", "r1", max_resources=5)
+    route = e.route("m", "q")
+    there = {"r0", "r1"}
+    tickets: list[tuple[str, tw.Ticket]] = []
+    for action, k in actions:
+        name = NAMES[k]
+        if action == "add" and name not in there:
+            try:
+                lane = e.add(tw.Resource(name, slots=1 + k % 2))
+            except tw.CapacityError:
+                continue
+            there.add(name)
+            assert e.load(name) == (0, 0)
+            assert all(e.lane(other) != lane for other in there - {name})
+        elif action == "remove" and name in there:
+            e.remove(name)
+            there.discard(name)
+        elif action == "select":
+            ticket = route.select(())
+            assert ticket.admitted == bool(there)
+            if there:
+                assert ticket.resource.name in there
+                tickets.append((ticket.resource.name, ticket))
+        elif action == "settle" and tickets:
+            name, ticket = tickets.pop(k % len(tickets))
+            assert ticket.resource.name == name
+            (ticket.complete, ticket.fail, ticket.cancel)[k % 3]()
+        elif action == "advance":
+            e.clock.advance(0.1 * k)
+        assert e.in_flight == len(tickets)
+        assert {r.name for r in e.resources} == there
+    while tickets:
+        tickets.pop()[1].complete(0.1)
+    assert e.in_flight == 0
+    assert all(e.load(name) == (0, 0) for name in there)
+    assert all(row.wait_s == 0.0 for row in route.peek(()))
