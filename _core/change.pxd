@@ -40,7 +40,7 @@ cdef inline double residual_now(const State* st, const TicketSlot* job, int sign
     cdef double m = location(row, job.x, job.d)
     cdef int i
     # a load slope below zero is floored where it is served; here it would look like a change whenever load moves
-    for i in range(info.n_request, job.d):
+    for i in range(job.d if info.n_columns else 0):
         m += floored[i] * job.x[i]
     return student_z((y - m) / max(spread(row, job.x, job.d, 0.0), LEAST_SPREAD), row[ROW_DOF * LANES])
 

@@ -70,7 +70,7 @@ cdef struct Profile:                 # belief about one (model, resource)
     Evidence signal[N_SIGNALS]
     Offset offset[N_SIGNALS]
     Drift drift[N_SIGNALS]
-    double floored[N_SIGNALS * MAX_D]  # what the served copy's floor took from load slopes, by index in x, <= 0
+    double floored[N_SIGNALS * MAX_D]  # what the floor under load slopes took from each served coefficient
     int64_t heard                    # head.n_told when the offset was worked out
     int64_t decayed_ns               # the sums are weighted as of this moment
     int64_t served_ns                # when the served copy was last rebuilt

@@ -77,8 +77,22 @@ def merge(parts: Sequence[Evidence], d: int) -> Evidence:
 
 
 def posterior(data: Evidence, prior: Prior) -> Posterior:
-    """The closed form, as least squares with d more rows: the prior says l0_i (mean_i - mu0_i)^2."""
-    root_w, root_l0 = np.sqrt(data.w), np.sqrt(prior.l0)
+    """The closed form; in three rounds, noise beyond the prior's makes the prior of the slopes as much tighter."""
+    l0 = prior.l0
+    for _ in range(3):
+        mean = closed_form(data, prior, l0).mean
+        residuals = data.y - data.X @ mean
+        beta = prior.beta0 + 0.5 * float(data.w @ residuals**2)
+        excess = beta / (prior.a0 + 0.5 * data.n) / (prior.beta0 / prior.a0)
+        if excess <= 1.0:
+            break
+        l0 = np.array([prior.l0[0], *(prior.l0[1:] * excess)])
+    return closed_form(data, prior, l0)
+
+
+def closed_form(data: Evidence, prior: Prior, l0: Array) -> Posterior:
+    """As least squares with d more rows: the prior says l0_i (mean_i - mu0_i)^2."""
+    root_w, root_l0 = np.sqrt(data.w), np.sqrt(l0)
     rows = np.vstack([root_w[:, None] * data.X, np.diag(root_l0)])
     targets = np.hstack([root_w * data.y, root_l0 * prior.mu0])
     q, r = np.linalg.qr(rows)

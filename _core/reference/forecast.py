@@ -25,12 +25,19 @@ class Served:
 
 
 def serve(belief: Posterior, data: Evidence, context: Context) -> Served:
-    """More load never speeds a job up: the slopes of load columns, their squares and products are at least 0."""
+    """More load never speeds a job up: the mean given that coefficients of load columns, of their squares and products
+    that fell below 0 are 0, the steepest first."""
     first, n = len(belief.mean) - context.d, len(context.load)
-    floored = np.array([False] * first + list(context.load))
-    for is_load, square, factor in zip(context.load, context.square, context.times, strict=True):
-        floored = np.append(floored, [is_load] * (square + (factor is not None)))
-    mean = np.where(floored, np.maximum(belief.mean, 0.0), belief.mean)
+    is_load = np.array([False] * first + list(context.load))
+    for loaded, square, factor in zip(context.load, context.square, context.times, strict=True):
+        is_load = np.append(is_load, [loaded] * (square + (factor is not None)))
+    mean, cov, left, floored = belief.mean, belief.covariance, list(np.flatnonzero(is_load)), list[int]()
+    while left and min(mean[k] for k in left) < 0:
+        floored.append(min(left, key=lambda k: mean[k]))
+        left.remove(floored[-1])
+        block = cov[np.ix_(floored, floored)]
+        mean = belief.mean - cov[:, floored] @ np.linalg.solve(block, belief.mean[floored])
+        mean[floored] = 0.0
     columns, w = data.X[:, first : first + n], data.w[:, None]
     if data.n > 0:
         centre = np.sum(w * columns, axis=0) / data.n
