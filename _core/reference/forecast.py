@@ -25,8 +25,8 @@ class Served:
 
 
 def serve(belief: Posterior, data: Evidence, context: Context) -> Served:
-    """More load never speeds a job up: the mean given that coefficients of load columns, of their squares and products
-    that fell below 0 are 0, the steepest first."""
+    """More load never speeds a job up: the mean given that coefficients of load columns, of their squares and
+    products that fell below 0 are 0, the steepest first."""
     first, n = len(belief.mean) - context.d, len(context.load)
     is_load = np.array([False] * first + list(context.load))
     for loaded, square, factor in zip(context.load, context.square, context.times, strict=True):

@@ -52,10 +52,10 @@ def test_a_stall_never_misleads_where_three_ordinary_jobs_were_seen(
 ) -> None:
     """After it, the forecast of each state seen three times is within 10x, wherever the stall fell, idle or busy.
 
-    Let h(x) = x'L^-1 x before the stall. A residual r at s moves the forecast at x by r x'L^-1 s / (1 + h(s)), at most
-    r sqrt(h(x) h(s)) / (1 + h(s)) <= r sqrt(h(x)) / 2 by Cauchy and the arithmetic mean; three rows x in L make
-    h(x) <= 1/3, so that it is at most .289 r, whatever the prior. Here r = ln 1000, since all jobs take the second that
-    the prior expects: 2.0, and ln 10 = 2.3. A floored load slope is a prior of infinite precision.
+    Let h(x) = x'L^-1 x before the stall. A residual r at s moves the forecast at x by r x'L^-1 s / (1 + h(s)), at
+    most r sqrt(h(x) h(s)) / (1 + h(s)) <= r sqrt(h(x)) / 2 by Cauchy and the arithmetic mean; three rows x in L make
+    h(x) <= 1/3, so that it is at most .289 r, whatever the prior. Here r = ln 1000, since all jobs take the second
+    that the prior expects: 2.0, and ln 10 = 2.3. A floored load slope is a prior of infinite precision.
     """
     rng, twin = np.random.default_rng(seed), Twin(model(n_features, n_columns), [tw.Resource("r")])
     z = rng.uniform(-2, 2, (n_states + 1, n_features))
