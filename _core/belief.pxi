@@ -22,6 +22,44 @@ cdef class Beliefs(Breakers):
             out[i] = e.total[i] + e.lost[i]
         return out, self.st.model[model].y0[signal]
 
+    def evidence(self, int model, int lane, int signal):
+        """(sums, y0) as `sums`, the weights as of now."""
+        cdef cnp.ndarray[double, ndim=1] out = np.zeros(MAX_SUMS)
+        read_sums(&self.st, model, signal, lane, self.clock.read(), <double*>out.data)
+        return out[:n_sums(self.st.model[model].d)], self.st.model[model].y0[signal]
+
+    def results(self, int model, int lane):
+        """(succeeded, failed): decayed counts behind availability, as of now, and results ever."""
+        cdef const Profile* p = profile_at(&self.st, model, lane)
+        cdef int64_t now_ns = self.clock.read()
+        cdef double factor = kept(p.succeeded + p.failed, profile_age_s(p, now_ns), self.st.model[model].tau_s)
+        return factor * p.succeeded, factor * p.failed, p.n_results
+
+    def merge(self, int model, int lane, sums, y0, double succeeded, double failed, int64_t n_results):
+        """Adds what another engine saw: sums and y0 (n_signals,) as `sums` gives them, of the same model."""
+        cdef int64_t now_ns = self.clock.read()
+        cdef ModelInfo* info = self.st.model + model
+        cdef Profile* p = profile_at(&self.st, model, lane)
+        cdef cnp.ndarray[double, ndim=1] row
+        cdef int s
+        fade_profile(&self.st, p, model, now_ns)
+        for s in range(info.n_signals):
+            row = np.ascontiguousarray(sums[s], dtype=np.float64)
+            if row[0] <= 0.0:
+                continue
+            if not info.has_y0[s]:
+                info.has_y0[s] = 1
+                info.y0[s] = y0[s]
+            merge_sums(&p.signal[s], <const double*>row.data, info.d, <double>y0[s] - info.y0[s])
+        p.succeeded += succeeded
+        p.failed += failed
+        p.n_results += n_results
+        if n_results > 0:
+            set_bit(info.untried, lane, False)
+        for s in range(info.n_signals):
+            serve(&self.st, model, s, lane, now_ns)
+            serve_cold(&self.st, model, s, now_ns)
+
     def posterior(self, int model, int lane, int signal=0):
         """One profile's posterior now, float64, from the sums: what the served copy is a rounding of."""
         cdef double[MAX_D] pool_mean

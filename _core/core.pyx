@@ -32,10 +32,11 @@ from _core.moves cimport keep_given, reconsider, unrefusing
 from _core.objective cimport narrow_to_best, value_of
 from _core.observe cimport Wish, forecast_theirs, least_loaded, prefer
 from _core.overdue cimport refute
-from _core.posterior cimport kept, n_sums
+from _core.forget cimport fade_profile
+from _core.posterior cimport kept, merge_sums, n_sums
 from _core.probe cimport may_start
 from _core.served cimport (
-    Posterior, Prior, fresh_offset, pooled_mean, posterior_of, prior_of, profile_age_s, read_sums, serve_cold,
+    Posterior, Prior, fresh_offset, pooled_mean, posterior_of, prior_of, profile_age_s, read_sums, serve, serve_cold,
 )
 from _core.stream cimport count_produced, tightest_s
 from _core.student cimport student_cdf, student_quantile

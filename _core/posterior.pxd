@@ -38,6 +38,25 @@ cdef inline void observe(Evidence* e, const double* x, int d, double y, double v
         e.total[i] = total
 
 
+cdef inline void merge_sums(Evidence* e, const double* sums, int d, double shift) noexcept nogil:
+    """e += sums whose y were centred elsewhere: theirs + shift = ours. Compensated as observe.
+    With y' = y + h: b' = b + h a0, c' = c + 2 h b0 + h^2 n, where a0 is the first column of A and n its corner."""
+    cdef double row[MAX_SUMS]
+    cdef const double* b = sums + d * (d + 1) // 2
+    cdef double total, back
+    cdef int i, at = d * (d + 1) // 2
+    for i in range(at):
+        row[i] = sums[i]
+    for i in range(d):
+        row[at + i] = b[i] + shift * sums[i * (i + 1) // 2]
+    row[at + d] = b[d] + 2.0 * shift * b[0] + shift * shift * sums[0]
+    for i in range(at + d + 1):
+        total = e.total[i] + row[i]
+        back = total - e.total[i]
+        e.lost[i] += (e.total[i] - (total - back)) + (row[i] - back)
+        e.total[i] = total
+
+
 cdef inline void fade(Evidence* e, int d, double factor) noexcept nogil:
     cdef int i
     for i in range(n_sums(d)):

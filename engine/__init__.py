@@ -26,6 +26,7 @@ from tailwise.health import Breaker, Health
 from tailwise.qos import QoS
 from tailwise.route import Route
 from tailwise.rules import Rules
+from tailwise.statistics import Statistics
 from tailwise.summary import ProfileSummary
 from tailwise.types import Feature, Model, Resource
 
@@ -54,6 +55,7 @@ __all__ = [
     "Resource",
     "Route",
     "Rules",
+    "Statistics",
     "TailwiseError",
     "Ticket",
     "TicketError",

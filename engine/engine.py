@@ -24,6 +24,7 @@ from tailwise.numbered import capacity_of, columns_of, features_of, prompt_of
 from tailwise.qos import QoS, check_fit
 from tailwise.reports import Reports
 from tailwise.route import Route
+from tailwise.statistics import Statistics, add_statistics, collect_statistics
 from tailwise.summary import LengthSummary, ProfileSummary, summarise
 from tailwise.types import Model, Resource
 from tailwise.validate import is_positive
@@ -248,6 +249,19 @@ class Engine(Fleet, Modes):
         names = [m.name for m in self.models] if model is None else [model]
         for index in [self._declared.model_index(name) for name in names]:
             self._core.reset(index, lane)
+
+    def statistics(self) -> tuple[Statistics, ...]:
+        """What was seen so far of every (resource, model) with a result: data only, as numbers that add up."""
+        return collect_statistics(self._core, self._declared)
+
+    def merge(self, statistics: Sequence[Statistics]) -> None:
+        """Adds what other engines saw (their `statistics()`), as if this one had seen it just now.
+
+        Their models must be declared alike. Merge each engine's own data once: they hold no prior, and what was
+        merged is counted from then on. Raises UnknownName, InputError, and then changes nothing.
+        Cost: O(resources d^3) for each.
+        """
+        add_statistics(self._core, self._declared, statistics)
 
     @property
     def in_flight(self) -> int:
