@@ -31,7 +31,12 @@ def serve(belief: Posterior, data: Evidence, context: Context) -> Served:
     is_load = np.array([False] * first + list(context.load))
     for loaded, square, factor in zip(context.load, context.square, context.times, strict=True):
         is_load = np.append(is_load, [loaded] * (square + (factor is not None)))
-    mean, cov, left, floored = belief.mean, belief.covariance, list(np.flatnonzero(is_load)), list[int]()
+    mean, cov, left, floored = (
+        belief.mean,
+        belief.covariance,
+        [int(k) for k in np.flatnonzero(is_load)],
+        list[int](),
+    )
     while left and min(mean[k] for k in left) < 0:
         floored.append(min(left, key=lambda k: mean[k]))
         left.remove(floored[-1])
