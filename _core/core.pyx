@@ -77,6 +77,7 @@ include "stream.pxi"
 include "route.pxi"
 include "explain.pxi"
 include "modes.pxi"
+include "retry.pxi"
 
 
 def student_p(double t, double dof):

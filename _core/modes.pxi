@@ -25,7 +25,7 @@ cdef Ticket stand_aside(
         if ours or (theirs < 0 and mode != MODE_BYPASS):
             return shared(decide_job(route, x, Z, mask, left_s, now_ns), share, theirs, n_tied, fewest)
         if mode == MODE_BYPASS:
-            return pass_by(route, mask, theirs, n_tied, left_s)
+            return pass_by(route, mask, theirs, n_tied, left_s, now_ns)
         return observe_job(route, x, Z, mask, left_s, theirs, n_tied, share, now_ns)
     except BaseException:
         memcpy(st.head.rng, rng, sizeof(rng))   # a refused call changes nothing
@@ -46,7 +46,7 @@ cdef Ticket shared(Ticket ticket, double share, int theirs, int n_theirs, int fe
     return ticket
 
 
-cdef Ticket pass_by(RouteCore route, mask, int lane, int n_tied, double left_s):
+cdef Ticket pass_by(RouteCore route, mask, int lane, int n_tied, double left_s, int64_t now_ns):
     """A ticket that holds nothing: bypass decides, claims and learns nothing."""
     cdef Ticket ticket = Ticket.__new__(Ticket)
     cdef Forecast f
@@ -59,6 +59,7 @@ cdef Ticket pass_by(RouteCore route, mask, int lane, int n_tied, double left_s):
         ticket.verdict = NO_RESOURCE
     f.chance = 1.0
     ticket._write(route, &f)
+    ticket.made_ns = now_ns
     if lane >= 0:
         ticket.chosen = route.core.resources[lane]
         ticket.p = NAN

@@ -22,6 +22,8 @@ cdef class Ticket:
     cdef double regret, p, chance, left, wait, service_mean, m, s, dof, availability, m_total, s_total
     cdef double tpot, length, busy      # two signals: E[seconds per token], E[tokens], E[start to end]
     cdef double[MAX_D] x                #: the request's encoded features, for explain()
+    cdef int64_t made_ns                #: when it was decided
+    cdef Ticket last                    #: the attempt that failed before this one
     cdef list seen                      #: every candidate's numbers at the decision, where it was asked for
     cdef object __weakref__
 
@@ -176,6 +178,7 @@ cdef class Ticket:
     cdef void _issue(self, RouteCore route, const Forecast* f, int64_t now_ns):
         """Writes the decision down and, when it is an admission, counts the job on its lane at once."""
         self._write(route, f)
+        self.made_ns = now_ns
         if self.verdict == ADMITTED:
             self.slot = open_ticket(&route.core.st, f, route.info.model, route.info.level, now_ns)
             self.generation = route.core.st.ticket[self.slot].generation
@@ -351,8 +354,9 @@ cdef class Ticket:
         = (service_s - ttft)/(tokens - 1) are learned where first() was said and tokens >= 2, and tokens >= 1 as the
         length of an answer. warmup: the job was slow because nothing was warm (after an idle gap, a model load): it
         counts for availability, and its times are not learned. So it is, too, where no time is given and the clock
-        has gone back since the start (counted in `engine.counters["n_untimed"]`). Raises InputError (also: tokens below progress(), an end before the first token) or
-        TicketError and then changes nothing. Cost: <= 600 ns amortised over rebuilds.
+        has gone back since the start, or reads less than first() said (counted in `engine.counters["n_untimed"]`).
+        Raises InputError (also: tokens below progress(), a service_s before the first token) or TicketError and then
+        changes nothing. Cost: <= 600 ns amortised over rebuilds.
         """
         cdef double seconds = -1.0 if service_s is None else seconds_of("service_s", service_s)
         cdef double n = -1.0 if tokens is None else count_of(tokens)
@@ -366,7 +370,7 @@ cdef class Ticket:
         cdef bint untimed = False
         if seconds < 0.0:
             seconds = self._since_start(now_ns)
-            untimed = seconds < 0.0
+            untimed = seconds < (job.first_s if job.tokens > 0.0 else 0.0)
         # one nanosecond is what the clock resolves; zero has no logarithm
         seconds = max(seconds, 1e-9)
         if self.route.streams and not untimed:
@@ -405,6 +409,38 @@ cdef class Ticket:
         learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
         note_failure(&self.route.core.st, self.slot, away_s, now_ns)
         self._close(now_ns)
+
+    def retry(self, Z=None, *, mask=None, retry_after_s=None):
+        """Another try of a job that failed: a new Ticket, on none of the resources that this job was on before.
+
+        A ticket that is still open is settled by `fail(retry_after_s=...)` first. The request's features are kept; Z and
+        mask are as in select. What has passed since the first decision is gone from the deadline: the new ticket may be
+        refused as 'late', or as 'no_resource' when no other candidate is left. Raises TicketError when this one was
+        refused, InputError, CapacityError; then nothing changed. Cost: as select.
+        """
+        cdef double away_s = 0.0 if retry_after_s is None else away_of(retry_after_s)
+        cdef int64_t now_ns = self.route.core.clock.read()
+        if self.verdict != ADMITTED:
+            raise TicketError(f"ticket was rejected ({self.reason}): nothing failed, and nothing can be tried again")
+        if self.is_open and self.slot >= 0:
+            self._check("retry() while it is open, or after it has failed")
+        read_retry(self.route, Z, mask)
+        if self.is_open and self.slot >= 0:
+            learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
+            note_failure(&self.route.core.st, self.slot, away_s, now_ns)
+            self._close(now_ns)
+        self.is_open = False
+        return retry_job(self, Z, mask, now_ns)
+
+    @property
+    def attempt(self):
+        """1, or how many tickets this job has had with this one: see `retry`."""
+        cdef int n = 1
+        cdef Ticket before = self.last
+        while before is not None:
+            n += 1
+            before = before.last
+        return n
 
     def timeout(self):
         """Settles as timed out: nobody waits for it any longer. In service it counts as a failure, and

@@ -155,6 +155,16 @@ class Life(Machine):
         self.take(i).fail(retry_after_s=retry_after_s)
 
     @has_open
+    @rule(i=which, mask=masks, retry_after_s=st.one_of(st.none(), st.floats(0.0, 100.0)))
+    def retry(self, i: int, mask: int | None, retry_after_s: float | None) -> None:
+        failed = self.take(i)
+        ticket = failed.retry(mask=mask, retry_after_s=retry_after_s)
+        assert ticket.attempt == failed.attempt + 1
+        if ticket.admitted:
+            assert ticket.resource is not failed.resource
+        self.file(ticket)
+
+    @has_open
     @rule(i=which)
     def time_out(self, i: int) -> None:
         self.take(i).timeout()
