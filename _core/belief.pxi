@@ -4,12 +4,17 @@
 cdef class Beliefs(Breakers):
     """Priors in, sums, posteriors and served copies out."""
 
-    def give(self, int model, int lane, double ln_median, double spread, double weight):
-        """Installs a user's profile as prior; a lane that has one does not count as untried."""
+    def give(self, int model, int lane, double ln_median, double spread, double weight, slopes):
+        """Installs a user's profile as prior; a lane that has one does not count as untried.
+        slopes: by index in x."""
         cdef Profile* p = profile_at(&self.st, model, lane)
-        p.given_ln = ln_median
-        p.given_spread = spread
-        p.given_weight = p.given_n = weight
+        p.given.ln = ln_median
+        p.given.spread = spread
+        p.given.weight = p.given.n = weight
+        p.given.has_slope = 0
+        for i, slope in slopes.items():
+            p.given.slope[<int>i] = slope
+            p.given.has_slope |= 1 << <int>i
         self.st.model[model].untried[lane >> 6] &= ~(<uint64_t>1 << (lane & 63))
         serve_cold(&self.st, model, 0, self.last_ns)
 

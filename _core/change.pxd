@@ -55,8 +55,8 @@ cdef inline void discount_lane(State* st, int lane, int64_t now_ns) noexcept nog
         for s in range(N_SIGNALS):
             discount(&p.signal[s], st.model[m].d)
             p.drift[s].slower = p.drift[s].faster = 0.0
-        if p.given_weight > LEAST_N:
-            p.given_weight = LEAST_N
+        if p.given.weight > LEAST_N:
+            p.given.weight = LEAST_N
 
 
 cdef inline void discount_availability(State* st, int lane) noexcept nogil:

@@ -86,7 +86,15 @@ class Core:
         prompt: int = 0,
         tau_s: float = 0.0,
     ) -> int: ...
-    def give(self, model: int, lane: int, ln_median: float, spread: float, weight: float) -> None: ...
+    def give(
+        self,
+        model: int,
+        lane: int,
+        ln_median: float,
+        spread: float,
+        weight: float,
+        slopes: Mapping[int, float],
+    ) -> None: ...
     def store(self, model: int, column: int, lane: int, value: float) -> None: ...
     def report_jobs(
         self, lane: int, running: float | None, waiting: float | None, at: float | None

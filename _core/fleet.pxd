@@ -6,7 +6,7 @@ from libc.string cimport memset
 from _core.health cimport openness_changed
 from _core.lanes cimport is_candidate, set_bit
 from _core.layout cimport (
-    LANES, Level, Load, MAX_COLUMNS, N_SIGNALS, Profile, ROW_COLUMN, ROW_OFFSET, SERVED_ROWS, State, WaitBlock, int64_t, levels_of,
+    Given, LANES, Level, Load, MAX_COLUMNS, N_SIGNALS, Profile, ROW_COLUMN, ROW_OFFSET, SERVED_ROWS, State, WaitBlock, int64_t, levels_of,
     profile_at, served_block,
 )
 from _core.served cimport serve_cold
@@ -79,15 +79,14 @@ cdef inline void join_model(State* st, int model, int lane, double offset_s, int
 cdef inline void reset_belief(State* st, int model, int lane, int64_t now_ns) noexcept nogil:
     """Back to the prior, as given; not tried yet where nothing was given. Cost O(resources d^2)."""
     cdef Profile* p = profile_at(st, model, lane)
-    cdef double given_ln = p.given_ln, given_spread = p.given_spread, given_n = p.given_n
+    cdef Given given = p.given
     cdef int s
     clear_belief(st, model, lane)
     p.decayed_ns = now_ns
-    p.given_ln = given_ln
-    p.given_spread = given_spread
-    p.given_weight = p.given_n = given_n
+    p.given = given
+    p.given.weight = given.n
     st.head.n_told += 1
-    set_bit(st.model[model].untried, lane, given_n == 0.0 and is_candidate(st, model, lane))
+    set_bit(st.model[model].untried, lane, given.n == 0.0 and is_candidate(st, model, lane))
     for s in range(st.model[model].n_signals):
         serve_cold(st, model, s, now_ns)
 

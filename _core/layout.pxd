@@ -66,6 +66,13 @@ cdef struct Offset:                  # what the resource's other models say of a
     double shift                     # to be added to the pooled intercept
     double l0                        # precision of the sum in units of 1 / sigma^2; 0 = they say nothing
 
+cdef struct Given:                   # a user's profile, the prior of one (model, resource)
+    double ln, spread                # ln of the median seconds, sd of ln(seconds)
+    double weight                    # its pseudo-observations; 0 = nothing given
+    double n                         # the same before alarms discounted it
+    double slope[MAX_D]              # of encoded features, where bit i of has_slope is set
+    int32_t has_slope, _pad
+
 cdef struct Profile:                 # belief about one (model, resource)
     Evidence signal[N_SIGNALS]
     Offset offset[N_SIGNALS]
@@ -75,9 +82,7 @@ cdef struct Profile:                 # belief about one (model, resource)
     int64_t decayed_ns               # the sums are weighted as of this moment
     int64_t served_ns                # when the served copy was last rebuilt
     double succeeded, failed         # decayed counts behind availability
-    double given_ln, given_spread    # user's prior: ln of the median, sd of ln(seconds)
-    double given_weight              # its pseudo-observations; 0 = nothing given
-    double given_n                   # the same before alarms discounted it
+    Given given
     int64_t n_results                # completed + failed, ever
     int64_t completed_ns             # when a job last completed, where idle gaps are watched (warmup.pxd)
     int64_t probed_ns                # when a job last passed as a probe (see probe.pxd)

@@ -154,11 +154,15 @@ cdef inline void prior_of(
         if offset.l0 > 0.0:
             prior.mu0[0] += offset.shift
             prior.l0[0] = offset.l0
-    if p.given_weight > 0.0 and signal == 0:
-        prior.l0[0] = p.given_weight
-        prior.mu0[0] = p.given_ln - st.model[model].y0[signal]
-        prior.a0 = 2.0 + 0.5 * p.given_weight
-        prior.beta0 = prior.a0 * p.given_spread * p.given_spread
+    if p.given.weight > 0.0 and signal == 0:
+        prior.l0[0] = p.given.weight
+        prior.mu0[0] = p.given.ln - st.model[model].y0[signal]
+        for i in range(1, st.model[model].d):
+            if (p.given.has_slope >> i) & 1:
+                prior.mu0[i] = p.given.slope[i]
+                prior.l0[i] = p.given.weight
+        prior.a0 = 2.0 + 0.5 * p.given.weight
+        prior.beta0 = prior.a0 * p.given.spread * p.given.spread
 
 
 cdef inline void posterior_of(const double* sums, double n, const Prior* prior, int d, Posterior* out) noexcept nogil:

@@ -21,7 +21,7 @@ from tailwise.errors import (
 )
 from tailwise.explanation import Candidate, Explanation
 from tailwise.family import Family
-from tailwise.given import Profile
+from tailwise.given import Profile, load_profiles
 from tailwise.health import Breaker, Health
 from tailwise.qos import QoS
 from tailwise.route import Route
@@ -61,6 +61,7 @@ __all__ = [
     "TicketError",
     "UnknownName",
     "WorkerError",
+    "load_profiles",
 ]
 
 __version__ = "0.1.0"

@@ -10,7 +10,7 @@ from tailwise.bounds import excluded_by
 from tailwise.declared import Declared
 from tailwise.errors import ConfigError, UnknownName
 from tailwise.given import Profile
-from tailwise.numbered import capacity_of
+from tailwise.numbered import capacity_of, slopes_of
 from tailwise.reports import Reports
 from tailwise.types import Resource
 
@@ -106,6 +106,7 @@ class Fleet:
         for profile in profiles:
             if profile.resource != resource.name or declared.model_index(profile.model) not in joined:
                 raise ConfigError(f"add: {profile!r} is not of {resource.name!r} and one of its models")
+            slopes_of(declared.model(profile.model), profile)
         lane = self._core.add_resource(resource, *capacity_of(resource))
         self._core.price(lane, resource.cost_per_s, resource.power_w)
         self._core.drain(lane, True)  # until its priors are in place: another thread may select meanwhile
@@ -132,5 +133,6 @@ class Fleet:
 
     def _give(self, profile: Profile) -> None:
         lane, index = self.lane(profile.resource), self._declared.model_index(profile.model)
-        self._core.give(index, lane, profile.ln_median, profile.spread, profile.weight)
+        slopes = slopes_of(self._declared.models[index], profile)
+        self._core.give(index, lane, profile.ln_median, profile.spread, profile.weight, slopes)
         self._given.add((profile.resource, profile.model))

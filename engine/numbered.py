@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import cast
 
 from tailwise.column import Column
+from tailwise.errors import ConfigError
+from tailwise.given import Profile
 from tailwise.types import Feature, Model, Resource
 
-__all__ = ["capacity_of", "columns_of", "features_of", "prompt_of"]
+__all__ = ["capacity_of", "columns_of", "feature_index", "features_of", "prompt_of", "slopes_of"]
 
 #: Column.tracked (layout.pxd, ColumnKind).
 _TRACKED = {"running": 1, "waiting": 2, "in_flight": 3, "prefill_tokens": 5, "kv_tokens": 6}
@@ -19,12 +21,30 @@ def features_of(model: Model) -> tuple[Feature, ...]:
     return cast(tuple[Feature, ...], model.features)
 
 
-def columns_of(model: Model) -> list[tuple[int, float, int, bool, int]]:
-    """Per column: kind, scale, row of Z or -1, has a square, index in x of the feature that it is multiplied with."""
+def feature_index(model: Model) -> dict[str, int]:
+    """Where each feature stands in x, by name."""
     index, at = {}, 1
     for feature in features_of(model):
         index[feature.name] = at
         at += 1 + feature.knee
+    return index
+
+
+def slopes_of(model: Model, profile: Profile) -> dict[int, float]:
+    """A given profile's slopes by index in x. Raises ConfigError on a feature that the model does not declare."""
+    index = feature_index(model)
+    for name in profile.slopes:
+        if name not in index:
+            raise ConfigError(
+                f"Profile ({profile.resource!r}, {profile.model!r}): slopes names {name!r}, but the model's "
+                f"features are {', '.join(map(repr, index)) or 'none'}"
+            )
+    return {index[name]: float(slope) for name, slope in profile.slopes.items()}
+
+
+def columns_of(model: Model) -> list[tuple[int, float, int, bool, int]]:
+    """Per column: kind, scale, row of Z or -1, has a square, index in x of the feature that it is multiplied with."""
+    index = feature_index(model)
     row = {name: i for i, name in enumerate(model.given)}
     return [
         (_kind(c), c.scale, row[c.given] if c.given else -1, c.square, index[c.times] if c.times else 0)

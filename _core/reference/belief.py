@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,9 +127,10 @@ def prior_of(
     given: tuple[float, float, float] | None = None,
     level: tuple[float, float] | None = None,
     usual: float = 0.0,
+    slopes: Mapping[int, float] | None = None,
 ) -> Prior:
     """Vague; else the pooled mean, intercept variance 4, or `expected_level` in its place; the user's
-    (ln median, spread, weight) above all."""
+    (ln median, spread, weight) and slopes by index above all."""
     prior = vague(d, n_context, usual)
     if any(o.n > 0 for o in others):
         prior = Prior(np.array([0.25, *prior.l0[1:]]), pooled_mean(others, d, n_context, usual))
@@ -139,7 +140,10 @@ def prior_of(
         return prior
     ln_median, spread, weight = given
     a0 = 2.0 + 0.5 * weight
-    return Prior(np.array([weight, *prior.l0[1:]]), np.array([ln_median, *prior.mu0[1:]]), a0, a0 * spread**2)
+    l0, mu0 = np.array([weight, *prior.l0[1:]]), np.array([ln_median, *prior.mu0[1:]])
+    for i, slope in (slopes or {}).items():
+        l0[i], mu0[i] = weight, slope
+    return Prior(l0, mu0, a0, a0 * spread**2)
 
 
 def availability(succeeded: float, failed: float) -> float:
