@@ -3,7 +3,7 @@
 # ln(seconds) is nearly model + resource (on 1,431 vision models x 7 devices within .10 between GPUs, .24 over all). So
 # each resource of the pool makes its own guess, its level plus the mean gap between the two resources on the other models,
 # and the guesses are averaged by precision. One gap against the whole pool, however weighted, compares mixtures: traffic
-# goes where a model is fast, so that each model's pool is another one. Mean |error| of ln(seconds), the cell held out,
+# goes where a model is fast, so that each model's pool is another one. Median |error| of ln(seconds), the cell held out,
 # six models drawn from that matrix: pool alone 1.79, one gap .136, gap by gap .094; with 40% of the cells
 # missing and counts that follow speed .52 / .31 / .15.
 from libc.math cimport NAN, isnan

@@ -78,7 +78,9 @@ cdef inline double fit(const double* sums, double n, const Prior* prior, int d, 
     What the prior says of slopes is meant in ln(seconds), while a conjugate prior loosens with the noise: one stall would
     free the slopes to fit it, and extrapolate. So noise beyond the prior's tightens l0 of the slopes as much. Three
     rounds: eight jobs on an idle resource, then one of 1000 times in the first busy state (one column at 1), left a
-    forecast 49 times too long there without, 3 with. Clean data with slopes of sd 1 lose 3% at most, 5% outliers gain 15%.
+    forecast 49 times too long there without, 3 with. Mean |error| of ln(seconds), n = 2..100 (sim): clean data lose up
+    to 8% (slopes of sd 1, n = 4), with 5% outliers of 100 times it gains up to 23% (slopes of sd .5, n = 8).
+    Rounds cost only where noise exceeds the prior's: at sd .6 complete took 1.9x as long on the first 8 results, 1.3x at 100.
     """
     cdef Prior tight = prior[0]
     cdef double beta, excess
