@@ -13,14 +13,14 @@ cdef class Block:
     cdef readonly dict lanes         # by name
     cdef dict kinds                  # device classes by name, numbered from 1
 
-    def __cinit__(self, *, int max_resources, int max_models, int max_tickets, uint64_t seed, double tau_s, clock):
+    def __cinit__(self, *, int max_resources, int max_models, int max_classes, int max_tickets, uint64_t seed, double tau_s, clock):
         if max_resources > MASK_WORDS * 64:
             raise CapacityError(f"{max_resources} resources: an engine holds at most {MASK_WORDS * 64}; split them")
         self.clock = clock if isinstance(clock, Clock) else ForeignClock(clock)
         self.resources = []
         self.kinds = {}
         self.lanes = {}
-        self._lay_out(max_resources, max_models, max_tickets)
+        self._lay_out(max_resources, max_models, max_classes, max_tickets)
         cdef Header* head = self.st.head
         cdef int i
         head.tau_s = tau_s
@@ -35,26 +35,26 @@ cdef class Block:
         for i in range(max_resources):
             self.st.load[i].first_running = self.st.load[i].first_queued = self.st.load[i].last_queued = -1
 
-    cdef int _lay_out(self, int max_resources, int max_models, int max_tickets) except -1:
+    cdef int _lay_out(self, int max_resources, int max_models, int max_classes, int max_tickets) except -1:
         cdef int n_blocks = (max_resources + LANES - 1) // LANES
         cdef size_t lanes = n_blocks * LANES
-        cdef size_t[18] size = [
+        cdef size_t[19] size = [
             sizeof(Header), max_models * sizeof(ModelInfo), max_resources * sizeof(Load), n_blocks * sizeof(WaitBlock),
             <size_t>max_models * max_resources * sizeof(Profile),
             <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), max_tickets * sizeof(TicketSlot),
             <size_t>max_models * N_SIGNALS * SERVED_ROWS * lanes * sizeof(float),
-            n_blocks * sizeof(PriceBlock), <size_t>max_models * max_resources * sizeof(int8_t),
+            n_blocks * sizeof(PriceBlock), <size_t>max_models * max_resources * sizeof(int8_t), max_classes * sizeof(Certificate),
             lanes * sizeof(float), lanes * sizeof(float), lanes * sizeof(float), MAX_COLUMNS * lanes * sizeof(float),
             <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), 11 * lanes * sizeof(float),
             max_resources * sizeof(Load), n_blocks * sizeof(WaitBlock)]
-        cdef size_t[18] start
+        cdef size_t[19] start
         cdef size_t at = 0
         cdef int i
-        for i in range(18):
+        for i in range(19):
             start[i] = at
             at += (size[i] + 63) // 64 * 64
         self.n_bytes = at + 64
-        self.n_state = start[10]      # what follows is scratch
+        self.n_state = start[11]      # what follows is scratch
         self.base = <char*>calloc(1, self.n_bytes)
         if self.base == NULL:
             raise MemoryError(f"the engine's arrays need {self.n_bytes} bytes: lower its capacities")
@@ -69,17 +69,19 @@ cdef class Block:
         self.st.served = <float*>(p + start[7])
         self.st.price = <PriceBlock*>(p + start[8])
         self.st.excluded = <int8_t*>(p + start[9])
-        self.st.cost = <float*>(p + start[10])
-        self.st.service = <float*>(p + start[11])
-        self.st.waiting = <float*>(p + start[12])
-        self.st.given = <float*>(p + start[13])
-        self.st.fresh_level = <Level*>(p + start[14])
-        self._lay_out_feasible(<float*>(p + start[15]), lanes)
-        self.st.kept_load = <Load*>(p + start[16])
-        self.st.kept_wait = <WaitBlock*>(p + start[17])
+        self.st.certificate = <Certificate*>(p + start[10])
+        self.st.cost = <float*>(p + start[11])
+        self.st.service = <float*>(p + start[12])
+        self.st.waiting = <float*>(p + start[13])
+        self.st.given = <float*>(p + start[14])
+        self.st.fresh_level = <Level*>(p + start[15])
+        self._lay_out_feasible(<float*>(p + start[16]), lanes)
+        self.st.kept_load = <Load*>(p + start[17])
+        self.st.kept_wait = <WaitBlock*>(p + start[18])
         self.st.head.max_resources = max_resources
         self.st.head.max_models = max_models
         self.st.head.max_tickets = max_tickets
+        self.st.head.max_classes = max_classes
         self.st.head.n_blocks = n_blocks
 
     cdef void _lay_out_feasible(self, float* at, size_t lanes):

@@ -11,6 +11,7 @@ from libc.string cimport memcpy, memset
 
 from _core.among cimport decide_any, foresee, weigh_all
 from _core.censor cimport beyond, learn_censored
+from _core.certificate cimport certify, error_level, issue, report_cancel, report_end, report_first_token, unpromise
 from _core.change cimport discount_availability, raise_alarm, rebuild_lane
 from _core.choose cimport draw, mask_cost, splitmix
 from _core.decide cimport (
@@ -39,7 +40,7 @@ from _core.served cimport (
     Posterior, Prior, fresh_offset, pooled_mean, posterior_of, prior_of, profile_age_s, read_sums, serve, serve_cold,
 )
 from _core.stream cimport count_produced, tightest_s
-from _core.student cimport student_cdf, student_quantile
+from _core.student cimport normal_quantile, student_cdf, student_quantile
 from _core.tickets cimport close_ticket, lane_changed, open_ticket, start_of, start_ticket, track_columns
 from _core.warmup cimport first_after_gap, learn_warmup
 from _core.wait cimport n_open, refresh, service_var, update_ahead
@@ -65,11 +66,13 @@ include "lanes.pxi"
 include "health.pxi"
 include "belief.pxi"
 include "change.pxi"
+include "promise.pxi"
 
 
 @cython.no_gc_clear         # tickets that are collected with it still settle in it
-cdef class Core(Changes):
-    """All of the engine's arithmetic state behind one object, in the order block, lanes, breakers, beliefs, changes."""
+cdef class Core(Promises):
+    """All of the engine's arithmetic state behind one object, in the order block, lanes, breakers, beliefs, changes,
+    promises."""
 
 
 include "ticket.pxi"
@@ -78,6 +81,11 @@ include "route.pxi"
 include "explain.pxi"
 include "modes.pxi"
 include "retry.pxi"
+
+
+def normal_q(double p):
+    """The normal quantile as the kernels compute it, p in (0, 1)."""
+    return normal_quantile(p)
 
 
 def student_p(double t, double dof):

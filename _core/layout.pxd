@@ -193,7 +193,7 @@ cdef struct TicketSlot:
     int32_t lane, model, level
     int32_t next, prev               # in the lane's running or queued list, or the free list
     int32_t d, copy                  # copy: 1 = a hedge of another ticket's job
-    int32_t promised                 # 1 = its claim and bound are promises: our choice, in active mode
+    int32_t promised                 # 1 = its claim and bound are promises: our choice, in active mode, no probe
     int32_t overdue                  # 1 = was so at the last look
     int64_t look_ns                  # while it runs: when it may have become overdue
     int64_t arrival_ns, start_ns     # start 0 = not started
@@ -203,10 +203,25 @@ cdef struct TicketSlot:
     double prompt, own               # tokens in the cache, tokens to prefill
     double tokens, first_s           # answer so far, 0 = none; seconds from start to its first token
     double pace                      # 1 / the class's tpot_s; 0 = not bounded
+    int32_t qos, _pad                # class
+    double left_s                    # to the deadline, at the decision
+    double claim                     # P(on time) as told
+    double m_total, s_total, t_dof   # of ln(completion), from which bound_s was read
+    double z_bound                   # at this normal deviate, +-inf included
+
+cdef struct Certificate:             # of one QoS class
+    double target                    # share of jobs that may miss the bound issued with them: 1 - on_time
+    double eta                       # step of the error level per report
+    double z                         # normal deviate of the bounds issued now
+    double claimed                   # sum of claims of the jobs counted in n
+    int64_t n, n_missed, n_on_time   # reports; of them beyond bound_s; completed within the deadline
+    int64_t n_vacuous                # reports on an endless bound, or on one of 0
+    int64_t n_open, most_open        # promised tickets open now, and at most at once
 
 cdef struct Header:
     int32_t max_resources, max_models, max_tickets, n_blocks
     int32_t n_resources, n_models, free_ticket, n_open
+    int32_t max_classes, n_classes
     int32_t sweep                    # next profile whose served copy is checked for age
     int32_t n_shut                   # lanes that take no jobs: drained, ejected or removed
     uint64_t open_lanes[MASK_WORDS]  # bit set: takes jobs
@@ -232,6 +247,7 @@ cdef struct State:                   # typed views of the one block
     Profile* profile                 # [max_models, max_resources]
     Level* level                     # [N_SIGNALS, max_models, max_resources]
     TicketSlot* ticket               # [max_tickets]
+    Certificate* certificate         # [max_classes]
     float* served                    # [max_models, N_SIGNALS, n_blocks, SERVED_ROWS, LANES]
     PriceBlock* price                # [n_blocks]
     int8_t* excluded                 # [max_models, max_resources], the static bound (Verdict) that keeps a lane out

@@ -107,7 +107,7 @@ cdef Ticket observe_job(
     read_own(route, Z, &f)
     ticket.x = encoded
     ticket._issue(route, &f, now_ns)
-    st.ticket[ticket.slot].promised = 0
+    unpromise(st, ticket.slot)
     return ticket
 
 

@@ -11,12 +11,11 @@ cdef class RouteCore:
     cdef readonly Core core
     cdef readonly object model, qos
     cdef RouteInfo info
-    cdef double z_on_time
-    cdef int n_features, n_given, own_row
+    cdef int qos_index, n_features, n_given, own_row
     cdef bint streams
     cdef uint64_t[MASK_WORDS] words
 
-    def __init__(self, Core core, model, qos, int model_index, double z_on_time):
+    def __init__(self, Core core, model, qos, int model_index, int qos_index):
         self.core = core
         self.model = model
         self.qos = qos
@@ -42,7 +41,7 @@ cdef class RouteCore:
         self.info.among = (
             self.info.guaranteed or self.info.bounded or self.info.objective != COMPLETION
             or self.info.policy != GREEDY or self.info.paced)
-        self.z_on_time = z_on_time
+        self.qos_index = qos_index
         self.n_features = core.st.model[model_index].n_features
         self.n_given = core.st.model[model_index].n_given
         self.own_row = own_row(core.st.model + model_index)

@@ -1,5 +1,5 @@
 # Normal and Student-t probabilities, to the accuracy that a decision needs.
-from libc.math cimport erfc, exp, log1p, sqrt
+from libc.math cimport erfc, exp, log, log1p, sqrt
 
 
 cdef inline double normal_cdf(double z) noexcept nogil:
@@ -8,6 +8,26 @@ cdef inline double normal_cdf(double z) noexcept nogil:
 
 cdef inline double normal_pdf(double z) noexcept nogil:
     return 0.3989422804014327 * exp(-0.5 * z * z)
+
+
+cdef inline double normal_quantile(double p) noexcept nogil:
+    """z with Phi(z) = p in (0, 1): M. J. Wichura, Algorithm AS 241 (PPND7), relative error 1e-7."""
+    cdef double q = p - 0.5
+    cdef double r, z
+    if -0.425 <= q <= 0.425:
+        r = 0.180625 - q * q
+        return q * (((59.109374720 * r + 159.29113202) * r + 50.434271938) * r + 3.3871327179) \
+            / (((67.187563600 * r + 78.757757664) * r + 17.895169469) * r + 1.0)
+    r = sqrt(-log(p if q < 0.0 else 1.0 - p))
+    if r <= 5.0:
+        r -= 1.6
+        z = (((0.17023821103 * r + 1.3067284816) * r + 2.7568153900) * r + 1.4234372777) \
+            / ((0.12021132975 * r + 0.73700164250) * r + 1.0)
+    else:
+        r -= 5.0
+        z = (((0.017337203997 * r + 0.42868294337) * r + 3.0812263860) * r + 6.6579051150) \
+            / ((0.012258202635 * r + 0.24197894225) * r + 1.0)
+    return z if q > 0.0 else -z
 
 
 cdef inline double student_z(double t, double dof) noexcept nogil:

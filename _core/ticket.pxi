@@ -19,7 +19,7 @@ cdef class Ticket:
     cdef int slot, generation, n_tied, verdict
     cdef bint is_open, observed
     cdef readonly bint probe            #: admitted to learn, outside the promise: a breaker's probe, or a refusal otherwise
-    cdef double regret, p, chance, left, wait, service_mean, m, s, dof, availability, m_total, s_total
+    cdef double regret, p, chance, left, wait, service_mean, m, s, dof, availability, m_total, s_total, z_bound
     cdef double tpot, length, busy      # two signals: E[seconds per token], E[tokens], E[start to end]
     cdef double[MAX_D] x                #: the request's encoded features, for explain()
     cdef int64_t made_ns                #: when it was decided
@@ -124,7 +124,9 @@ cdef class Ticket:
     def bound_s(self):
         """Seconds within which the job ends (where the class has a ttft_s: has its first token) with the class's required
         probability, given that it succeeds."""
-        return exp(self.m_total + self.s_total * student_quantile(self.route.z_on_time, self.dof))
+        if self.z_bound == INFINITY or self.z_bound == -INFINITY:
+            return INFINITY if self.z_bound > 0.0 else 0.0
+        return exp(self.m_total + self.s_total * student_quantile(self.z_bound, self.dof))
 
     @property
     def hedge_at_s(self):
@@ -171,6 +173,7 @@ cdef class Ticket:
         self.s = f.s
         self.dof = f.dof
         self.availability = f.availability
+        self.z_bound = route.core.st.certificate[route.qos_index].z
         self.m_total = f.m_total
         self.s_total = f.s_total
         self.probe = f.probe
@@ -181,6 +184,7 @@ cdef class Ticket:
         self.made_ns = now_ns
         if self.verdict == ADMITTED:
             self.slot = open_ticket(&route.core.st, f, route.info.model, route.info.level, now_ns)
+            issue(&route.core.st, self.slot, route.qos_index, f)
             self.generation = route.core.st.ticket[self.slot].generation
             self.is_open = True
 
@@ -308,6 +312,7 @@ cdef class Ticket:
         second.x = self.x
         second._issue(self.route, &f, now_ns)
         st.ticket[second.slot].copy = 1
+        unpromise(st, second.slot)
         return second
 
     cdef const uint64_t* _read_second(self, Z, mask) except? NULL:
@@ -368,6 +373,7 @@ cdef class Ticket:
         self._check("complete() once, or not at all")
         cdef TicketSlot* job = self.route.core.st.ticket + self.slot
         cdef bint untimed = False
+        cdef double waited_s
         if seconds < 0.0:
             seconds = self._since_start(now_ns)
             untimed = seconds < (job.first_s if job.tokens > 0.0 else 0.0)
@@ -386,6 +392,12 @@ cdef class Ticket:
             learn_service(&self.route.core.st, job, seconds, now_ns)
         refute(&self.route.core.st, job.lane, now_ns)
         note_success(&self.route.core.st, self.slot, now_ns)
+        # a job takes no less than its service, whatever a clock says that stood still or went back
+        waited_s = max(0.0, <double>(now_ns - job.arrival_ns) * 1e-9 - seconds)
+        if self.route.info.first:
+            report_first_token(&self.route.core.st, self.slot, &self.route.info, waited_s, seconds, n)
+        else:
+            report_end(&self.route.core.st, self.slot, waited_s + seconds)
         self._close(now_ns)
 
     cdef double _since_start(self, int64_t now_ns):
@@ -408,6 +420,7 @@ cdef class Ticket:
         self._check("fail() once, or not at all")
         learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
         note_failure(&self.route.core.st, self.slot, away_s, now_ns)
+        report_end(&self.route.core.st, self.slot, INFINITY)
         self._close(now_ns)
 
     def retry(self, Z=None, *, mask=None, retry_after_s=None):
@@ -428,6 +441,7 @@ cdef class Ticket:
         if self.is_open and self.slot >= 0:
             learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
             note_failure(&self.route.core.st, self.slot, away_s, now_ns)
+            report_end(&self.route.core.st, self.slot, INFINITY)
             self._close(now_ns)
         self.is_open = False
         return retry_job(self, Z, mask, now_ns)
@@ -458,6 +472,7 @@ cdef class Ticket:
             learn_failure(&self.route.core.st, job, now_ns)
             learn_censored(&self.route.core.st, job, now_ns)
             note_failure(&self.route.core.st, self.slot, 0.0, now_ns)
+        report_end(&self.route.core.st, self.slot, INFINITY)
         self._close(now_ns)
 
     def cancel(self):
@@ -469,6 +484,18 @@ cdef class Ticket:
             return
         self._check("cancel() once, or not at all")
         learn_censored(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
+        report_cancel(&self.route.core.st, self.slot, now_ns)
+        self._close(now_ns)
+
+    def drop(self):
+        """Settles as dropped while queued, since it would be late: as cancel, and it counts as not on time in the
+        certificate, whenever it comes. Raises TicketError."""
+        cdef int64_t now_ns = self.route.core.clock.read()
+        if self._holds_nothing():
+            self.is_open = False
+            return
+        self._check("drop() once, or not at all")
+        report_end(&self.route.core.st, self.slot, INFINITY)
         self._close(now_ns)
 
     cdef void _close(self, int64_t now_ns):
@@ -495,6 +522,7 @@ cdef class Ticket:
         # nobody can settle it any more; its place must not stay taken
         if self.is_open and self.slot >= 0 and self.route is not None:
             self.route.core.st.head.n_abandoned += 1
+            report_cancel(&self.route.core.st, self.slot, self.route.core.last_ns)
             close_ticket(&self.route.core.st, self.slot, self.route.core.last_ns)
 
     def __repr__(self):

@@ -4,6 +4,7 @@ An online-learning scheduling engine for jobs with different QoS on shared hardw
 """
 
 from tailwise._core.core import Ticket
+from tailwise.certificate import Certificate
 from tailwise.clock import Clock, ManualClock, MonotonicClock
 from tailwise.column import Column
 from tailwise.engine import Engine
@@ -34,6 +35,7 @@ __all__ = [
     "Breaker",
     "Candidate",
     "CapacityError",
+    "Certificate",
     "Clock",
     "Column",
     "ConfigError",

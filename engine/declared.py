@@ -64,7 +64,11 @@ class Declared:
 
     def qos_class(self, name: str) -> QoS:
         """Raises UnknownName."""
-        return self.qos[_find(name, self._qos, "QoS class")]
+        return self.qos[self.qos_index(name)]
+
+    def qos_index(self, name: str) -> int:
+        """Raises UnknownName."""
+        return _find(name, self._qos, "QoS class")
 
     def candidates(self, model: Model) -> tuple[int, ...]:
         """Lanes of declared resources that can run a model. Raises UnknownName, ConfigError when there is none."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._core.core import Core
 from tailwise.bounds import excluded_by, require_accuracy
+from tailwise.certificate import Certificate, summarise_promises
 from tailwise.clock import Clock, MonotonicClock
 from tailwise.declared import Declared
 from tailwise.errors import ConfigError, InputError, UnknownName
@@ -80,6 +80,7 @@ class Engine(Fleet, Modes):
         self._core = Core(
             max_resources=max_resources,
             max_models=len(self.models),
+            max_classes=len(self.qos),
             max_tickets=max_tickets,
             seed=secrets.randbits(64) if seed is None else seed & (1 << 64) - 1,
             tau_s=tau_s,
@@ -96,6 +97,8 @@ class Engine(Fleet, Modes):
             self._core.price(self._core.lanes[resource.name], resource.cost_per_s, resource.power_w)
         for model in self.models:
             self._add_model(model)
+        for promise in self.qos:
+            self._core.add_class(promise.on_time)
         self._reports = Reports(self._core, self.models)
         self._given: set[tuple[str, str]] = set()
         for profile in profiles:
@@ -122,8 +125,8 @@ class Engine(Fleet, Modes):
         promise = declared.qos_class(qos)
         require_accuracy(declared.model(model), promise)
         check_fit(declared.model(model), promise)
-        z_on_time = NormalDist().inv_cdf(promise.on_time)
-        return Route(self._core, declared.model(model), promise, declared.model_index(model), z_on_time)
+        indices = declared.model_index(model), declared.qos_index(qos)
+        return Route(self._core, declared.model(model), promise, *indices)
 
     def family(self, name: str, qos: str) -> Family:
         """All variants of one network (models with `variant_of=name`) as one route, which picks the variant, too.
@@ -249,6 +252,10 @@ class Engine(Fleet, Modes):
         names = [m.name for m in self.models] if model is None else [model]
         for index in [self._declared.model_index(name) for name in names]:
             self._core.reset(index, lane)
+
+    def certificate(self, qos: str) -> Certificate:
+        """What was promised to the jobs of a class against what became of them. Raises UnknownName."""
+        return summarise_promises(qos, self._core.certificate(self._declared.qos_index(qos)))
 
     def statistics(self) -> tuple[Statistics, ...]:
         """What was seen so far of every (resource, model) with a result: data only, as numbers that add up."""

@@ -99,6 +99,8 @@ class Learned:
             ticket.complete(service_s)
         elif end == "failed":
             ticket.fail()
+        elif end == "expired":
+            ticket.drop()
         else:
             ticket.cancel()
 

@@ -6,6 +6,7 @@ fallback. Seconds everywhere; x (d,) is encoded, x[0] = 1; `spread` s and locati
 
 from tailwise._core.reference.belief import *  # noqa: F403
 from tailwise._core.reference.censor import *  # noqa: F403
+from tailwise._core.reference.certificate import *  # noqa: F403
 from tailwise._core.reference.change import *  # noqa: F403
 from tailwise._core.reference.choice import *  # noqa: F403
 from tailwise._core.reference.encoding import *  # noqa: F403

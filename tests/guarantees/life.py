@@ -176,6 +176,11 @@ class Life(Machine):
 
     @has_open
     @rule(i=which)
+    def drop_late(self, i: int) -> None:
+        self.take(i).drop()
+
+    @has_open
+    @rule(i=which)
     def drop(self, i: int) -> None:
         abandoned = self.engine.counters["n_abandoned"]
         del self.open[i % len(self.open)]

@@ -107,6 +107,18 @@ class Machine(RuleBasedStateMachine):
                 assert 1.0 <= served["inv_availability"] < math.inf
 
     @invariant()
+    def certificates_count_open_promises(self) -> None:
+        if not hasattr(self, "engine"):
+            return
+        certificates = [self.engine.certificate(q.name) for q in CLASSES]
+        assert sum(c.open for c in certificates) == len(self.engine._core.promised())
+        for certificate in certificates:
+            assert 0 <= certificate.open <= certificate.most_open
+            assert certificate.observed is None or 0.0 <= certificate.observed <= 1.0
+            if certificate.observed is not None:
+                assert abs(certificate.observed - certificate.target) <= certificate.bound
+
+    @invariant()
     def nothing_is_counted_below_zero(self) -> None:
         if hasattr(self, "engine"):
             assert all(value >= 0 for value in self.engine.counters.values())
@@ -119,7 +131,8 @@ class Machine(RuleBasedStateMachine):
             return self.file(ticket)  # nothing was forecast
         assert 0.0 <= ticket.p_on_time <= 1.0
         assert ticket.propensity is None or 0.0 < ticket.propensity <= 1.0
-        for seconds in (ticket.expected_s, ticket.wait_s, ticket.service_s, ticket.bound_s):
+        assert ticket.bound_s >= 0.0  # endless and 0 included: what the certificate needs
+        for seconds in (ticket.expected_s, ticket.wait_s, ticket.service_s):
             assert math.isfinite(seconds)
             assert seconds >= 0.0
         if ticket.admitted and mask is not None:
