@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := setup.py pyproject.toml $(shell find _core engine adapters -type f -not -name '*.pyc')
 
-.PHONY: run test test-long lint types bench policies clean
+.PHONY: run test test-long lint types bench policies mutants clean
 
 run: $(VENV)/.built
 	$(BIN)/tailwise run $(ARGS)
@@ -30,6 +30,10 @@ bench: $(VENV)/.built
 # Five seeds of the run, one table: about ten minutes.
 policies: $(VENV)/.built
 	$(BIN)/python -m bench.policies $(ARGS)
+
+# Breaks each guarantee on purpose, one line at a time, and sees its tests fail: about ten minutes.
+mutants: $(VENV)/.built
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

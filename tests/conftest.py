@@ -1,10 +1,12 @@
 """What all tests share: one reproducible hypothesis profile, and `long` tests only where they are asked for."""
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=150)
 settings.register_profile("hunt", deadline=None, max_examples=2000)  # by hand: --hypothesis-profile=hunt
+# to see that a broken line is noticed, no smallest example is needed (tests/mutants.py)
+settings.register_profile("mutant", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate])
 settings.load_profile("ci")
 
 

@@ -7,6 +7,7 @@ tests must fail. A mutant that survives, or whose line is gone, makes the exit c
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Mutant:
-    """guarantee: its number in tests/guarantees. line must stand in `file` exactly once."""
+    """guarantee: its number in tests/guarantees, 0 = the random engine life. line: stands in `file` exactly once."""
 
     guarantee: int
     file: str
@@ -28,7 +29,115 @@ class Mutant:
     tests: str
 
 
-MUTANTS: tuple[Mutant, ...] = ()
+G = "tests/guarantees/"
+MUTANTS = (
+    Mutant(
+        1,
+        "_core/posterior.pxd",
+        "row[at + d] = b[d] + 2.0 * shift * b[0] + shift * shift * sums[0]",
+        "row[at + d] = b[d] + shift * shift * sums[0]",
+        G + "test_g01_closed_form.py",
+    ),
+    Mutant(
+        2,
+        "_core/posterior.pxd",
+        "sqrt(v if v > least else least)",
+        "sqrt(v)",
+        G + "test_g02_positive_definite.py -m not\\ long",
+    ),
+    Mutant(
+        4,
+        "engine/queue.py",
+        "heapq.heappush(self._ready[lane][entry.group], (priority, deadline_ns, self._sequence, entry))",
+        "heapq.heappush(self._ready[lane][entry.group], (0, deadline_ns, self._sequence, entry))",
+        G + "test_g04_classes.py",
+    ),
+    Mutant(
+        5,
+        "_core/among.pxd",
+        "if claim_of(st, route, f) >= route.on_time:",
+        "if claim_of(st, route, f) >= 0.9 * route.on_time:",
+        G + "test_g05_guaranteed_contract.py",
+    ),
+    Mutant(
+        6,
+        "_core/bounds.pxd",
+        "cost[lane] = cost[lane] if fits[lane] >= least else <float>INFINITY",
+        "cost[lane] = cost[lane]",
+        G + "test_g06_hard_bounds.py",
+    ),
+    Mutant(
+        7,
+        "_core/tickets.pxd",
+        "    st.head.n_open -= 1",
+        "    st.head.n_open -= 0",
+        G + "test_g07_settles_once.py",
+    ),
+    Mutant(
+        8,
+        "_core/certificate.pxd",
+        "return c.target + c.eta * (c.target * c.n - c.n_missed)",
+        "return max(0.0, min(1.0, c.target + c.eta * (c.target * c.n - c.n_missed)))",
+        G + "test_g08_certificate.py",
+    ),
+    Mutant(
+        9,
+        "_core/tickets.pxd",
+        "memcpy(job.x, f.x, job.d * sizeof(double))",
+        "memcpy(job.x, f.x, sizeof(job.x))",
+        G + "test_g09_reproducible.py",
+    ),
+    Mutant(
+        10,
+        "_core/health.pxd",
+        "b.until_ns = now_ns + <int64_t>(1e9 * (retry_after_s if b.held else out_s))",
+        "b.until_ns = now_ns",
+        G + "test_g10_failing.py",
+    ),
+    Mutant(
+        10,
+        "_core/overdue.pxd",
+        "odds = min(250.0 * odds, 1e6) if odds > 0.0 else 1.0",
+        "odds = 0.001",
+        G + "test_g10_hanging.py",
+    ),
+    Mutant(
+        11,
+        "_core/choose.pxd",
+        "        if not (mask[lane >> 6] >> (lane & 63)) & 1:",
+        "        if lane and not (mask[lane >> 6] >> (lane & 63)) & 1:",
+        G + "test_g11_masked_lane.py",
+    ),
+    Mutant(
+        11,
+        "_core/choose.pxd",
+        "if chosen < 0 or jobs < fewest:",
+        "if chosen < 0 or jobs > fewest:",
+        G + "test_g11_idle_and_priority.py",
+    ),
+    Mutant(
+        12,
+        "_core/observe.pxd",
+        "    memcpy(st.wait, st.kept_wait, n_wait)",
+        "    pass",
+        G + "test_g12_looking_on.py",
+    ),
+    Mutant(
+        13,
+        "_core/foreign.pxd",
+        "    if says_waiting:",
+        "    if True:",
+        G + "test_g13_reports.py",
+    ),
+    # the random engine life
+    Mutant(
+        0,
+        "_core/tickets.pxd",
+        "    load.n_queued[job.level] -= 1",
+        "    load.n_queued[job.level] -= 1 if job.level else 2",
+        G + "test_machine.py -m not\\ long",
+    ),
+)
 
 
 def survives(mutant: Mutant, folder: Path) -> str | None:
@@ -47,7 +156,7 @@ def survives(mutant: Mutant, folder: Path) -> str | None:
     if built.returncode != 0:
         return f"does not build: {built.stderr[-500:]}"
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", *mutant.tests.split(), "-x", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", *shlex.split(mutant.tests), "-x", "--hypothesis-profile=mutant"],
         cwd=tree,
         env={**os.environ, "PYTHONPATH": str(site)},
         capture_output=True,

@@ -29,3 +29,11 @@ def test_the_executor_example_runs_on_cpu_devices() -> None:
     )
     exec(program, scope)
     assert torch.equal(scope["logits"], torch.ones(8, 3, 4, 4))  # type: ignore[arg-type]
+
+
+def test_the_language_model_example_runs_and_teaches_both_signals() -> None:
+    scope: dict[str, object] = {}
+    exec(BLOCKS[2], scope)
+    engine = scope["engine"]
+    assert engine.in_flight == 0  # type: ignore[attr-defined]
+    assert engine.length("llama-70b").n == 1.0  # type: ignore[attr-defined]
