@@ -177,7 +177,7 @@ cdef inline int prepare(
     if route.explore and not route.policy:
         favour_untried(st, route.model)
     weigh_all(st, route, x, left_s, now_ns)
-    bound = narrow_to_bounds(st, route) if route.bounded else 0
+    bound = narrow_to_bounds(st, route, x, now_ns) if route.bounded else 0
     if route.policy:
         draw_services(st, route)
     if route.explore and (route.objective or route.paced) and not route.guaranteed:

@@ -40,6 +40,12 @@ cdef class Beliefs(Breakers):
         cdef double factor = kept(p.succeeded + p.failed, profile_age_s(p, now_ns), self.st.model[model].tau_s)
         return factor * p.succeeded, factor * p.failed, p.n_results
 
+    def throughput(self, int model, int lane, x, double service_s):
+        """Items per busy second as of now, an encoded request x (d,) of service_s seconds counted as one job more."""
+        cdef cnp.ndarray[double, ndim=1] row = np.ascontiguousarray(x, dtype=np.float64)
+        cdef double items = items_of(self.st.model + model, <const double*>row.data)
+        return throughput_of(&self.st, model, lane, items, service_s, self.clock.read())
+
     def merge(self, int model, int lane, sums, y0, double succeeded, double failed, int64_t n_results):
         """Adds what another engine saw: sums and y0 (n_signals,) as `sums` gives them, of the same model."""
         cdef int64_t now_ns = self.clock.read()

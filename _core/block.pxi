@@ -141,13 +141,14 @@ cdef class Block:
         update_open(&self.st, lane)
         return lane
 
-    def add_model(self, typical, knees, columns, offsets_s, int n_signals=1, int prompt=0, double tau_s=0.0):
+    def add_model(self, typical, knees, columns, offsets_s, int n_signals=1, int prompt=0, double tau_s=0.0, int items=0):
         """Appends a model over all lanes; returns its index. Raises CapacityError.
 
         typical (n_features,), 0 = none; knees (n_features,) bool; columns: per column (kind, scale, row of Z or -1,
         has a square, index in x of the feature it is multiplied with or 0);
         offsets_s (n_resources,) seconds, +inf where the lane is no candidate; prompt: which feature is the number of
-        the prompt's tokens, from 1; 0 = none; tau_s: 0 = the engine's.
+        the prompt's tokens, from 1; 0 = none; tau_s: 0 = the engine's; items: which
+        feature counts a job's items, from 1; 0 = one a job.
         """
         cdef int m = self.st.head.n_models, i, lane, s
         if m >= self.st.head.max_models:
@@ -164,6 +165,9 @@ cdef class Block:
             if i + 1 == prompt:
                 info.prompt = 1 + i + sum(knees[:i])
                 info.prompt_typical = typical[i]
+            if i + 1 == items:
+                info.items = 1 + i + sum(knees[:i])
+                info.items_typical = typical[i]
         self._add_columns(info, columns)
         self.st.head.n_models += 1
         for lane in range(self.st.head.n_blocks * LANES):

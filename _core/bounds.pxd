@@ -7,6 +7,7 @@ from _core.decide cimport (
 )
 from _core.lanes cimport get_bit, is_candidate
 from _core.layout cimport LANES, ROW_INV_AVAIL, State, int64_t, served_block, uint64_t
+from _core.throughput cimport items_of, throughput_of
 
 
 cdef inline bint narrow(float* cost, const float* fits, float least, int n_lanes) noexcept nogil:
@@ -28,16 +29,14 @@ cdef inline void price_all(const State* st) noexcept nogil:
         st.fits[lane] = -st.mean_s[lane] * st.price[lane // LANES].cost_per_s[lane % LANES]
 
 
-cdef inline double throughput_of(const State* st, int model, int lane) noexcept nogil:
-    """Items per second of busy time that the lane is believed to do: one per median service."""
-    return 1.0 / st.service[lane]
-
-
-cdef inline int narrow_to_bounds(const State* st, const RouteInfo* route) noexcept nogil:
+cdef inline int narrow_to_bounds(
+    const State* st, const RouteInfo* route, const double* x, int64_t now_ns
+) noexcept nogil:
     """Leaves in st.cost what the class's bounds allow, one bound after the other. When one of them would leave none,
     it returns that bound, and in st.cost those that kept all bounds before it: the nearest is among them.
     1e-4 of each bound is kept back for what float32 may be wrong by, so that none is broken."""
     cdef int lane, n = st.head.n_resources
+    cdef double items
     if route.refuse:
         return route.refuse
     if route.max_cost < INFINITY:
@@ -45,8 +44,9 @@ cdef inline int narrow_to_bounds(const State* st, const RouteInfo* route) noexce
         if not narrow(st.cost, st.fits, <float>(-0.9999 * route.max_cost), n):
             return COST
     if route.min_throughput > 0.0:
+        items = items_of(st.model + route.model, x)
         for lane in range(n):
-            st.fits[lane] = <float>throughput_of(st, route.model, lane)
+            st.fits[lane] = <float>throughput_of(st, route.model, lane, items, st.mean_s[lane], now_ns)
         if not narrow(st.cost, st.fits, <float>(1.0001 * route.min_throughput), n):
             return THROUGHPUT
     return 0

@@ -1,6 +1,6 @@
 # Has the world changed under a profile? A two-sided CUSUM (Page 1954) on what each completion did against the
 # forecast that the profile makes of it at that moment; on alarm the whole resource is taken to have changed.
-from _core.forget cimport LEAST_N, discount, fade_profile, weight_left
+from _core.forget cimport LEAST_N, discount, fade_profile, scale_work, weight_left
 from _core.lanes cimport disturb
 from _core.layout cimport (
     Drift, LANES, MAX_D, ModelInfo, N_SIGNALS, Profile, ROW_DOF, State, TicketSlot, int64_t, profile_at, served_block,
@@ -55,6 +55,7 @@ cdef inline void discount_lane(State* st, int lane, int64_t now_ns) noexcept nog
         for s in range(N_SIGNALS):
             discount(&p.signal[s], st.model[m].d)
             p.drift[s].slower = p.drift[s].faster = 0.0
+        scale_work(&p.work, weight_left(p.work.n))
         if p.given.weight > LEAST_N:
             p.given.weight = LEAST_N
 

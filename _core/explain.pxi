@@ -37,7 +37,9 @@ cdef class Explaining(RouteCore):
             rows.append(dict(
                 lane=lane, rank_s=rank_of(st, info, lane), score=value_of(st, info, lane), wait_s=f.wait_s,
                 service_s=f.mean_s, ln_service=f.m, spread=f.s, dof=f.dof, availability=f.availability,
-                p_on_time=f.p_on_time, propensity=share[lane], **stream_of(info, st, &f),
+                p_on_time=f.p_on_time, propensity=share[lane],
+                throughput_per_s=throughput_of(st, info.model, lane, items_of(st.model + info.model, x), occupied_s(&f), now_ns),
+                **stream_of(info, st, &f),
                 excluded=None if left[lane] else REASONS[static] if static else self._excluded(lane, bound),
                 features=np.array([f.x[i] for i in range(st.model[info.model].d)])))
         return rows

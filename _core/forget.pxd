@@ -1,10 +1,16 @@
 # How evidence loses weight: by time, and at once when it no longer describes its resource.
-from _core.layout cimport Evidence, Profile, State, int64_t
+from _core.layout cimport Evidence, Profile, State, Work, int64_t
 from _core.posterior cimport fade, kept
 from _core.served cimport profile_age_s
 
 cdef enum:
     LEAST_N = 8     # what an alarm leaves of a profile; the clock alone never takes it below that either
+
+
+cdef inline void scale_work(Work* work, double factor) noexcept nogil:
+    work.items *= factor
+    work.busy_s *= factor
+    work.n *= factor
 
 
 cdef inline void fade_profile(State* st, Profile* p, int model, int64_t now_ns) noexcept nogil:
@@ -21,6 +27,7 @@ cdef inline void fade_profile(State* st, Profile* p, int model, int64_t now_ns) 
     factor = kept(p.succeeded + p.failed, age_s, st.model[model].tau_s)
     p.succeeded *= factor
     p.failed *= factor
+    scale_work(&p.work, kept(p.work.n, age_s, st.model[model].tau_s))
     p.decayed_ns = now_ns
 
 

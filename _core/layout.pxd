@@ -73,6 +73,10 @@ cdef struct Given:                   # a user's profile, the prior of one (model
     double slope[MAX_D]              # of encoded features, where bit i of has_slope is set
     int32_t has_slope, _pad
 
+cdef struct Work:                    # what was done in completed jobs, decayed together; zero = nothing yet
+    double items, busy_s             # and the seconds from start to end that it took
+    double n                         # jobs behind it
+
 cdef struct Profile:                 # belief about one (model, resource)
     Evidence signal[N_SIGNALS]
     Offset offset[N_SIGNALS]
@@ -81,6 +85,7 @@ cdef struct Profile:                 # belief about one (model, resource)
     int64_t heard                    # head.n_told when the offset was worked out
     int64_t decayed_ns               # the sums are weighted as of this moment
     int64_t served_ns                # when the served copy was last rebuilt
+    Work work                        # behind throughput
     double succeeded, failed         # decayed counts behind availability
     Given given
     int64_t n_results                # completed + failed, ever
@@ -114,6 +119,8 @@ cdef struct ModelInfo:
     int32_t n_terms                  # squares and products
     int32_t prompt                   # index in x of the prompt's tokens; 0 = jobs are counted without tokens
     double prompt_typical            # of that feature; 0 = ln(1 + u)
+    int32_t items, _pad3             # index in x of a job's items; 0 = one item a job
+    double items_typical             # of that feature; 0 = ln(1 + u)
     int32_t is_load[MAX_D]           # by index in x: more of it never speeds a job up
     uint64_t untried[MASK_WORDS]     # bit set: candidate that has not shown one result
     Length length                    # two signals: of answers

@@ -13,6 +13,7 @@ from _core.layout cimport (
 from _core.length cimport learn_length
 from _core.posterior cimport observe
 from _core.served cimport any_cold, is_outdated, serve, serve_cold, served_inv_availability
+from _core.throughput cimport learn_work
 
 
 cdef inline void sweep(State* st, int64_t now_ns) noexcept nogil:
@@ -88,6 +89,7 @@ cdef inline void learn_service(State* st, const TicketSlot* job, double service_
     if teaches(st, job):
         learn_success(st, job, y, service_s, now_ns)
         learn_row(st, job, 0, y, 0.0, now_ns)
+        learn_work(st, job, service_s)
 
 
 cdef inline void learn_first(State* st, const TicketSlot* job, double first_s, int64_t now_ns) noexcept nogil:
@@ -109,6 +111,7 @@ cdef inline void learn_stream(
     learn_success(st, job, log(service_s), service_s, now_ns)
     if tokens >= 2.0 and job.tokens > 0.0:
         learn_row(st, job, 1, log(max((service_s - job.first_s) / (tokens - 1.0), 1e-9)), 0.0, now_ns)
+    learn_work(st, job, service_s)
 
 
 cdef inline void write_availability(State* st, int model, int lane, int64_t now_ns) noexcept nogil:

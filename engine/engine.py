@@ -20,12 +20,12 @@ from tailwise.fleet import Fleet
 from tailwise.given import Profile
 from tailwise.health import Breaker, Health, rules_of
 from tailwise.modes import Modes
-from tailwise.numbered import capacity_of, columns_of, features_of, prompt_of
+from tailwise.numbered import capacity_of, columns_of, features_of, items_of, prompt_of
 from tailwise.qos import QoS, check_fit
 from tailwise.reports import Reports
 from tailwise.route import Route
 from tailwise.statistics import Statistics, add_statistics, collect_statistics
-from tailwise.summary import LengthSummary, ProfileSummary, summarise
+from tailwise.summary import LengthSummary, ProfileSummary, occupied_s, summarise
 from tailwise.types import Model, Resource
 from tailwise.validate import is_positive
 
@@ -188,7 +188,9 @@ class Engine(Fleet, Modes):
         which = signals.index(signal) if signal is not None else 0
         x = self._encode(declared, index, features)
         given = which == 0 and (resource, model) in self._given
-        return summarise(resource, model, x, self._core.posterior(index, lane, which), given)
+        service_s = occupied_s(self._core, index, lane, x, len(signals))
+        throughput = self._core.throughput(index, lane, x, service_s)
+        return summarise(resource, model, x, self._core.posterior(index, lane, which), given, throughput)
 
     def length(self, model: str, features: Sequence[float] | None = None) -> LengthSummary:
         """How many tokens an answer of a model with two signals will have, over all resources; at raw `features`
@@ -292,6 +294,7 @@ class Engine(Fleet, Modes):
             len(model.signals),
             prompt_of(model),
             model.tau_s or 0.0,
+            items_of(model),
         )
         for lane in allowed:
             self._core.exclude(index, lane, excluded_by(model, self._declared.resources[lane]))

@@ -33,6 +33,7 @@ class Candidate:
     propensity: float  #: chance that the choice falls on it; under "thompson" from 256 draws
     excluded: str | None  #: what keeps it out: a bound, "drained" or "ejected"; None = nothing does
     features: NDArray[np.float64]  #: encoded (d,)
+    throughput_per_s: float  #: items per busy second, this job counted in: what min_throughput bounds
     # of models with two signals, whose service is the time to the first token:
     tpot_s: float | None = None  #: expected seconds per token
     ln_tpot: float | None = None  #: location and scale of ln(seconds per token)

@@ -9,7 +9,7 @@ from tailwise.errors import ConfigError
 from tailwise.given import Profile
 from tailwise.types import Feature, Model, Resource
 
-__all__ = ["capacity_of", "columns_of", "feature_index", "features_of", "prompt_of", "slopes_of"]
+__all__ = ["capacity_of", "columns_of", "feature_index", "features_of", "items_of", "prompt_of", "slopes_of"]
 
 #: Column.tracked (layout.pxd, ColumnKind).
 _TRACKED = {"running": 1, "waiting": 2, "in_flight": 3, "prefill_tokens": 5, "kv_tokens": 6}
@@ -57,6 +57,12 @@ def capacity_of(resource: Resource) -> tuple[int, bool, bool, float]:
     if resource.max_running is None:
         return resource.slots, resource.discipline == "fifo", False, 0.0
     return resource.max_running, True, True, resource.kv_tokens or 0.0
+
+
+def items_of(model: Model) -> int:
+    """Which feature counts the items of a job, from 1; 0 = one a job."""
+    names = [f.name for f in features_of(model)]
+    return 1 + names.index(model.items) if model.items is not None else 0
 
 
 def prompt_of(model: Model) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tailwise._core.core import LIMITS, student_q
+from tailwise._core.core import LIMITS, Core, student_q
 from tailwise.errors import InputError
 
 __all__ = ["LengthSummary", "ProfileSummary"]
@@ -30,6 +30,7 @@ class ProfileSummary:
     spread: float  #: scale of ln(seconds)
     dof: float
     availability: float
+    throughput_per_s: float  #: items per busy second, one job like this counted in
 
     def quantile(self, probability: float) -> float:
         """Service seconds that are not exceeded with `probability` in (0, 1). Raises InputError."""
@@ -67,16 +68,41 @@ class LengthSummary:
         return math.exp(self.location + 0.5 * min(self.spread, 1.0) ** 2)
 
 
-def summarise(
-    resource: str, model: str, x: NDArray[np.float64], raw: dict[str, Any], given: bool
-) -> ProfileSummary:
-    """Evaluates a posterior (see `Core.posterior`) at encoded features x (d,)."""
+def occupied_s(core: Core, model: int, lane: int, x: NDArray[np.float64], n_signals: int) -> float:
+    """Expected seconds from start to end at encoded features x (d,); of an answer, to its last token."""
+    means = []
+    for signal in range(n_signals):
+        location, spread = _forecast(core.posterior(model, lane, signal), x)
+        means.append(_mean_s(location, spread))
+    if n_signals == 1:
+        return means[0]
+    location, spread, *_ = core.length(model, x)
+    return means[0] + max(_mean_s(location, spread) - 1.0, 0.0) * means[1]
+
+
+def _forecast(raw: dict[str, Any], x: NDArray[np.float64]) -> tuple[float, float]:
+    """Location and scale of ln(seconds)."""
     mean = np.asarray(raw["mean"])
     d = len(mean)
     factor = np.zeros((d, d))
     factor[np.tril_indices(d)] = raw["factor"]
-    location = float(mean @ x)
-    spread = math.sqrt(float(raw["scale2"]) * (1.0 + float(np.sum((factor @ x) ** 2))))
+    return float(mean @ x), math.sqrt(float(raw["scale2"]) * (1.0 + float(np.sum((factor @ x) ** 2))))
+
+
+def _mean_s(location: float, spread: float) -> float:
+    return _seconds(location + 0.5 * min(spread, 1.0) ** 2)
+
+
+def summarise(
+    resource: str,
+    model: str,
+    x: NDArray[np.float64],
+    raw: dict[str, Any],
+    given: bool,
+    throughput_per_s: float,
+) -> ProfileSummary:
+    """Evaluates a posterior (see `Core.posterior`) at encoded features x (d,)."""
+    location, spread = _forecast(raw, x)
     n = float(raw["n"])
     succeeded, failed = float(raw["succeeded"]), float(raw["failed"])
     source = "data" if n > 0 else "given" if given else "pooled" if raw["n_pool"] > 0 else "unknown"
@@ -87,10 +113,11 @@ def summarise(
         n=n,
         n_results=int(raw["n_results"]),
         median_s=_seconds(location),
-        mean_s=_seconds(location + 0.5 * min(spread, 1.0) ** 2),
+        mean_s=_mean_s(location, spread),
         spread=spread,
         dof=float(raw["dof"]),
         availability=(99.0 + succeeded) / (100.0 + succeeded + failed),
+        throughput_per_s=throughput_per_s,
     )
 
 

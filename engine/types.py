@@ -131,7 +131,8 @@ class Model:
     (fp32, int8 .. of one network), which `engine.family` takes; its variants declare the same inputs.
     prompt: name of the feature that is the number of the prompt's tokens, for columns that track tokens; None =
     "prompt_tokens" where there is one. tau_s: time constant of forgetting what it did, seconds > 0 (inf = never);
-    None = the engine's.
+    None = the engine's. items: name of the feature that counts the items of a job, what throughput is measured in;
+    None = 1 a job.
     Encoded size 1 + features + knees + columns + their squares and products is at most 12.
     """
 
@@ -146,6 +147,7 @@ class Model:
     variant_of: str | None = None
     prompt: str | None = None
     tau_s: float | None = None
+    items: str | None = None
     d: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
@@ -203,6 +205,8 @@ class Model:
         object.__setattr__(self, "signals", tuple(self.signals))
         expected = "('service',) or ('ttft', 'tpot')"
         require(self.signals in (("service",), ("ttft", "tpot")), me, "signals", self.signals, expected)
+        names, expected = {f.name for f in features}, "the name of a feature of this model or None"
+        require(self.items is None or self.items in names, me, "items", self.items, expected)
         self._find_prompt(me, {f.name for f in features})
 
     def _find_prompt(self, me: str, features: set[str]) -> None:
