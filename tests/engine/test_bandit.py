@@ -135,6 +135,25 @@ def test_thompson_is_seeded_and_ucb_and_greedy_draw_nothing() -> None:
         assert len(set(choices(trained(policy, 1)))) == 1
 
 
+@pytest.mark.parametrize("policy", ["thompson", "ucb"])
+def test_noise_is_not_doubt(policy: str) -> None:
+    """600 results each, the second resource 30% slower and noisier (spread .9 against .6): its mean of ln is known to
+    .9 / sqrt(600) = .037, the first one's to .025, so ln 1.3 = .26 is 6 sd of the difference, and more than 3 sd of
+    the second (UCB). Draws of the noise would pass it in 40% of decisions, and its lower ends in all."""
+    e = tw.Engine(
+        [tw.Resource("fast"), tw.Resource("slow")],
+        [tw.Model("m")],
+        [tw.QoS("q", 60.0, policy=policy, kappa=3.0)],  # type: ignore[arg-type]
+        clock=tw.ManualClock(),
+        seed=1,
+    )
+    rng = np.random.default_rng(1)
+    for lane, median, spread in ((0, 0.1, 0.6), (1, 0.13, 0.9)):
+        for ln_s in rng.normal(math.log(median), spread, 600):
+            e.route("m", "q").select((), mask=1 << lane).complete(math.exp(ln_s))
+    assert set(choices(e, 300)) == {"fast"}
+
+
 def test_ucb_prefers_the_less_known_of_two_alike() -> None:
     """Both answered .1 s, one 200 times, the other 9: the pool's mean is theirs, and nothing but doubt differs."""
     e = tw.Engine(

@@ -78,6 +78,24 @@ def test_a_promise_goes_to_the_best_of_those_that_keep_it() -> None:
     assert promised.p_on_time >= 0.9
 
 
+@pytest.mark.parametrize("share", [0.9999, 1.00005])
+def test_a_claim_just_short_of_the_promise_is_refused_although_float32_would_look_there(share: float) -> None:
+    """One resource, a promise of its own P(on time) times `share`: the search keeps what is within 1e-4, the claim
+    decides."""
+    profiles = [tw.Profile("r", "m", 0.1, spread=0.5, weight=1e6)]
+
+    def asking(on_time: float) -> tw.Route:
+        promise = tw.QoS("q", 0.15, on_time, contract="guaranteed", explore=False)
+        e = tw.Engine(
+            [tw.Resource("r")], [tw.Model("m")], [promise], profiles=profiles, clock=tw.ManualClock(), seed=1
+        )
+        return e.route("m", "q")
+
+    claim = asking(0.01).select(()).p_on_time
+    ticket = asking(claim * share).select(())
+    assert (ticket.admitted, ticket.p_on_time) == (share < 1.0, claim)
+
+
 def test_a_promise_that_nobody_keeps_is_refused_with_the_likeliest_candidate() -> None:
     e = engine(explore=False)
     refused = e.route("m", "too much").select(())
