@@ -121,6 +121,7 @@ cdef inline int look_closely(
     for k in range(3):
         lane = choose(st.pick, st.load, st.head.n_resources, st.head.rng, n_tied)
         if lane < 0:
+            forecast_nothing(f, left_s)
             return -1
         if now_ns <= st.load[lane].refresh_ns or k == 2:
             break
@@ -144,6 +145,8 @@ cdef inline bint find_feasible(
             return False
         narrow_to_best(st, route)
         lane = look_closely(st, route, x, left_s, now_ns, f, n_tied)
+        if lane < 0:
+            return False
         if claim_of(st, route, f) >= route.on_time or (st.on_time[lane] == TRUSTED and not route.guaranteed):
             return True
         st.on_time[lane] = <float>(f.p_on_time - 2e-4)
@@ -161,7 +164,8 @@ cdef inline int admit_guaranteed(
     for k in range(CLOSE_LOOKS):
         start_over(st)
         seen = narrow_to_likeliest(st)
-        look_closely(st, route, x, left_s, now_ns, f, n_tied)
+        if look_closely(st, route, x, left_s, now_ns, f, n_tied) < 0:
+            return NO_RESOURCE
         if claim_of(st, route, f) >= route.on_time:
             return ADMITTED
         if f.p_on_time > seen - 1e-3:   # else its line had run out, and another may be likelier
@@ -235,7 +239,8 @@ cdef inline int decide_among(
         start_over(st)
         if route.objective:
             narrow_to_likeliest(st)
-        look_closely(st, route, x, left_s, now_ns, f, n_tied)
+        if look_closely(st, route, x, left_s, now_ns, f, n_tied) < 0:
+            return NO_RESOURCE
     return admit_by_p(st, route, f, now_ns) if left_s > 0.0 else LATE
 
 

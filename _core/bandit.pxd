@@ -35,5 +35,6 @@ cdef inline void draw_services(State* st, const RouteInfo* route) noexcept nogil
             continue
         row = served_block(st, route.model, 0, lane // LANES) + lane % LANES
         deviate = student_draw(st.head.rng, row[ROW_DOF * LANES]) if route.policy == THOMPSON else -route.kappa
-        st.drawn[lane] = st.service[lane] * <float>exp(deviate * sqrt(st.model_var[lane]))
+        # held to what float32 costs can add up: no candidate leaves by a draw, however little is known of it
+        st.drawn[lane] = <float>min(1e30, st.service[lane] * exp(min(deviate * sqrt(st.model_var[lane]), 60.0)))
         score_lane(st, route.model, lane, st.waiting[lane], st.drawn[lane])

@@ -97,6 +97,11 @@ cdef class Block:
         self.st.pace_var = at + 9 * lanes
         self.st.pace_holds = at + 10 * lanes
 
+    cdef int64_t now(self) except? -1:
+        """Reads the clock; what a ticket that is collected unsettled has ended at, at the latest."""
+        self.last_ns = self.clock.read()
+        return self.last_ns
+
     def __dealloc__(self):
         free(self.base)
 

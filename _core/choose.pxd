@@ -63,7 +63,7 @@ cdef inline int choose(
         return -1
     limit = tie_limit(least)
     for lane in range(n_lanes):
-        if cost[lane] > limit:
+        if not cost[lane] <= limit:     # NaN is no candidate either
             continue
         jobs = n_open(load + lane)
         if chosen < 0 or jobs < fewest:

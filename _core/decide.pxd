@@ -96,6 +96,7 @@ cdef inline void forecast_service(
     f.var_s2 = service_var(f.mean_s, f.s)
     f.streams = info.n_signals == 2
     f.own = NAN
+    f.pace = 0.0
     if f.streams:
         forecast_stream(st, model, lane, f.x, unsure, f.mean_s, f.var_s2, &f.stream)
 

@@ -9,7 +9,7 @@ cdef class Explaining(RouteCore):
 
     def forecasts(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
         """Every candidate's numbers, as a list of dicts; nothing is claimed and nothing changes (see `peek`)."""
-        cdef int64_t now_ns = self.core.clock.read()
+        cdef int64_t now_ns = self.core.now()
         return self._see(x, Z, mask, self._time_left(deadline_s, arrival_s, now_ns), now_ns)
 
     cdef list _see(self, x, Z, mask, double left_s, int64_t now_ns):
@@ -81,7 +81,7 @@ cdef class Explaining(RouteCore):
         cdef State* st = &self.core.st
         cdef double[MAX_D] encoded
         cdef int64_t clipped = 0
-        cdef int64_t now_ns = self.core.clock.read()
+        cdef int64_t now_ns = self.core.now()
         cdef double left_s = self._time_left(deadline_s, arrival_s, now_ns)
         cdef uint64_t[4] rng = [st.head.rng[0], st.head.rng[1], st.head.rng[2], st.head.rng[3]]
         cdef int lane, bound
@@ -113,7 +113,7 @@ cdef class Explaining(RouteCore):
         cdef State* st = &self.core.st
         cdef double[MAX_D] encoded
         cdef int64_t clipped = 0
-        cdef int64_t now_ns = self.core.clock.read()
+        cdef int64_t now_ns = self.core.now()
         cdef int n = st.head.n_resources
         self._read_features(x, encoded, &clipped)
         if self.n_given or Z is not None:

@@ -80,12 +80,12 @@ cdef inline void note_report(
     f.each_s = typical_service(st, lane)
     if says_running:
         f.running_ns = at_ns
-        f.running = 0.0 if isnan(n_running) else max(n_running - own_running, 0.0)
+        f.running = 0.0 if isnan(n_running) else min(max(n_running - own_running, 0.0), 1e9)
     if says_waiting:
         f.waiting_ns = at_ns
-        f.waiting = 0.0 if isnan(n_waiting) else max(n_waiting - own_waiting, 0.0)
+        f.waiting = 0.0 if isnan(n_waiting) else min(max(n_waiting - own_waiting, 0.0), 1e9)
         if says_running and not (isnan(n_running) or isnan(n_waiting)):
-            n = max(n_running + n_waiting - own_running - own_waiting, 0.0)
+            n = min(max(n_running + n_waiting - own_running - own_waiting, 0.0), 2e9)
             f.running = min(f.running, n)
             f.waiting = n - f.running
 

@@ -133,7 +133,7 @@ cdef class Observing(Explaining):
         resource), InputError (what select refuses; a resource that cannot run the model) or CapacityError, and then
         changes nothing. Cost: about two selects, and 30 ns a resource.
         """
-        cdef int64_t now_ns = self.core.clock.read()
+        cdef int64_t now_ns = self.core.now()
         cdef int lane = lane_of(self, "resource", resource)
         cdef double left_s = self._time_left(deadline_s, arrival_s, now_ns)
         return observe_job(self, x, Z, mask, left_s, lane, 1, 0.0, now_ns)

@@ -73,7 +73,7 @@ cdef class RouteCore:
         """
         cdef double left_s = self.info.deadline_s
         # first, since a user's clock can run Python, and so another thread; what follows cannot
-        cdef int64_t now_ns = self.core.clock.read()
+        cdef int64_t now_ns = self.core.now()
         if deadline_s is not None or arrival_s is not None:
             left_s = self._time_left(deadline_s, arrival_s, now_ns)
         if explain:

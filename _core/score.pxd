@@ -60,7 +60,7 @@ cdef inline cloned_void score_blocks(
         store8(service + b * LANES + 8, exp8(high))
         w = wait + b
         for l in range(LANES):
-            left = w.residual_s[l] + w.slope[l] * (now_s - w.since_s[l])
+            left = w.residual_s[l] + w.slope[l] * max(now_s - w.since_s[l], 0.0)
             left = left if left > 0.0 else 0.0
             waiting[b * LANES + l] = <float>((left + w.ahead_s[level * LANES + l]) * w.inv_slots[l])
         for l in range(LANES):

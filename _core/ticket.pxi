@@ -136,7 +136,7 @@ cdef class Ticket:
     @property
     def residual_s(self):
         """Seconds that the job is expected to take yet, from its start or now; outliers of its resource counted in."""
-        cdef int64_t now_ns = self.route.core.clock.read()
+        cdef int64_t now_ns = self.route.core.now()
         self._check("a job that has ended takes no longer")
         cdef TicketSlot* job = self.route.core.st.ticket + self.slot
         return mean_residual(&self.route.core.st, job, now_ns) if job.state == TICKET_RUNNING else job.mean_s
@@ -221,7 +221,7 @@ cdef class Ticket:
     def start(self):
         """Says that service begins now. Needed where the caller owns the queue (`discipline="priority"`);
         on a fifo resource starts are inferred from its slots. Raises TicketError. A second call changes nothing."""
-        cdef int64_t now_ns = self.route.core.clock.read()
+        cdef int64_t now_ns = self.route.core.now()
         if self._holds_nothing():
             return
         self._check("start() comes before complete, fail or cancel")
@@ -235,7 +235,7 @@ cdef class Ticket:
         faster by now.
         Raises TicketError. Cost: a tenth of a microsecond.
         """
-        cdef int64_t now_ns = self.route.core.clock.read()
+        cdef int64_t now_ns = self.route.core.now()
         if self._holds_nothing():
             return True
         self._check("may_start() comes before start()")
@@ -250,7 +250,7 @@ cdef class Ticket:
         arrival still); what was promised stays: `p_on_time`, `bound_s`, `propensity`.
         Raises TicketError once the job has started, InputError; then nothing changed. Cost: as select.
         """
-        cdef int64_t now_ns = self.route.core.clock.read()
+        cdef int64_t now_ns = self.route.core.now()
         cdef const uint64_t* words = self._read_second(Z, mask)
         cdef State* st = &self.route.core.st
         cdef TicketSlot* job = st.ticket + self.slot
@@ -290,7 +290,7 @@ cdef class Ticket:
         Both tickets are settled on their own: the first result is the job's, the other one's end still teaches.
         Z, mask: as in select. Raises TicketError unless it runs, InputError. Cost: as select.
         """
-        cdef int64_t now_ns = self.route.core.clock.read()
+        cdef int64_t now_ns = self.route.core.now()
         cdef Ticket second = Ticket.__new__(Ticket)
         cdef const uint64_t* words = self._read_second(Z, mask)
         cdef State* st = &self.route.core.st
@@ -332,7 +332,7 @@ cdef class Ticket:
         then nothing changed. Cost: as complete.
         """
         cdef double seconds = -1.0 if ttft_s is None else seconds_of("ttft_s", ttft_s)
-        cdef int64_t now_ns = self.route.core.clock.read()
+        cdef int64_t now_ns = self.route.core.now()
         if self._holds_nothing():
             return
         self._check("first() comes before complete, fail or cancel")
@@ -345,7 +345,7 @@ cdef class Ticket:
         TicketError; then nothing changed. Cost: O(models with tracked columns).
         """
         cdef double n = count_of(tokens)
-        cdef int64_t now_ns = self.route.core.clock.read()
+        cdef int64_t now_ns = self.route.core.now()
         if self._holds_nothing():
             return
         self._check("progress() comes before complete, fail or cancel")
@@ -366,7 +366,7 @@ cdef class Ticket:
         cdef double seconds = -1.0 if service_s is None else seconds_of("service_s", service_s)
         cdef double n = -1.0 if tokens is None else count_of(tokens)
         # a user's clock runs Python, and another thread may settle meanwhile: it is read before the check
-        cdef int64_t now_ns = self.route.core.clock.read()
+        cdef int64_t now_ns = self.route.core.now()
         if self._holds_nothing():
             self.is_open = False
             return
@@ -413,7 +413,7 @@ cdef class Ticket:
         changes nothing.
         """
         cdef double away_s = 0.0 if retry_after_s is None else away_of(retry_after_s)
-        cdef int64_t now_ns = self.route.core.clock.read()
+        cdef int64_t now_ns = self.route.core.now()
         if self._holds_nothing():
             self.is_open = False
             return
@@ -432,7 +432,7 @@ cdef class Ticket:
         refused, InputError, CapacityError; then nothing changed. Cost: as select.
         """
         cdef double away_s = 0.0 if retry_after_s is None else away_of(retry_after_s)
-        cdef int64_t now_ns = self.route.core.clock.read()
+        cdef int64_t now_ns = self.route.core.now()
         if self.verdict != ADMITTED:
             raise TicketError(f"ticket was rejected ({self.reason}): nothing failed, and nothing can be tried again")
         if self.is_open and self.slot >= 0:
@@ -462,7 +462,7 @@ cdef class Ticket:
 
         Raises TicketError. Cost: about a microsecond.
         """
-        cdef int64_t now_ns = self.route.core.clock.read()
+        cdef int64_t now_ns = self.route.core.now()
         if self._holds_nothing():
             self.is_open = False
             return
@@ -478,7 +478,7 @@ cdef class Ticket:
     def cancel(self):
         """Settles as cancelled: frees its place. A job in service for longer than the median of its forecast teaches
         that it takes at least this long (right-censored); any other teaches nothing. Raises TicketError."""
-        cdef int64_t now_ns = self.route.core.clock.read()
+        cdef int64_t now_ns = self.route.core.now()
         if self._holds_nothing():
             self.is_open = False
             return
@@ -490,7 +490,7 @@ cdef class Ticket:
     def drop(self):
         """Settles as dropped while queued, since it would be late: as cancel, and it counts as not on time in the
         certificate, whenever it comes. Raises TicketError."""
-        cdef int64_t now_ns = self.route.core.clock.read()
+        cdef int64_t now_ns = self.route.core.now()
         if self._holds_nothing():
             self.is_open = False
             return

@@ -195,8 +195,6 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
     if was_running:
         unlink(st, t)
         load.n_running -= 1
-        if job.overdue:
-            look_at(st, job.lane, now_ns)
     else:
         leave_queue(st, t)
     if st.model[job.model].counts_tokens:
@@ -217,6 +215,8 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
     st.head.n_open -= 1
     if st.head.idle_gap_ns and n_open(load) == 0:
         load.idle_ns = now_ns
+    if was_running and job.overdue:
+        look_at(st, job.lane, now_ns)
     lane_changed(st, job.lane, was_running, now_ns)
     if now_ns >= st.head.next_look_ns:
         look_around(st, now_ns)

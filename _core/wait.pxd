@@ -195,7 +195,7 @@ cdef inline double wait_mean(const State* st, int lane, int level, int64_t now_n
     """Seconds until a job of `level` that arrives now would start on the lane."""
     cdef const WaitBlock* w = st.wait + lane // LANES
     cdef int l = lane % LANES
-    cdef double left = w.residual_s[l] + w.slope[l] * (seconds_at(st, now_ns) - w.since_s[l])
+    cdef double left = w.residual_s[l] + w.slope[l] * max(seconds_at(st, now_ns) - w.since_s[l], 0.0)
     return ((left if left > 0.0 else 0.0) + w.ahead_s[level * LANES + l]) * w.inv_slots[l]
 
 
