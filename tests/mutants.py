@@ -77,7 +77,7 @@ MUTANTS = (
         8,
         "_core/certificate.pxd",
         "return c.target + c.eta * (c.target * c.n - c.n_missed)",
-        "return max(0.0, min(1.0, c.target + c.eta * (c.target * c.n - c.n_missed)))",
+        "return max(1e-3, c.target + c.eta * (c.target * c.n - c.n_missed))",
         G + "test_g08_certificate.py",
     ),
     Mutant(
@@ -97,8 +97,8 @@ MUTANTS = (
     Mutant(
         10,
         "_core/overdue.pxd",
-        "odds = min(250.0 * odds, 1e6) if odds > 0.0 else 1.0",
-        "odds = 0.001",
+        "job.overdue = due_ns <= now_ns",
+        "job.overdue = 0",
         G + "test_g10_hanging.py",
     ),
     Mutant(
@@ -110,15 +110,15 @@ MUTANTS = (
     ),
     Mutant(
         11,
-        "_core/choose.pxd",
-        "if chosen < 0 or jobs < fewest:",
-        "if chosen < 0 or jobs > fewest:",
+        "_core/wait.pxd",
+        "        total += load.queued_s[p]\n        w.ahead_s",
+        "        total += 0.0\n        w.ahead_s",
         G + "test_g11_idle_and_priority.py",
     ),
     Mutant(
         12,
         "_core/observe.pxd",
-        "    memcpy(st.wait, st.kept_wait, n_wait)",
+        "    memcpy(st.head.rng, rng, sizeof(rng))",
         "    pass",
         G + "test_g12_looking_on.py",
     ),
