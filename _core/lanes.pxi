@@ -63,6 +63,10 @@ cdef class Lanes(Block):
         self.st.load[lane].in_order = 0
         update_ahead(&self.st, lane)
 
+    def now_s(self):
+        """The clock, in seconds."""
+        return 1e-9 * self.clock.read()
+
     def take_disturbed(self):
         """Bit set (int) of lanes on which an alarm or the breaker went off since the last call."""
         lanes = 0

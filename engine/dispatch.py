@@ -281,8 +281,9 @@ class Dispatch(Generic[T]):
         self._timers.stop(run.timer)
         run.timer, run.settled = None, True
         self._n_open -= 1
-        service_s = 0.0 if run.start_ns is None else (now_ns - run.start_ns) * 1e-9
-        self._policy.ended(run.assignment, end, service_s, (now_ns - run.job.arrival_ns) * 1e-9)
+        # a clock that went back must not lose the job
+        service_s = 0.0 if run.start_ns is None else max(now_ns - run.start_ns, 0) * 1e-9
+        self._policy.ended(run.assignment, end, service_s, max(now_ns - run.job.arrival_ns, 0) * 1e-9)
 
 
 def _ns(seconds: float) -> int:

@@ -48,7 +48,7 @@ class Reports:
                 raise InputError(f"report of {resource!r}: at={at!r}, but finite seconds are expected")
             if at < self._reported_at.get(lane, -math.inf):
                 return
-            self._reported_at[lane] = at
+        self._reported_at[lane] = self._core.now_s() if at is None else at
         if not COUNTS.isdisjoint(values):
             self._core.report_jobs(lane, values.get("running"), values.get("waiting"), at)
         for name, value in values.items():

@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import InvalidStateError
+from concurrent.futures import CancelledError, InvalidStateError
 from functools import partial
 from types import TracebackType
 from typing import Literal
 
 import torch
 
+from tailwise.adapters.torch.fit import refuse_streams, same_names
 from tailwise.adapters.torch.job import JobFuture, Work
 from tailwise.adapters.torch.pool import Pool
 from tailwise.adapters.torch.worker import ModelSource, Outcome, Worker, WorkerSpec, as_exception
 from tailwise.dispatch import Dispatch
 from tailwise.engine import Engine
-from tailwise.errors import ConfigError, InputError, JobExpired, JobRejected, UnknownName, WorkerError
+from tailwise.errors import InputError, JobExpired, JobRejected, UnknownName, WorkerError
 from tailwise.job import Job, Orders, Run
 from tailwise.policy import Learned, Policy
 from tailwise.rules import Rules
@@ -50,8 +51,9 @@ class Executor:
         policy: Policy | None = None,
         rules: Rules | None = None,
     ) -> None:
-        _same_names("models", models, [m.name for m in engine.models])
-        _same_names("workers", workers, [r.name for r in engine.resources])
+        same_names("models", models, [m.name for m in engine.models])
+        same_names("workers", workers, [r.name for r in engine.resources])
+        refuse_streams(engine.models, engine.qos)
         self.engine = engine
         self._features = dict(features or {})
         self._models = frozenset(models)
@@ -251,7 +253,10 @@ class Executor:
                 runs = self._accept(orders)
                 if not runs and not orders.ended:
                     due_ns = self._wakes_ns = self._dispatch.next_due_ns()
-                    self._changed.wait(None if due_ns is None else max(due_ns - now_ns, 0) * 1e-9)
+                    # a wait of centuries overflows; waking once an hour costs nothing
+                    self._changed.wait(
+                        None if due_ns is None else min(max(due_ns - now_ns, 0) * 1e-9, 3600.0)
+                    )
             self._launch(runs)
             _tell(orders)
 
@@ -276,7 +281,10 @@ def _tell(orders: Orders[Work], outcome: Outcome | None = None) -> None:
             elif job.end == "expired":
                 future.set_exception(JobExpired(_why_dropped(job)))
             elif job.end == "cancelled":
-                future.cancel()
+                if (
+                    not future.cancel()
+                ):  # it ran once: a hedge whose copy was cancelled after the first run failed
+                    future.set_exception(CancelledError())
             else:
                 assert outcome is not None
                 if outcome.error is None:
@@ -290,8 +298,3 @@ def _why_dropped(job: Job[Work]) -> str:
     if job.reason == "late_start":
         return f"{who} was dropped at its turn: it could not be expected to end within {within} any more"
     return f"{who} was still queued after {within}"
-
-
-def _same_names(what: str, given: Mapping[str, object], expected: list[str]) -> None:
-    if set(given) != set(expected):
-        raise ConfigError(f"Executor: {what} for {sorted(given)}, but the engine declares {sorted(expected)}")
