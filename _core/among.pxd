@@ -7,7 +7,7 @@ from _core.bandit cimport draw_services
 from _core.bounds cimport narrow, narrow_to_bounds, refuse_excluded
 from _core.choose cimport choose, mask_cost
 from _core.decide cimport (
-    ADMITTED, Forecast, GUARANTEE, GUARANTEE_PROBES, LATE, NO_RESOURCE, RouteInfo, admit_by_p, favour_untried,
+    ADMITTED, Forecast, GUARANTEE, GUARANTEE_PROBES, LATE, NO_RESOURCE, RouteInfo, admit_by_p,
     COMPLETION, THOMPSON, decide, forecast_lane, forecast_nothing, mask_shut, occupied_s, refuse_or_probe, score_all, score_open,
 )
 from _core.layout cimport LANES, Load, MAX_D, ModelInfo, ROW_DOF, State, int64_t, served_block, uint64_t
@@ -16,6 +16,7 @@ from _core.pace cimport weigh_pace
 from _core.score cimport least_of, score_lane
 from _core.spread cimport on_time_blocks, spread_blocks
 from _core.stream cimport tightest_s
+from _core.untried cimport favour_untried
 from _core.wait cimport n_open, refresh, wait_mean, wait_var
 
 cdef enum:

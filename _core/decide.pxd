@@ -16,6 +16,7 @@ from _core.probe cimport is_known, probe_due
 from _core.score cimport least_of, score_blocks, score_lane
 from _core.stream cimport Stream, forecast_stream
 from _core.student cimport student_cdf
+from _core.untried cimport favour_untried
 from _core.wait cimport n_open, refresh, service_mean, service_var, wait_mean, wait_var
 
 cdef struct RouteInfo:
@@ -193,27 +194,6 @@ cdef inline void score_all(const State* st, const RouteInfo* route, const double
         info, served_block(st, route.model, 0, 0), st.wait, st.given, x32, (st.head.n_resources + LANES - 1) // LANES,
         st.head.n_blocks * LANES, route.level, seconds_at(st, now_ns), st.service, st.waiting, st.cost,
     )
-
-
-cdef inline void favour_untried(const State* st, int model) noexcept nogil:
-    """An idle candidate without a single result counts as just faster than the fastest known one, so that it is
-    tried at its first chance instead of starving behind whoever answered first."""
-    cdef const ModelInfo* info = st.model + model
-    cdef int lane, n = st.head.n_resources
-    cdef float best = INFINITY
-    cdef uint64_t any_untried = 0
-    for lane in range((n + 63) >> 6):
-        any_untried |= info.untried[lane]
-    if not any_untried:
-        return
-    for lane in range(n):
-        if not (info.untried[lane >> 6] >> (lane & 63)) & 1 and st.cost[lane] < INFINITY:
-            best = st.service[lane] if st.service[lane] < best else best
-    best *= <float>0.98  # availability never seen is .99, so .99 would only tie
-    for lane in range(n):
-        if (info.untried[lane >> 6] >> (lane & 63)) & 1 and best < st.service[lane] \
-                and st.cost[lane] < INFINITY and n_open(st.load + lane) == 0:
-            score_lane(st, model, lane, st.waiting[lane], best)
 
 
 cdef inline bint is_probe(

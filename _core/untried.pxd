@@ -1,0 +1,27 @@
+# What has not shown one result yet.
+from libc.math cimport INFINITY
+
+from _core.layout cimport ModelInfo, State, uint64_t
+from _core.score cimport score_lane
+from _core.wait cimport n_open
+
+
+cdef inline void favour_untried(const State* st, int model) noexcept nogil:
+    """An idle candidate without a single result counts as just faster than the fastest known one, so that it is
+    tried at its first chance instead of starving behind whoever answered first."""
+    cdef const ModelInfo* info = st.model + model
+    cdef int lane, n = st.head.n_resources
+    cdef float best = INFINITY
+    cdef uint64_t any_untried = 0
+    for lane in range((n + 63) >> 6):
+        any_untried |= info.untried[lane]
+    if not any_untried:
+        return
+    for lane in range(n):
+        if not (info.untried[lane >> 6] >> (lane & 63)) & 1 and st.cost[lane] < INFINITY:
+            best = st.service[lane] if st.service[lane] < best else best
+    best *= <float>0.98  # availability never seen is .99, so .99 would only tie
+    for lane in range(n):
+        if (info.untried[lane >> 6] >> (lane & 63)) & 1 and best < st.service[lane] \
+                and st.cost[lane] < INFINITY and n_open(st.load + lane) == 0:
+            score_lane(st, model, lane, st.waiting[lane], best)
