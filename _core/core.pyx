@@ -76,12 +76,13 @@ cdef class Core(Promises):
     promises."""
 
 
+include "decision.pxi"
 include "ticket.pxi"
 include "stream.pxi"
 include "route.pxi"
 include "explain.pxi"
 include "modes.pxi"
-include "retry.pxi"
+include "again.pxi"
 
 
 def normal_q(double p):

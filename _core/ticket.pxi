@@ -1,222 +1,14 @@
 # One decision, settled exactly once.
 
-cdef tuple REASONS = (None, "late", "no_resource", "guarantee", "affinity", "memory", "accuracy", "cost", "throughput")  # by Verdict
-
-
-@cython.freelist(64)
 @cython.final
 @cython.no_gc_clear         # collected in a reference cycle, it must still know its route, and that its core
 @cython.auto_pickle(False)
-cdef class Ticket:
+cdef class Ticket(Decision):
     """One decision. Settle it exactly once: `complete`, `fail`, `timeout`, `cancel`, or `with ticket:`.
 
     A rejected ticket (`admitted` False) occupies nothing and has nothing to settle. An admitted one that is
     dropped unsettled is cancelled when it is collected, and counted in `engine.counters["n_abandoned"]`.
     """
-
-    cdef RouteCore route
-    cdef object chosen, other
-    cdef int slot, generation, n_tied, verdict
-    cdef bint is_open, observed
-    cdef readonly bint probe            #: admitted to learn, outside the promise: a breaker's probe, or a refusal otherwise
-    cdef double regret, p, chance, left, wait, service_mean, m, s, dof, availability, m_total, s_total, z_bound
-    cdef double tpot, length, busy      # two signals: E[seconds per token], E[tokens], E[start to end]
-    cdef double[MAX_D] x                #: the request's encoded features, for explain()
-    cdef int64_t made_ns                #: when it was decided
-    cdef Ticket last                    #: the attempt that failed before this one
-    cdef list seen                      #: every candidate's numbers at the decision, where it was asked for
-    cdef object __weakref__
-
-    def __init__(self):
-        raise TicketError("tickets are made by route.select(), not by hand")
-
-    def __reduce__(self):
-        raise TicketError("a ticket stands for one place in this engine: it cannot be copied or pickled")
-
-    @property
-    def admitted(self):
-        """False when admission refused the job; `reason` says why."""
-        return self.verdict == ADMITTED
-
-    @property
-    def reason(self):
-        """None when admitted, else a stable id: 'late' (P(on time) too low on the nearest candidate), 'guarantee'
-        (no candidate's claim reaches the promise), 'no_resource' (every candidate that the mask allows is drained,
-        ejected or removed), or the bound that left no candidate, in the order in which they hold: 'affinity',
-        'memory', 'accuracy', 'cost', 'throughput'."""
-        return REASONS[self.verdict]
-
-    @property
-    def resource(self):
-        """The Resource that should run the job; of one rejected as 'late' the nearest candidate, of
-        'no_resource' None (its forecasts are then infinite and P(on time) 0)."""
-        return self.chosen
-
-    @property
-    def preferred(self):
-        """The Resource that we would have chosen; `resource` itself where the choice was ours. None when no candidate
-        took the job, and in bypass mode, where nothing is decided."""
-        return self.other if self.observed or self.slot < 0 else self.chosen
-
-    @property
-    def regret_s(self):
-        """Seconds of rank that the choice cost more than `preferred`; 0 where it was ours. Below 0 where a mask, a
-        drain or an objective other than completion kept us from the faster one. None without a `preferred`."""
-        return None if self.preferred is None else self.regret
-
-    @property
-    def model(self):
-        """The Model that the job runs: where a family was asked for, the variant that was chosen."""
-        return self.route.model
-
-    @property
-    def settled(self):
-        """True once complete, fail, timeout or cancel was called (or nothing was admitted)."""
-        return not self.is_open
-
-    @property
-    def p_on_time(self):
-        """The claim: predictive probability in [0, 1] that the job succeeds within its deadline."""
-        return self.p
-
-    @property
-    def left_s(self):
-        """Seconds that were left to the deadline at the decision (where the class has a ttft_s: to the first token);
-        <= 0 when it was over."""
-        return self.left
-
-    @property
-    def wait_s(self):
-        """Expected seconds from arrival to start."""
-        return self.wait
-
-    @property
-    def service_s(self):
-        """Expected seconds from start to end; of a model with two signals to its first token."""
-        return self.service_mean
-
-    @property
-    def median_s(self):
-        """Median seconds from start to end: what candidates are ranked by."""
-        return exp(self.m)
-
-    @property
-    def expected_s(self):
-        """Expected seconds from arrival to what the class bounds first: the first token (ttft_s), else the end."""
-        return self.wait + (self.service_mean if self.route.info.first else self.busy)
-
-    @property
-    def end_s(self):
-        """Expected seconds from arrival to end."""
-        return self.wait + self.busy
-
-    @property
-    def tpot_s(self):
-        """Expected seconds per token after the first; None where the model has one signal."""
-        return self.tpot if self.route.streams else None
-
-    @property
-    def tokens(self):
-        """Expected tokens of the answer; None where the model has one signal."""
-        return self.length if self.route.streams else None
-
-    @property
-    def bound_s(self):
-        """Seconds within which the job ends (where the class has a ttft_s: has its first token) with the class's required
-        probability, given that it succeeds."""
-        if self.z_bound == INFINITY or self.z_bound == -INFINITY:
-            return INFINITY if self.z_bound > 0.0 else 0.0
-        return exp(self.m_total + self.s_total * student_quantile(self.z_bound, self.dof))
-
-    @property
-    def hedge_at_s(self):
-        """Seconds of service after which this job is an outlier of its own forecast: exp(m + 2 s)."""
-        return exp(self.m + 2.0 * self.s)
-
-    @property
-    def residual_s(self):
-        """Seconds that the job is expected to take yet, from its start or now; outliers of its resource counted in."""
-        cdef int64_t now_ns = self.route.core.now()
-        self._check("a job that has ended takes no longer")
-        cdef TicketSlot* job = self.route.core.st.ticket + self.slot
-        return mean_residual(&self.route.core.st, job, now_ns) if job.state == TICKET_RUNNING else job.mean_s
-
-    @property
-    def propensity(self):
-        """Probability with which this was decided (this resource, admitted or not), in (0, 1]; exact: 1 / n among n
-        tied candidates, times the share of probes or the rest of it where one was drawn. None under the policy
-        "thompson": its choice has no closed form; `peek` estimates it by redrawing."""
-        return None if isnan(self.chance) else self.chance / self.n_tied
-
-    @property
-    def features(self):
-        """The encoded features that the decision saw and `complete` will learn from, float64 (d,), a copy."""
-        self._check("features are kept while a ticket is open")
-        cdef TicketSlot* job = self.route.core.st.ticket + self.slot
-        cdef int i
-        return np.array([job.x[i] for i in range(job.d)])
-
-    cdef void _write(self, RouteCore route, const Forecast* f):
-        self.route = route
-        if f.lane >= 0:
-            self.chosen = route.core.resources[f.lane]
-        self.chance = f.chance
-        self.p = f.p_on_time
-        self.left = f.left_s
-        self.wait = f.wait_s
-        self.service_mean = f.mean_s
-        self.busy = occupied_s(f)
-        if f.streams:
-            self.tpot = f.stream.mean_s
-            self.length = f.stream.tokens
-        self.m = f.m
-        self.s = f.s
-        self.dof = f.dof
-        self.availability = f.availability
-        self.z_bound = route.core.st.certificate[route.qos_index].z
-        self.m_total = f.m_total
-        self.s_total = f.s_total
-        self.probe = f.probe
-
-    cdef void _issue(self, RouteCore route, const Forecast* f, int64_t now_ns):
-        """Writes the decision down and, when it is an admission, counts the job on its lane at once."""
-        self._write(route, f)
-        self.made_ns = now_ns
-        if self.verdict == ADMITTED:
-            self.slot = open_ticket(&route.core.st, f, route.info.model, route.info.level, now_ns)
-            issue(&route.core.st, self.slot, route.qos_index, f)
-            self.generation = route.core.st.ticket[self.slot].generation
-            self.is_open = True
-
-    def explain(self):
-        """An Explanation: every candidate's wait, service, P(on time), score, and what excluded it.
-
-        Of a `select(..., explain=True)`: exactly what the decision saw. Otherwise the beliefs have moved on since, and
-        it says so (`recomputed`): the chosen candidate's numbers are the decision's, the others are worked out now
-        for the same request, without the mask and the given columns of the call, which a ticket does not keep.
-        Cost: tens of microseconds.
-        """
-        return explain_ticket(self)
-
-    @property
-    def retry_after_s(self):
-        """Of a job refused as 'late' or 'guarantee': seconds after which a job like it, with as much time left, would
-        be admitted here if no more work came (the wait shrinks by a second a second); None where waiting cannot
-        help, nothing was refused, or the model has two signals. Cost: 20 microseconds."""
-        return retry_after(self)
-
-    cdef int _check(self, str expected) except -1:
-        if self.is_open and self.slot < 0:
-            raise TicketError("ticket of bypass mode: nothing was decided or is kept of its job; it can only be settled")
-        if self.is_open and self.route.core.st.ticket[self.slot].generation == self.generation:
-            return 0
-        if self.verdict != ADMITTED:
-            raise TicketError(f"ticket was rejected ({self.reason}): there is nothing to settle; test `admitted`")
-        raise TicketError(f"ticket is settled already: {expected}")
-
-    cdef bint _holds_nothing(self):
-        """An open ticket of bypass mode: whatever is said of its job goes nowhere."""
-        return self.slot < 0 and self.is_open
 
     def start(self):
         """Says that service begins now. Needed where the caller owns the queue (`discipline="priority"`);
@@ -250,38 +42,7 @@ cdef class Ticket:
         arrival still); what was promised stays: `p_on_time`, `bound_s`, `propensity`.
         Raises TicketError once the job has started, InputError; then nothing changed. Cost: as select.
         """
-        cdef int64_t now_ns = self.route.core.now()
-        cdef const uint64_t* words = self._read_second(Z, mask)
-        cdef State* st = &self.route.core.st
-        cdef TicketSlot* job = st.ticket + self.slot
-        cdef RouteInfo info
-        cdef Forecast f
-        cdef double waited_s
-        cdef bint moved
-        if self._holds_nothing():
-            return False
-        self._check("reconsider() comes before start()")
-        if not 0.0 <= bonus < 1.0:
-            raise InputError(f"bonus={bonus!r}: a share in [0, 1) is expected")
-        if job.state != TICKET_QUEUED:
-            raise TicketError("the job has started: it cannot move any more")
-        info = unrefusing(&self.route.info)
-        if Z is None:
-            keep_given(st, job)
-        waited_s = <double>(now_ns - job.arrival_ns) * 1e-9
-        moved = reconsider(st, self.slot, &info, words, bonus, self.left - waited_s, now_ns, &f)
-        self.route.core.last_ns = now_ns
-        if moved:       # and not where it stays: its resource may have been removed
-            self.chosen = self.route.core.resources[f.lane]
-        self.wait = waited_s + f.wait_s
-        self.service_mean = f.mean_s
-        self.busy = occupied_s(&f)
-        if f.streams:
-            self.tpot = f.stream.mean_s
-            self.length = f.stream.tokens
-        self.m = f.m
-        self.s = f.s
-        return moved
+        return reconsider_job(self, Z, mask, bonus)
 
     def copy(self, Z=None, *, mask=None):
         """A second ticket for a running job (a hedge), on the best other resource; None when the job is expected
@@ -290,39 +51,7 @@ cdef class Ticket:
         Both tickets are settled on their own: the first result is the job's, the other one's end still teaches.
         Z, mask: as in select. Raises TicketError unless it runs, InputError. Cost: as select.
         """
-        cdef int64_t now_ns = self.route.core.now()
-        cdef Ticket second = Ticket.__new__(Ticket)
-        cdef const uint64_t* words = self._read_second(Z, mask)
-        cdef State* st = &self.route.core.st
-        cdef TicketSlot* job = st.ticket + self.slot
-        cdef RouteInfo info
-        cdef Forecast f
-        cdef double left_s
-        if self._holds_nothing():
-            return None
-        self._check("copy() comes while the job runs")
-        if job.state != TICKET_RUNNING:
-            raise TicketError("the job waits still: copy() is for one that runs, reconsider() for this one")
-        if st.head.free_ticket < 0:
-            return None
-        info = unrefusing(&self.route.info)
-        left_s = self.left - <double>(now_ns - job.arrival_ns) * 1e-9
-        if not find_copy(st, job, &info, words, left_s, now_ns, &f, &second.n_tied):
-            return None
-        second.x = self.x
-        second._issue(self.route, &f, now_ns)
-        st.ticket[second.slot].copy = 1
-        unpromise(st, second.slot)
-        return second
-
-    cdef const uint64_t* _read_second(self, Z, mask) except? NULL:
-        """Z and mask of another decision on this job, into the route's scratch."""
-        if self.route.n_given or Z is not None:
-            self.route._read_given(Z)
-        if mask is None:
-            return NULL
-        self.route._read_mask(mask)
-        return self.route.words
+        return copy_job(self, Z, mask)
 
     def first(self, ttft_s=None):
         """Says that the first token is there, for a model with two signals; teaches the time to it at once.
@@ -446,16 +175,6 @@ cdef class Ticket:
         self.is_open = False
         return retry_job(self, Z, mask, now_ns)
 
-    @property
-    def attempt(self):
-        """1, or how many tickets this job has had with this one: see `retry`."""
-        cdef int n = 1
-        cdef Ticket before = self.last
-        while before is not None:
-            n += 1
-            before = before.last
-        return n
-
     def timeout(self):
         """Settles as timed out: nobody waits for it any longer. In service it counts as a failure, and
         teaches that the job takes at least this long (right-censored); still queued, it is as good as cancelled.
@@ -524,11 +243,6 @@ cdef class Ticket:
             self.route.core.st.head.n_abandoned += 1
             report_cancel(&self.route.core.st, self.slot, self.route.core.last_ns)
             close_ticket(&self.route.core.st, self.slot, self.route.core.last_ns)
-
-    def __repr__(self):
-        state = "rejected: " + self.reason if not self.admitted else ("open" if self.is_open else "settled")
-        name = "-" if self.chosen is None else self.chosen.name
-        return f"<Ticket {name} {state}, P(on time) {self.p:.3f}, expected {self.expected_s:.4g} s>"
 
 
 cdef double seconds_of(str name, value) except -1.0:

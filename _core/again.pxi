@@ -1,0 +1,112 @@
+# Decided again: a queued job, a copy of a running one, one that has failed.
+
+cdef const uint64_t* read_second(Ticket ticket, Z, mask) except? NULL:
+    """Z and mask of another decision on this job, into the route's scratch."""
+    if ticket.route.n_given or Z is not None:
+        ticket.route._read_given(Z)
+    if mask is None:
+        return NULL
+    ticket.route._read_mask(mask)
+    return ticket.route.words
+
+
+cdef bint reconsider_job(Ticket ticket, Z, mask, double bonus) except -1:
+    cdef int64_t now_ns = ticket.route.core.now()
+    cdef const uint64_t* words = read_second(ticket, Z, mask)
+    cdef State* st = &ticket.route.core.st
+    cdef TicketSlot* job = st.ticket + ticket.slot
+    cdef RouteInfo info
+    cdef Forecast f
+    cdef double waited_s
+    cdef bint moved
+    if ticket._holds_nothing():
+        return False
+    ticket._check("reconsider() comes before start()")
+    if not 0.0 <= bonus < 1.0:
+        raise InputError(f"bonus={bonus!r}: a share in [0, 1) is expected")
+    if job.state != TICKET_QUEUED:
+        raise TicketError("the job has started: it cannot move any more")
+    info = unrefusing(&ticket.route.info)
+    if Z is None:
+        keep_given(st, job)
+    waited_s = <double>(now_ns - job.arrival_ns) * 1e-9
+    moved = reconsider(st, ticket.slot, &info, words, bonus, ticket.left - waited_s, now_ns, &f)
+    ticket.route.core.last_ns = now_ns
+    if moved:       # and not where it stays: its resource may have been removed
+        ticket.chosen = ticket.route.core.resources[f.lane]
+    ticket.wait = waited_s + f.wait_s
+    ticket.service_mean = f.mean_s
+    ticket.busy = occupied_s(&f)
+    if f.streams:
+        ticket.tpot = f.stream.mean_s
+        ticket.length = f.stream.tokens
+    ticket.m = f.m
+    ticket.s = f.s
+    return moved
+
+
+cdef Ticket copy_job(Ticket ticket, Z, mask):
+    cdef int64_t now_ns = ticket.route.core.now()
+    cdef Ticket second = Ticket.__new__(Ticket)
+    cdef const uint64_t* words = read_second(ticket, Z, mask)
+    cdef State* st = &ticket.route.core.st
+    cdef TicketSlot* job = st.ticket + ticket.slot
+    cdef RouteInfo info
+    cdef Forecast f
+    cdef double left_s
+    if ticket._holds_nothing():
+        return None
+    ticket._check("copy() comes while the job runs")
+    if job.state != TICKET_RUNNING:
+        raise TicketError("the job waits still: copy() is for one that runs, reconsider() for this one")
+    if st.head.free_ticket < 0:
+        return None
+    info = unrefusing(&ticket.route.info)
+    left_s = ticket.left - <double>(now_ns - job.arrival_ns) * 1e-9
+    if not find_copy(st, job, &info, words, left_s, now_ns, &f, &second.n_tied):
+        return None
+    second.x = ticket.x
+    second._issue(ticket.route, &f, now_ns)
+    st.ticket[second.slot].copy = 1
+    unpromise(st, second.slot)
+    return second
+
+
+cdef Ticket retry_job(Ticket failed, Z, mask, int64_t now_ns):
+    """Decides again without the resources that the job's attempts were on. Writes nothing when it raises."""
+    cdef RouteCore route = failed.route
+    cdef State* st = &route.core.st
+    cdef Ticket ticket = Ticket.__new__(Ticket)
+    cdef Ticket attempt = failed
+    cdef double left_s = failed.left - <double>(now_ns - failed.made_ns) * 1e-9
+    cdef int n_tied = 1, fewest = -1, lane
+    cdef Forecast f
+    while attempt is not None:      # by name: a lane may belong to somebody else by now
+        lane = -1 if attempt.chosen is None else route.core.lanes.get(attempt.chosen.name, -1)
+        if lane >= 0:
+            set_bit(route.words, lane, False)
+        attempt = attempt.last
+    if st.head.mode == MODE_BYPASS or failed.slot < 0:
+        lane = least_loaded(st, route.info.model, route.words, st.head.rng, &n_tied, &fewest)
+        ticket = pass_by(route, None, lane, n_tied, left_s, now_ns)
+    else:
+        if st.head.free_ticket < 0:
+            raise all_open(st)
+        ticket.verdict = decide_any(st, &route.info, failed.x, route.words, left_s, now_ns, &f, &ticket.n_tied)
+        route.core.last_ns = now_ns
+        read_own(route, Z, &f)
+        ticket.x = failed.x
+        ticket._issue(route, &f, now_ns)
+    ticket.last = failed
+    return ticket
+
+
+cdef int read_retry(RouteCore route, Z, mask) except -1:
+    """Z and the mask (all lanes without one) of another try, into the route's scratch."""
+    if route.n_given or Z is not None:
+        route._read_given(Z)
+    if mask is not None:
+        route._read_mask(mask)
+    else:
+        memset(route.words, 0xFF, sizeof(route.words))
+    return 0
