@@ -7,9 +7,10 @@ from _core.bandit cimport draw_services
 from _core.bounds cimport narrow, narrow_to_bounds, refuse_excluded
 from _core.choose cimport choose, mask_cost
 from _core.decide cimport (
-    ADMITTED, Forecast, GUARANTEE, GUARANTEE_PROBES, LATE, NO_RESOURCE, RouteInfo, admit_by_p,
-    COMPLETION, THOMPSON, decide, forecast_lane, forecast_nothing, mask_shut, occupied_s, refuse_or_probe, score_all, score_open,
+    ADMITTED, GUARANTEE, GUARANTEE_PROBES, LATE, NO_RESOURCE, admit_by_p, COMPLETION, THOMPSON, decide,
+    mask_shut, refuse_or_probe, score_all, score_open,
 )
+from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing, occupied_s
 from _core.layout cimport LANES, Load, MAX_D, ModelInfo, ROW_DOF, State, int64_t, served_block, uint64_t
 from _core.objective cimport narrow_to_best
 from _core.pace cimport weigh_pace

@@ -2,7 +2,8 @@
 from libc.math cimport INFINITY, exp, log, sqrt
 
 from _core.choose cimport draw
-from _core.decide cimport RouteInfo, THOMPSON
+from _core.decide cimport THOMPSON
+from _core.forecast cimport RouteInfo
 from _core.layout cimport LANES, ROW_DOF, State, served_block, uint64_t
 from _core.score cimport score_lane
 

@@ -2,9 +2,8 @@
 from libc.math cimport INFINITY
 
 from _core.choose cimport choose
-from _core.decide cimport (
-    AFFINITY, COST, Forecast, MEMORY, NO_RESOURCE, RouteInfo, THROUGHPUT, forecast_lane, forecast_nothing,
-)
+from _core.decide cimport AFFINITY, COST, MEMORY, NO_RESOURCE, THROUGHPUT
+from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing
 from _core.lanes cimport get_bit, is_candidate
 from _core.layout cimport LANES, ROW_INV_AVAIL, State, int64_t, served_block, uint64_t
 from _core.throughput cimport items_of, throughput_of

@@ -3,7 +3,7 @@
 # rounding adds up in it. A bound is issued at alpha as it then stands; z is the normal deviate at 1 - alpha.
 from libc.math cimport INFINITY, log
 
-from _core.decide cimport Forecast, RouteInfo
+from _core.forecast cimport Forecast, RouteInfo
 from _core.layout cimport Certificate, State, TicketSlot, int64_t
 from _core.student cimport normal_quantile, student_z
 

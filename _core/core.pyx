@@ -15,13 +15,14 @@ from _core.certificate cimport certify, error_level, issue, report_cancel, repor
 from _core.change cimport discount_availability, raise_alarm, rebuild_lane
 from _core.choose cimport draw, mask_cost, splitmix
 from _core.decide cimport (
-    ACCURACY, ADMITTED, BEST_ACCURACY, COMPLETION, ENERGY, Forecast, GREEDY, GUARANTEE, LATE, MONEY, NO_RESOURCE,
-    RouteInfo, THOMPSON, UCB, forecast_lane, forecast_nothing, forecast_total, names_candidate, occupied_s, score_all,
+    ACCURACY, ADMITTED, BEST_ACCURACY, COMPLETION, ENERGY, GREEDY, GUARANTEE, LATE, MONEY, NO_RESOURCE,
+    THOMPSON, UCB, names_candidate, score_all,
 )
 from _core.encode cimport (
     ENCODED, check_given, encode_features, encode_given, store_column,
 )
 from _core.fleet cimport clear_load, clear_served, join_model, remove_lane, reset_belief, vacant_lane
+from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing, forecast_total, occupied_s
 from _core.foreign cimport note_report, worth
 from _core.health cimport note_failure, note_success, openness_changed, schedule
 from _core.hedge cimport find_copy, mean_residual

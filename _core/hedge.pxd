@@ -3,7 +3,8 @@ from libc.math cimport exp
 from libc.string cimport memcpy
 
 from _core.among cimport decide_any
-from _core.decide cimport ADMITTED, Forecast, RouteInfo, occupied_s
+from _core.decide cimport ADMITTED
+from _core.forecast cimport Forecast, RouteInfo, occupied_s
 from _core.lanes cimport set_bit
 from _core.layout cimport Load, MASK_WORDS, State, TicketSlot, int64_t, uint64_t
 from _core.wait cimport residual

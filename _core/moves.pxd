@@ -1,6 +1,7 @@
 # A ticket decided again while it is queued: taken out of the accounts, scored over all candidates, put where it is best.
 from _core.among cimport decide_any
-from _core.decide cimport ADMITTED, Forecast, GREEDY, RouteInfo, forecast_lane
+from _core.decide cimport ADMITTED, GREEDY
+from _core.forecast cimport Forecast, RouteInfo, forecast_lane
 from _core.health cimport claim_probe, release_probe
 from _core.layout cimport Load, ModelInfo, LANES, State, TicketSlot, int64_t, uint64_t
 from _core.tickets cimport (

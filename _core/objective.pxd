@@ -2,7 +2,8 @@
 from libc.math cimport INFINITY, fabs
 
 from _core.bounds cimport narrow
-from _core.decide cimport BEST_ACCURACY, COMPLETION, MONEY, RouteInfo
+from _core.decide cimport BEST_ACCURACY, COMPLETION, MONEY
+from _core.forecast cimport RouteInfo
 from _core.layout cimport LANES, PriceBlock, State
 
 

@@ -4,7 +4,8 @@ from libc.string cimport memcpy
 
 from _core.among cimport decide_any
 from _core.choose cimport draw, splitmix, ties
-from _core.decide cimport Forecast, NO_RESOURCE, RouteInfo, forecast_lane
+from _core.decide cimport NO_RESOURCE
+from _core.forecast cimport Forecast, RouteInfo, forecast_lane
 from _core.lanes cimport get_bit, is_candidate, set_bit
 from _core.layout cimport LANES, Load, MASK_WORDS, ModelInfo, State, WaitBlock, int64_t, uint64_t
 from _core.score cimport score_lane

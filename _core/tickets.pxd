@@ -2,8 +2,8 @@
 from libc.math cimport isnan
 from libc.string cimport memcpy
 
-from _core.decide cimport Forecast
 from _core.encode cimport store_column
+from _core.forecast cimport Forecast
 from _core.foreign cimport note_past
 from _core.health cimport claim_probe, release_probe
 from _core.layout cimport (

@@ -1,0 +1,133 @@
+# Belief of one job on one lane: its service, its wait, and whether what its class bounds will hold.
+from libc.math cimport INFINITY, NAN, log, log1p, sqrt
+from libc.string cimport memset
+
+from _core.context cimport bent_location, fill_row
+from _core.layout cimport LANES, MAX_COLUMNS, MAX_D, ModelInfo, ROW_DOF, ROW_INV_AVAIL, State, int64_t, served_block
+from _core.predict cimport spread
+from _core.stream cimport Stream, forecast_stream
+from _core.student cimport student_cdf
+from _core.wait cimport service_mean, service_var, wait_mean, wait_var
+
+cdef struct RouteInfo:
+    int model, level
+    bint explore                    # jobs of the class may be sent somewhere to learn
+    double deadline_s, on_time      # seconds to what the class bounds first: the first token (ttft_s), else the end
+    double reject_below             # raw P under which a job is refused; 0 = never
+    bint among                      # decide_among is needed: a bound, objective, policy or contract filters
+    bint bounded                    # by cost or throughput, or refused by accuracy
+    int refuse                      # the verdict on every job, where the model itself breaks a bound; 0 = none
+    double max_cost, min_throughput # of one job; items/s. +inf, 0 = none
+    int objective                   # what is least among the feasible: Objective
+    int policy                      # by which belief candidates are ranked: Policy
+    double kappa                    # of UCB
+    bint guaranteed                 # admits only where the claim is at least on_time
+    bint first                      # two signals: the class has a ttft_s
+    double end_after_s              # and then from ttft_s to deadline_s; +inf = the end is not bounded
+    double tpot_s                   # seconds per token; +inf = not bounded
+    bint paced                      # tpot_s is finite: it filters, since the rank is the first token's
+
+cdef struct Forecast:               # one job on one lane
+    int lane
+    double x[MAX_D]                 # encoded, the lane's columns filled in
+    double m, s, dof                # ln(service): location, scale, degrees of freedom
+    double mean_s, var_s2           # service moments
+    double wait_s, wait_var
+    double left_s                   # until the deadline, at the decision; <= 0: none
+    double m_total, s_total         # ln(completion), moment-matched lognormal
+    double availability, p_on_time
+    double chance                   # of this outcome, ties aside: a probe may be drawn; NaN = not known
+    bint probe                      # sent there to learn, not for its forecast
+    bint streams                    # the model has two signals: service is the time to the first token, and
+    Stream stream                   # this follows it
+    double own                      # tokens that it brings to prefill; NaN = its whole prompt
+    double pace                     # 1 / tpot_s; 0 = not bounded
+
+
+cdef inline void forecast_service(
+    const State* st, int model, int lane, const double* x, const float* given, Forecast* f
+) noexcept nogil:
+    """m = mean'x within LN_LIMIT, s^2 = scale2 (1 + |F x|^2) + what unknown columns add (slope^2 x variance)."""
+    cdef const ModelInfo* info = st.model + model
+    cdef const float* row = served_block(st, model, 0, lane // LANES) + lane % LANES
+    cdef double[MAX_COLUMNS] unsure
+    cdef double extra = 0.0
+    f.lane = lane
+    fill_row(info, row, x, given + lane, st.head.n_blocks * LANES, f.x, unsure)
+    f.m = bent_location(info, row, f.x, unsure, &extra)
+    f.s = spread(row, f.x, info.d, extra)
+    f.dof = row[ROW_DOF * LANES]
+    f.availability = 1.0 / row[ROW_INV_AVAIL * LANES]
+    f.mean_s = service_mean(f.m, f.s)
+    f.var_s2 = service_var(f.mean_s, f.s)
+    f.streams = info.n_signals == 2
+    f.own = NAN
+    f.pace = 0.0
+    if f.streams:
+        forecast_stream(st, model, lane, f.x, unsure, f.mean_s, f.var_s2, &f.stream)
+
+
+cdef inline double occupied_s(const Forecast* f) noexcept nogil:
+    """Expected seconds from start to end."""
+    return f.stream.busy_s if f.streams else f.mean_s
+
+
+cdef inline double p_within(double mean, double var, double left_s, double dof, double* m, double* s) noexcept nogil:
+    """P(time <= left_s), the time matched by its first two moments to a lognormal ln T ~ (m, s)  # OUT; a t's tail."""
+    cdef double s2 = log1p(var / (mean * mean))
+    s[0] = sqrt(s2)
+    m[0] = log(mean) - 0.5 * s2
+    return student_cdf((log(left_s) - m[0]) / s[0], dof) if left_s > 0.0 else 0.0
+
+
+cdef inline void forecast_total(Forecast* f, double left_s) noexcept nogil:
+    """Completion = wait + service; its tail is the service's t."""
+    f.left_s = left_s
+    f.p_on_time = f.availability * p_within(
+        f.wait_s + f.mean_s, f.wait_var + f.var_s2, left_s, f.dof, &f.m_total, &f.s_total)
+
+
+cdef inline void forecast_bounds(const RouteInfo* route, Forecast* f, double left_s) noexcept nogil:
+    """Two signals: every bound of the class holds with at least 1 - the sum of what each misses (union bound: exact
+    where misses exclude each other; a copula gained nothing). m_total, s_total: of what the class bounds first."""
+    cdef const Stream* stream = &f.stream
+    cdef double missed = 0.0, end_s = left_s, m, s
+    f.left_s = left_s
+    f.pace = 1.0 / route.tpot_s
+    if route.first:
+        missed += 1.0 - p_within(
+            f.wait_s + f.mean_s, f.wait_var + f.var_s2, left_s, f.dof, &f.m_total, &f.s_total)
+        end_s = left_s + route.end_after_s
+    if end_s < INFINITY:
+        missed += 1.0 - p_within(
+            f.wait_s + stream.busy_s, f.wait_var + stream.busy_var, end_s, min(f.dof, stream.dof), &m, &s)
+        if not route.first:
+            f.m_total = m
+            f.s_total = s
+    if route.tpot_s < INFINITY:
+        missed += 1.0 - student_cdf((log(route.tpot_s) - stream.m) / stream.s, stream.dof)
+    f.p_on_time = f.availability * max(0.0, 1.0 - missed)
+
+
+cdef inline void forecast_nothing(Forecast* f, double left_s) noexcept nogil:
+    """What is known of a job that nobody takes: it never ends. Lane -1."""
+    memset(f, 0, sizeof(f[0]))
+    f.lane = -1
+    f.m = f.mean_s = f.wait_s = f.m_total = INFINITY
+    f.stream.m = f.stream.mean_s = f.stream.tokens = f.stream.busy_s = INFINITY
+    f.dof = 4.0
+    f.chance = 1.0
+    f.left_s = left_s
+
+
+cdef inline void forecast_lane(
+    const State* st, const RouteInfo* route, int lane, const double* x, double left_s, int64_t now_ns, Forecast* f
+) noexcept nogil:
+    """One lane looked at closely: service, wait, completion."""
+    forecast_service(st, route.model, lane, x, st.given, f)
+    f.wait_s = wait_mean(st, lane, route.level, now_ns)
+    f.wait_var = wait_var(st, lane, route.level) if f.wait_s > 0.0 else 0.0
+    if f.streams:
+        forecast_bounds(route, f, left_s)
+    else:
+        forecast_total(f, left_s)
