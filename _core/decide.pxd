@@ -34,6 +34,11 @@ cdef enum Verdict:
     COST = 7
     THROUGHPUT = 8
 
+cdef inline bint has_place(int verdict) noexcept nogil:
+    """Of a job that was admitted already: it goes to the lane that was chosen, however late it is."""
+    return verdict == ADMITTED or verdict == LATE
+
+
 cdef enum:
     GUARANTEE_PROBES = 50   # of a guaranteed class, 1 in 50 refusals is admitted as a probe
 

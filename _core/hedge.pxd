@@ -3,7 +3,7 @@ from libc.math cimport exp
 from libc.string cimport memcpy
 
 from _core.among cimport decide_any
-from _core.decide cimport ADMITTED
+from _core.decide cimport has_place
 from _core.forecast cimport Forecast, RouteInfo, occupied_s
 from _core.lanes cimport set_bit
 from _core.layout cimport Load, MASK_WORDS, State, TicketSlot, int64_t, uint64_t
@@ -52,5 +52,5 @@ cdef inline bint find_copy(
     cdef uint64_t[MASK_WORDS] others
     memcpy(others, mask if mask != NULL else st.head.open_lanes, sizeof(others))
     set_bit(others, job.lane, False)
-    return decide_any(st, route, job.x, others, left_s, now_ns, f, n_tied) == ADMITTED \
+    return has_place(decide_any(st, route, job.x, others, left_s, now_ns, f, n_tied)) \
         and f.wait_s + occupied_s(f) < mean_residual(st, job, now_ns)

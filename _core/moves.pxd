@@ -1,6 +1,6 @@
 # A ticket decided again while it is queued: taken out of the accounts, scored over all candidates, put where it is best.
 from _core.among cimport decide_any
-from _core.decide cimport ADMITTED, GREEDY
+from _core.decide cimport GREEDY, has_place
 from _core.forecast cimport Forecast, RouteInfo, forecast_lane
 from _core.health cimport claim_probe, release_probe
 from _core.layout cimport Load, ModelInfo, LANES, State, TicketSlot, int64_t, uint64_t
@@ -72,7 +72,7 @@ cdef inline bint reconsider(
     if st.model[job.model].counts_tokens:
         remove_tokens(st, t)
     lane_changed(st, lane, True, now_ns)
-    moves = decide_any(st, route, job.x, mask, left_s, now_ns, f, &n_tied) == ADMITTED and f.lane != lane \
+    moves = has_place(decide_any(st, route, job.x, mask, left_s, now_ns, f, &n_tied)) and f.lane != lane \
         and st.cost[f.lane] < (1.0 - bonus) * st.cost[lane]
     if moves:
         move_ticket(st, t, f, now_ns)

@@ -68,6 +68,15 @@ def test_a_copy_is_made_where_it_is_expected_to_end_sooner_than_the_outlier() ->
     assert e.profile("a", "m").n == 11.0
 
 
+def test_a_job_beyond_its_deadline_gets_its_copy_all_the_same() -> None:
+    e = with_outliers(owned("a"), owned("b"))
+    job = e.route("m", "urgent").select((1.0,), mask=1)
+    clock(e).advance(50.0)
+    job.start()
+    clock(e).advance(job.hedge_at_s)
+    assert job.copy() is not None
+
+
 def test_no_copy_where_the_lognormal_alone_speaks_for_it() -> None:
     """No outlier was ever seen: the residual of the forecast itself is shorter than starting afresh."""
     e = engine(owned("a"), owned("b"))

@@ -230,6 +230,26 @@ def test_a_job_leaves_a_drained_resource_and_stays_where_nobody_else_may_take_it
     assert e.load("b") == (0, 1)
 
 
+@pytest.mark.parametrize("objective", ["completion", "cost"])
+def test_a_late_job_leaves_a_removed_or_slower_resource_all_the_same(objective: str) -> None:
+    """It was admitted once: there is nothing left to refuse, neither on the deadline nor long after it."""
+    for late_s in (10.0, 500.0):
+        for gone in (True, False):
+            e = tw.Engine(
+                [owned("a"), owned("b")], [MODEL], [tw.QoS("q", 10.0, objective=objective)],  # type: ignore[arg-type]
+                profiles=[tw.Profile(name, "m", 1.0, 0.3, 1e4) for name in "ab"], clock=tw.ManualClock(), seed=1,
+            )  # fmt: skip
+            ahead = [e.route("m", "q").select((1.0,), mask=1) for _ in range(3)]
+            job = e.route("m", "q").select((1.0,), mask=1)
+            clock(e).advance(late_s)
+            if gone:
+                e.remove("a")
+            assert job.reconsider()
+            assert job.resource.name == "b"
+            assert e.load("b") == (0, 1)
+            assert not any(ticket.settled for ticket in ahead)
+
+
 def test_a_started_settled_or_badly_asked_ticket_does_not_move_and_nothing_changes() -> None:
     e = engine(owned("a"), owned("b"))
     waiting, running, ended = (e.route("m", "urgent").select((1.0,), mask=1) for _ in range(3))
