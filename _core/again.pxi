@@ -30,7 +30,8 @@ cdef bint reconsider_job(Ticket ticket, Z, mask, double bonus) except -1:
     if Z is None:
         keep_given(st, job)
     waited_s = <double>(now_ns - job.arrival_ns) * 1e-9
-    moved = reconsider(st, ticket.slot, &info, words, bonus, ticket.left - waited_s, now_ns, &f)
+    moved = reconsider(
+        st, ticket.slot, &info, words, own_in(ticket.route, Z), bonus, ticket.left - waited_s, now_ns, &f)
     ticket.route.core.last_ns = now_ns
     if moved:       # and not where it stays: its resource may have been removed
         ticket.chosen = ticket.route.core.resources[f.lane]
@@ -66,7 +67,7 @@ cdef Ticket copy_job(Ticket ticket, Z, mask):
     if not find_copy(st, job, &info, words, left_s, now_ns, &f, &second.n_tied):
         return None
     second.x = ticket.x
-    second._issue(ticket.route, &f, now_ns)
+    second._issue(ticket.route, &f, own_in(ticket.route, Z), now_ns)
     st.ticket[second.slot].copy = 1
     unpromise(st, second.slot)
     return second
@@ -94,9 +95,8 @@ cdef Ticket retry_job(Ticket failed, Z, mask, int64_t now_ns):
             raise all_open(st)
         ticket.verdict = decide_any(st, &route.info, failed.x, route.words, left_s, now_ns, &f, &ticket.n_tied)
         route.core.last_ns = now_ns
-        read_own(route, Z, &f)
         ticket.x = failed.x
-        ticket._issue(route, &f, now_ns)
+        ticket._issue(route, &f, own_in(route, Z), now_ns)
     ticket.last = failed
     return ticket
 

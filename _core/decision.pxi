@@ -173,12 +173,12 @@ cdef class Decision:
         self.s_total = f.s_total
         self.probe = f.probe
 
-    cdef void _issue(self, RouteCore route, const Forecast* f, int64_t now_ns):
+    cdef void _issue(self, RouteCore route, const Forecast* f, const double* own, int64_t now_ns):
         """Writes the decision down and, when it is an admission, counts the job on its lane at once."""
         self._write(route, f)
         self.made_ns = now_ns
         if self.verdict == ADMITTED:
-            self.slot = open_ticket(&route.core.st, f, route.info.model, route.info.level, now_ns)
+            self.slot = open_ticket(&route.core.st, f, own, route.info.model, route.info.level, now_ns)
             issue(&route.core.st, self.slot, route.qos_index, f)
             self.generation = route.core.st.ticket[self.slot].generation
             self.is_open = True

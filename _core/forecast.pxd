@@ -1,5 +1,5 @@
 # Belief of one job on one lane: its service, its wait, and whether what its class bounds will hold.
-from libc.math cimport INFINITY, NAN, log, log1p, sqrt
+from libc.math cimport INFINITY, log, log1p, sqrt
 from libc.string cimport memset
 
 from _core.context cimport bent_location, fill_row
@@ -40,7 +40,6 @@ cdef struct Forecast:               # one job on one lane
     bint probe                      # sent there to learn, not for its forecast
     bint streams                    # the model has two signals: service is the time to the first token, and
     Stream stream                   # this follows it
-    double own                      # tokens that it brings to prefill; NaN = its whole prompt
     double pace                     # 1 / tpot_s; 0 = not bounded
 
 
@@ -61,7 +60,6 @@ cdef inline void forecast_service(
     f.mean_s = service_mean(f.m, f.s)
     f.var_s2 = service_var(f.mean_s, f.s)
     f.streams = info.n_signals == 2
-    f.own = NAN
     f.pace = 0.0
     if f.streams:
         forecast_stream(st, model, lane, f.x, unsure, f.mean_s, f.var_s2, &f.stream)

@@ -104,9 +104,8 @@ cdef Ticket observe_job(
     if wish.lane >= 0:
         ticket.other = core.resources[wish.lane]
         ticket.regret = 0.0 if wish.lane == lane else cost_s - wish.cost_s
-    read_own(route, Z, &f)
     ticket.x = encoded
-    ticket._issue(route, &f, now_ns)
+    ticket._issue(route, &f, own_in(route, Z), now_ns)
     unpromise(st, ticket.slot)
     return ticket
 

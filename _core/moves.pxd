@@ -7,7 +7,7 @@ from _core.layout cimport Load, ModelInfo, LANES, State, TicketSlot, int64_t, ui
 from _core.tickets cimport (
     count_queued, lane_changed, queue_ticket, run_ticket, set_forecast, uncount_queued, unlink,
 )
-from _core.stream cimport add_tokens, remove_tokens
+from _core.stream cimport add_tokens, own_of, remove_tokens
 from _core.warmup cimport end_gap
 from _core.wait cimport has_room
 
@@ -31,7 +31,7 @@ cdef inline void keep_given(State* st, const TicketSlot* job) noexcept nogil:
             st.given[j * stride + job.lane] = <float>job.x[info.n_request + j]
 
 
-cdef inline void move_ticket(State* st, int t, const Forecast* f, int64_t now_ns) noexcept nogil:
+cdef inline void move_ticket(State* st, int t, const Forecast* f, const double* own, int64_t now_ns) noexcept nogil:
     """Links a queued ticket that is in no account (but still in its list) to the lane of f."""
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + f.lane
@@ -47,6 +47,7 @@ cdef inline void move_ticket(State* st, int t, const Forecast* f, int64_t now_ns
     set_forecast(job, f)
     starts = load.in_order and has_room(load)
     if st.model[job.model].counts_tokens:
+        job.own = own_of(own, f.lane, job.prompt)
         add_tokens(st, job)
     if starts:
         run_ticket(st, t, now_ns)
@@ -57,10 +58,11 @@ cdef inline void move_ticket(State* st, int t, const Forecast* f, int64_t now_ns
 
 
 cdef inline bint reconsider(
-    State* st, int t, const RouteInfo* route, const uint64_t* mask, double bonus, double left_s, int64_t now_ns,
-    Forecast* f,
+    State* st, int t, const RouteInfo* route, const uint64_t* mask, const double* own, double bonus, double left_s,
+    int64_t now_ns, Forecast* f,
 ) noexcept nogil:
     """True when the queued ticket moved: another lane costs less than (1 - bonus) of staying. f: its forecast  # OUT.
+    own as in own_of; NULL = not said again: what was said of its lane holds there.
 
     The job must not stand in its own way, so it leaves the accounts before the lanes are scored. Whoever is asked
     to reconsider has mostly waited longer than forecast: the line of residuals of its lane is drawn anew.
@@ -75,11 +77,12 @@ cdef inline bint reconsider(
     moves = has_place(decide_any(st, route, job.x, mask, left_s, now_ns, f, &n_tied)) and f.lane != lane \
         and st.cost[f.lane] < (1.0 - bonus) * st.cost[lane]
     if moves:
-        move_ticket(st, t, f, now_ns)
+        move_ticket(st, t, f, own, now_ns)
     else:
         forecast_lane(st, route, lane, job.x, left_s, now_ns, f)
         set_forecast(job, f)
         if st.model[job.model].counts_tokens:
+            job.own = job.own if own == NULL else own_of(own, lane, job.prompt)
             add_tokens(st, job)
         count_queued(st, t)
         lane_changed(st, lane, False, now_ns)

@@ -200,15 +200,16 @@ cdef int own_row(const ModelInfo* model):
     """Row of Z that adds a job's own tokens to what is tracked as prefill_tokens; -1 = none."""
     cdef int j
     for j in range(model.n_columns):
-        if model.column_kind[j] == COLUMN_PREFILL:
+        if model.column_kind[j] == COLUMN_PREFILL and model.given_row[j] >= 0:
             return model.given_row[j]
     return -1
 
 
-cdef inline void read_own(RouteCore route, Z, Forecast* f):
-    """A job's own tokens on its lane, where the call says them."""
-    if route.own_row >= 0 and Z is not None and f.lane >= 0:
-        f.own = (<const double*>cnp.PyArray_DATA(Z))[route.own_row * route.core.st.head.n_resources + f.lane]
+cdef inline const double* own_in(RouteCore route, Z):
+    """A job's own tokens on each lane (n_resources,) in a Z that was read; NULL = the call does not say them."""
+    if route.own_row < 0 or Z is None:
+        return NULL
+    return <const double*>cnp.PyArray_DATA(Z) + route.own_row * route.core.st.head.n_resources
 
 
 cdef inline Ticket decide_job(RouteCore route, x, Z, mask, double left_s, int64_t now_ns):
@@ -233,9 +234,8 @@ cdef inline Ticket decide_job(RouteCore route, x, Z, mask, double left_s, int64_
         raise no_candidate(route, mask)
     st.head.n_clipped += clipped
     core.last_ns = now_ns
-    read_own(route, Z, &f)
     ticket.x = encoded
-    ticket._issue(route, &f, now_ns)
+    ticket._issue(route, &f, own_in(route, Z), now_ns)
     return ticket
 
 

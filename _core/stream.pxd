@@ -1,5 +1,5 @@
 # Two signals: what follows the first token, and how long the whole answer occupies its resource.
-from libc.math cimport exp, log, log1p, rint, sqrt
+from libc.math cimport exp, isnan, log, log1p, rint, sqrt
 
 from _core.context cimport bent_location
 from _core.layout cimport (
@@ -47,10 +47,20 @@ cdef inline void occupy(TicketSlot* job, const Stream* stream) noexcept nogil:
     job.var_s2 = service_var(stream.busy_s, job.s)
 
 
+cdef inline double whole(double tokens) noexcept nogil:
+    """Whole tokens, at most 2^40: sums over 4096 jobs come back to what they were, exactly, when one of them leaves."""
+    return min(rint(tokens), 1099511627776.0)
+
+
 cdef inline double prompt_of(const ModelInfo* info, const double* x) noexcept nogil:
-    """Tokens of the prompt, whole, from its encoded feature (within the clip at 16)."""
+    """Tokens of the prompt from its encoded feature (within the clip at 16)."""
     cdef double z = x[info.prompt], usual = info.prompt_typical
-    return rint(usual * exp(z) if usual > 0.0 else exp(z) - 1.0)
+    return whole(usual * exp(z) if usual > 0.0 else exp(z) - 1.0)
+
+
+cdef inline double own_of(const double* own, int lane, double prompt) noexcept nogil:
+    """Tokens that a job brings to prefill. own (n_resources,), NULL or NaN = not said: its whole prompt."""
+    return prompt if own == NULL or isnan(own[lane]) else whole(own[lane])
 
 
 cdef inline void add_tokens(State* st, TicketSlot* job) noexcept nogil:

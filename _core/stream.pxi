@@ -11,8 +11,8 @@ cdef double count_of(value) except -1.0:
         n = index(value)
     except TypeError:
         n = -1
-    if type(value) is bool or not 0 <= n < 1 << 53:
-        raise InputError(f"tokens={value!r}: a whole number of tokens, 0 or more, is expected")
+    if type(value) is bool or not 0 <= n <= 1 << 40:
+        raise InputError(f"tokens={value!r}: a whole number of tokens, 0 to 2**40, is expected")
     return n
 
 

@@ -1,5 +1,4 @@
 # Open decisions: a free list of slots, a running and a fifo list per lane, and the counts that follow them.
-from libc.math cimport isnan
 from libc.string cimport memcpy
 
 from _core.encode cimport store_column
@@ -11,7 +10,7 @@ from _core.layout cimport (
     TICKET_RUNNING, TicketSlot, int64_t,
 )
 from _core.overdue cimport look_around, look_at, watch
-from _core.stream cimport add_tokens, occupy, prompt_of, remove_tokens
+from _core.stream cimport add_tokens, occupy, own_of, prompt_of, remove_tokens
 from _core.warmup cimport end_gap
 from _core.wait cimport has_room, n_open, refresh, update_ahead
 
@@ -132,17 +131,19 @@ cdef inline void set_forecast(TicketSlot* job, const Forecast* f) noexcept nogil
         occupy(job, &f.stream)
 
 
-cdef inline void bring_tokens(State* st, TicketSlot* job, const Forecast* f) noexcept nogil:
+cdef inline void bring_tokens(State* st, TicketSlot* job, const Forecast* f, const double* own) noexcept nogil:
     """Counts the tokens of a job that was just decided on."""
     cdef const ModelInfo* info = st.model + job.model
     job.prompt = prompt_of(info, f.x) if info.prompt else 0.0
-    job.own = job.prompt if isnan(f.own) else f.own
+    job.own = own_of(own, f.lane, job.prompt)
     job.pace = f.pace
     add_tokens(st, job)
 
 
-cdef inline int open_ticket(State* st, const Forecast* f, int model, int level, int64_t now_ns) noexcept nogil:
-    """Takes a slot (the caller saw that one is free) and counts the job on its lane at once."""
+cdef inline int open_ticket(
+    State* st, const Forecast* f, const double* own, int model, int level, int64_t now_ns
+) noexcept nogil:
+    """Takes a slot (the caller saw that one is free) and counts the job on its lane at once. own as in own_of."""
     cdef int t = st.head.free_ticket
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + f.lane
@@ -161,7 +162,7 @@ cdef inline int open_ticket(State* st, const Forecast* f, int model, int level, 
     job.prompt = job.own = job.tokens = job.pace = 0.0
     set_forecast(job, f)
     if st.model[model].counts_tokens:
-        bring_tokens(st, job, f)
+        bring_tokens(st, job, f, own)
     if starts:
         run_ticket(st, t, now_ns)
     else:

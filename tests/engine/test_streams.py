@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import tailwise as tw
 
@@ -100,7 +98,7 @@ REFUSED: dict[str, tuple[Callable[[tw.Ticket], None], Callable[[tw.Ticket], None
     "minus one token": (lambda t: t.first(), lambda t: t.complete(tokens=-1)),
     "True tokens": (lambda t: t.first(), lambda t: t.complete(tokens=True)),
     "tokens as text": (lambda t: t.first(), lambda t: t.complete(tokens="9")),  # type: ignore[arg-type]
-    "more tokens than can be counted": (lambda t: t.first(), lambda t: t.progress(1 << 53)),
+    "more tokens than can be counted": (lambda t: t.first(), lambda t: t.progress((1 << 40) + 1)),
     "a first token at NaN": (lambda t: None, lambda t: t.first(math.nan)),
     "a negative time": (lambda t: None, lambda t: t.first(-0.1)),
 }
@@ -164,57 +162,6 @@ def test_who_has_a_token_has_started() -> None:
     ahead.fail()
     queued.complete(tokens=5)
     assert e.load("r0") == (0, 0)
-
-
-Actions = st.lists(
-    st.tuples(
-        st.sampled_from(["select", "first", "progress", "end"]), st.integers(0, 9), st.floats(0.0, 3000.0)
-    ),
-    max_size=40,
-)
-
-
-@given(actions=Actions)
-def test_token_columns_are_the_sums_over_open_jobs(actions: list[tuple[str, int, float]]) -> None:
-    """prefill_tokens: what jobs before their first token were given as their own, else their prompt; kv_tokens:
-    prompts and answers so far; the tightest promised pace of them all. Encoded in float32: 3e-7."""
-    e, _ = engine()
-    jobs: list[dict[str, float | tw.Ticket]] = []
-    for action, k, amount in actions:
-        job = jobs[k % len(jobs)] if jobs else None
-        if action == "select":
-            name = ("chat", "calm", "end")[k % 3]
-            Z = np.full((1, 2), amount if amount > 500 else math.nan)
-            ticket = e.route("llm", name).select((1.0 + round(amount),), Z)
-            own = amount if amount > 500 else 1.0 + round(amount)
-            jobs.append(
-                {
-                    "ticket": ticket,
-                    "own": own,
-                    "prompt": 1.0 + round(amount),
-                    "tokens": 0.0,
-                    "tpot_s": {"chat": 0.05, "calm": 0.2, "end": math.inf}[name],
-                }
-            )
-        elif job and action == "first" and not job["tokens"]:
-            job["ticket"].first(0.1)
-            job["tokens"] = 1.0
-        elif job and action == "progress" and job["tokens"]:
-            job["tokens"] += k
-            job["ticket"].progress(int(job["tokens"]))
-        elif job and action == "end":
-            job["ticket"].fail()
-            jobs.remove(job)
-        for row in e.route("llm", "end").peek((512,), np.zeros((1, 2))):
-            own = [j for j in jobs if j["ticket"].resource is row.resource]
-            prefill = sum(j["own"] for j in own if not j["tokens"])
-            kv = sum(j["prompt"] + j["tokens"] for j in own)
-            want = np.log1p([prefill / 512, kv / 20_000])
-            np.testing.assert_allclose(row.features[2:], want, rtol=3e-7, atol=1e-12)
-            assert row.tpot_bound_s == pytest.approx(min((j["tpot_s"] for j in own), default=math.inf))
-    for job in jobs:
-        job["ticket"].cancel()
-    assert all(row.features[3] == 0.0 for row in e.route("llm", "end").peek((512,)))
 
 
 def test_the_next_job_waits_for_the_whole_answer() -> None:
