@@ -6,9 +6,10 @@ from _core.predict cimport location
 
 
 cdef inline bint is_known(const Profile* p, bint streams) noexcept nogil:
-    """Enough was seen (n >= 8, of both signals) to refuse by it. A cold profile would refuse everything and never learn;
-    one that has just been found to be faster, and still counts eight results of before, would learn slowly."""
-    return p.signal[0].total[0] >= 8.0 and (not streams or p.signal[1].total[0] >= 8.0) \
+    """Enough is known (n >= 8 of each signal, a given profile's weight counted in) to refuse by it. A cold profile would
+    refuse everything and never learn; one that has just been found to be faster, and still counts eight results of
+    before, would learn slowly."""
+    return p.signal[0].total[0] + p.given.weight >= 8.0 and (not streams or p.signal[1].total[0] >= 8.0) \
         and p.n_results >= p.doubted_until
 
 

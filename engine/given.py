@@ -25,7 +25,8 @@ class Profile:
     """A profile measured elsewhere, as prior for one (resource, model).
 
     mean_s: expected service seconds at the features' typical values, > 0. spread: standard deviation of
-    ln(seconds), > 0. weight: how many observations it counts as, > 0. slopes: by feature, finite: by how much
+    ln(seconds), > 0. weight: how many observations it counts as, > 0: from 8 on,
+    results included, standard classes refuse by it. slopes: by feature, finite: by how much
     ln(seconds) grows with the encoded feature (1 = in proportion, 0 = not at all); features that are not named start
     from what the model does elsewhere.
     """

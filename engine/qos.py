@@ -30,7 +30,7 @@ class QoS:
     min_share: in [0, 1); of a resource's starts, at least this share goes to the class while it has jobs waiting
     there (engine-owned queues): bounded starvation. What it costs the classes above is not in their forecasts.
     contract: "best_effort" refuses a job only when no time is left; "standard" also when its P(on time) is below
-    0.3; "guaranteed" when no candidate's claim is at least `on_time` (about 3 points of goodput at 80% load: what
+    0.3 where 8 results or more are known (or given: see `Profile`); "guaranteed" when no candidate's claim is at least `on_time` (about 3 points of goodput at 80% load: what
     a promise costs).
     min_accuracy: in [0, 1], of the model. max_cost: of one job, E[service] x the resource's `cost_per_s`, > 0.
     min_throughput: items a second that the resource must be believed to do, >= 0. These three are never broken: a

@@ -68,3 +68,25 @@ def test_without_exploration_an_untried_resource_is_not_favoured() -> None:
         e.route("m", "q").select((), mask=1).complete(0.1)
         first[explore] = e.route("m", "q").select(()).resource.name
     assert first == {True: "b", False: "a"}
+
+
+@pytest.mark.parametrize(("weight", "results", "refuses"), [(8.0, 0, True), (5.0, 0, False), (5.0, 3, True)])
+def test_a_given_profile_is_knowledge_that_a_standard_class_refuses_by(
+    weight: float, results: int, refuses: bool
+) -> None:
+    """A second is known, a tenth of one is left: refused from eight results on, given and own ones together, but for
+    the probe that comes once a second."""
+    clock = tw.ManualClock(5.0)
+    e = tw.Engine(
+        [tw.Resource("r")],
+        [tw.Model("m")],
+        [tw.QoS("q", 0.1), tw.QoS("teacher", 60.0, contract="best_effort")],
+        profiles=[tw.Profile("r", "m", 1.0, weight=weight)],
+        clock=clock,
+        seed=1,
+    )
+    for _ in range(results):
+        e.route("m", "teacher").select(()).complete(1.0)
+    clock.advance(1.0)
+    e.route("m", "q").select(())  # the probe, where one is due
+    assert e.route("m", "q").select(()).admitted == (not refuses)

@@ -61,7 +61,7 @@ def test_without_any_time_left_a_job_is_late_whatever_its_contract(contract: str
     refused = e.route("m", "q").select((), arrival_s=100.0)
     assert (refused.admitted, refused.reason, refused.p_on_time) == (False, "late", 0.0)
     assert e.in_flight == 0
-    assert e.route("m", "q").select((), arrival_s=100.1).admitted
+    assert e.route("m", "q").select((), arrival_s=100.4).admitted
 
 
 def test_peek_tells_what_select_would_see() -> None:

@@ -63,7 +63,7 @@ def engine(**qos: object) -> tw.Engine:
 
 def test_an_explained_ticket_remembers_an_unexplained_one_recomputes_and_says_so() -> None:
     """Ten more jobs on the fast resource: only the second explanation knows of them."""
-    e = engine()
+    e = engine(contract="best_effort")
     route = e.route("m", "q")
     explained, plain = route.select((), explain=True), route.select(())
     held = [route.select((), mask=1) for _ in range(10)]
