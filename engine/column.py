@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from tailwise.validate import is_positive, require
+from tailwise.validate import hold_flag, hold_number, is_one_of, is_positive, require
 
 __all__ = ["Column", "Tracked"]
 
 Tracked = Literal["running", "waiting", "in_flight", "prefill_tokens", "kv_tokens"]
+
+#: Parameters of `engine.report`, where a reported column is a keyword.
+TAKEN = frozenset({"self", "resource", "at"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +41,19 @@ class Column:
     def __post_init__(self) -> None:
         me = f"Column {self.name!r}"
         require(_is_name(self.name), "Column", "name", self.name, "an identifier")
-        require(is_positive(self.scale), me, "scale", self.scale, "a finite number > 0")
+        hold_number(self, me, "scale", is_positive, "a finite number > 0")
+        hold_flag(self, me, "reported", "square")
         kinds = get_args(Tracked)
         expected = f"one of {', '.join(map(repr, kinds))} or None"
-        require(self.tracked is None or self.tracked in kinds, me, "tracked", self.tracked, expected)
+        require(self.tracked is None or is_one_of(self.tracked, kinds), me, "tracked", self.tracked, expected)
         expected = "either tracked or reported, not both,"
         require(not (self.tracked and self.reported), me, "reported", self.reported, expected)
+        expected = "a name that engine.report() does not take for something else"
+        require(not self.reported or self.name not in TAKEN, me, "name", self.name, expected)
         expected = "an identifier, on a tracked or reported column,"
         given_alone = not (self.tracked or self.reported)
-        require(
-            self.plus is None or (_is_name(self.plus) and not given_alone), me, "plus", self.plus, expected
-        )
+        plain = self.plus is None or (_is_name(self.plus) and not given_alone)
+        require(plain, me, "plus", self.plus, expected)
 
     @property
     def given(self) -> str | None:

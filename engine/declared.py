@@ -8,7 +8,7 @@ from typing import TypeVar
 from tailwise.errors import ConfigError, UnknownName
 from tailwise.qos import QoS
 from tailwise.types import Model, Resource
-from tailwise.validate import unique_names
+from tailwise.validate import as_items, is_one_of, unique_names
 
 __all__ = ["Declared"]
 
@@ -24,9 +24,11 @@ class Declared:
     def __init__(
         self, resources: Sequence[Resource], models: Sequence[Model], classes: Sequence[QoS]
     ) -> None:
-        self.resources = tuple(resources)
-        self.models = tuple(models)
-        self.qos = tuple(sorted(classes, key=lambda q: q.priority))
+        expected = "a sequence of {} objects"
+        self.resources = as_items("Engine", "resources", resources, Resource, expected.format("Resource"))
+        self.models = as_items("Engine", "models", models, Model, expected.format("Model"))
+        promises = as_items("Engine", "qos", classes, QoS, expected.format("QoS"))
+        self.qos = tuple(sorted(promises, key=lambda q: q.priority))
         for kind, items in (("resources", self.resources), ("models", self.models), ("qos", self.qos)):
             if not items:
                 raise ConfigError(f"Engine: {kind} is empty, at least one is expected")
@@ -84,6 +86,6 @@ class Declared:
 
 
 def _find(name: str, index: dict[str, int], kind: str) -> int:
-    if name not in index:
+    if not is_one_of(name, index):
         raise UnknownName(f"no {kind} {name!r}; there are {', '.join(map(repr, index))}")
     return index[name]

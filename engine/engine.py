@@ -14,24 +14,23 @@ from tailwise.bounds import excluded_by, require_accuracy
 from tailwise.certificate import Certificate, summarise_promises
 from tailwise.clock import Clock, MonotonicClock
 from tailwise.declared import Declared
-from tailwise.errors import ConfigError, InputError, UnknownName
+from tailwise.errors import InputError, UnknownName
 from tailwise.family import Family
 from tailwise.fleet import Fleet
 from tailwise.given import Profile
 from tailwise.health import Breaker, Health, rules_of
 from tailwise.modes import Modes
 from tailwise.numbered import capacity_of, columns_of, features_of, items_of, prompt_of
+from tailwise.options import Options
 from tailwise.qos import QoS, check_fit
 from tailwise.reports import Reports
 from tailwise.route import Route
 from tailwise.statistics import Statistics, add_statistics, collect_statistics
 from tailwise.summary import LengthSummary, ProfileSummary, occupied_s, summarise
 from tailwise.types import Model, Resource
-from tailwise.validate import is_positive
+from tailwise.validate import as_items, as_number, as_row, is_positive
 
 __all__ = ["Engine"]
-
-BLOCK = 16  # lanes that the core lays out together (layout.pxd, LANES): room for fewer costs as much
 
 DEFAULT_HEALTH = Health()
 
@@ -68,29 +67,31 @@ class Engine(Fleet, Modes):
         max_tickets: int = 4096,
     ) -> None:
         self._declared = Declared(resources, models, qos)
-        if not tau_s > 0:
-            raise ConfigError(f"Engine: tau_s={tau_s!r}, but seconds > 0 are expected (inf = never forget)")
-        if not 1 <= max_tickets <= 1 << 20:
-            raise ConfigError(f"Engine: max_tickets={max_tickets!r}, but 1..{1 << 20} is expected")
-        if max_resources is None:
-            max_resources = -(-len(resources) // BLOCK) * BLOCK
-        elif max_resources < len(resources):
-            raise ConfigError(f"Engine: max_resources={max_resources!r}, but {len(resources)} are declared")
+        profiles = as_items("Engine", "profiles", profiles, Profile, "Profile objects")
         self.clock: Clock = MonotonicClock() if clock is None else clock
-        self._core = Core(
+        options = Options(
+            n_resources=len(self._declared.resources),
+            clock=self.clock,
+            seed=secrets.randbits(64) if seed is None else seed,
+            tau_s=tau_s,
+            detect_change=detect_change,
+            idle_gap_s=idle_gap_s,
+            health=health,
             max_resources=max_resources,
+            max_tickets=max_tickets,
+        )
+        self._core = Core(
+            max_resources=options.capacity,
             max_models=len(self.models),
             max_classes=len(self.qos),
-            max_tickets=max_tickets,
-            seed=secrets.randbits(64) if seed is None else seed & (1 << 64) - 1,
-            tau_s=tau_s,
+            max_tickets=options.max_tickets,
+            seed=options.seed & (1 << 64) - 1,
+            tau_s=options.tau_s,
             clock=self.clock,
         )
         self._core.detect_change(detect_change)
-        if idle_gap_s is not None:
-            if not (is_positive(idle_gap_s) and 1e-9 <= idle_gap_s <= 1e9):
-                raise ConfigError(f"Engine: idle_gap_s={idle_gap_s!r}, but seconds in 1e-9..1e9 are expected")
-            self._core.watch_gaps(idle_gap_s)
+        if options.idle_gap_s is not None:
+            self._core.watch_gaps(options.idle_gap_s)
         self._core.set_health(*rules_of(health))
         for resource in self._declared.resources:
             self._core.add_resource(resource, *capacity_of(resource))
@@ -141,7 +142,7 @@ class Engine(Fleet, Modes):
 
         deadline_s: seconds > 0. on_time: probability in (0, 1). Raises InputError when no class is that strict.
         """
-        if not (math.isfinite(deadline_s) and deadline_s > 0 and 0 < on_time < 1):
+        if not (is_positive(as_number(deadline_s)) and 0 < as_number(on_time) < 1):
             raise InputError(
                 f"deadline_s={deadline_s!r}, on_time={on_time!r}: seconds > 0 and a probability in (0, 1)"
             )
@@ -205,11 +206,8 @@ class Engine(Fleet, Modes):
         x = np.zeros(model.d)
         x[0] = 1.0
         if features is not None:
-            if len(features) != len(model.features):
-                raise InputError(
-                    f"features={features!r}, but model {model.name!r} declares {len(model.features)}"
-                )
-            encoded = self._core.encode(index, features)
+            row = as_row(f"Model {model.name!r}", features, len(model.features))
+            encoded = self._core.encode(index, row)
             x[: len(encoded)] = encoded
         return x
 

@@ -13,6 +13,7 @@ from tailwise.given import Profile
 from tailwise.numbered import capacity_of, slopes_of
 from tailwise.reports import Reports
 from tailwise.types import Resource
+from tailwise.validate import as_items, is_one_of, require
 
 __all__ = ["Fleet"]
 
@@ -47,7 +48,7 @@ class Fleet:
     def lane(self, resource: str) -> int:
         """The index of a resource in masks and in the columns of Z. Raises UnknownName."""
         lanes = self._core.lanes
-        if resource not in lanes:
+        if not is_one_of(resource, lanes):
             raise UnknownName(f"no resource {resource!r}; there are {', '.join(map(repr, lanes)) or 'none'}")
         return lanes[resource]
 
@@ -96,13 +97,16 @@ class Fleet:
         (`route.buffer()`); int masks stay valid. Raises ConfigError (the name is taken, a profile of another
         resource), UnknownName, CapacityError, and then changes nothing. Cost: O(models x resources).
         """
-        declared, profiles = self._declared, tuple(profiles)
+        declared = self._declared
+        require(isinstance(resource, Resource), "add", "resource", resource, "a Resource")
+        profiles = as_items("add", "profiles", profiles, Profile, "Profile objects")
         if resource.name in self._core.lanes:
             raise ConfigError(f"add: resource {resource.name!r} is there already; remove it first")
         if models is None:
             joined = {m for m, model in enumerate(declared.models) if declared.allows(model, resource.name)}
         else:
-            joined = {declared.model_index(name) for name in models}
+            names = as_items("add", "models", models, str, "a sequence of names of models")
+            joined = {declared.model_index(name) for name in names}
         for profile in profiles:
             if profile.resource != resource.name or declared.model_index(profile.model) not in joined:
                 raise ConfigError(f"add: {profile!r} is not of {resource.name!r} and one of its models")

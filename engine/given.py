@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tailwise.errors import ConfigError
-from tailwise.validate import is_positive, require
+from tailwise.validate import as_number, hold_number, is_positive, require, require_name
 
 __all__ = ["Profile", "load_profiles"]
 
@@ -40,16 +40,16 @@ class Profile:
 
     def __post_init__(self) -> None:
         me = f"Profile ({self.resource!r}, {self.model!r})"
+        require_name(me, self.resource, "resource")
+        require_name(me, self.model, "model")
         for name in _NUMBERS:
-            value = getattr(self, name)
-            require(is_positive(value), me, name, value, "a finite number > 0")
-        require(
-            isinstance(self.slopes, Mapping), me, "slopes", self.slopes, "a mapping of features to numbers"
-        )
-        for name, slope in self.slopes.items():
-            ok = isinstance(slope, int | float) and math.isfinite(slope)
-            require(ok, me, f"slopes[{name!r}]", slope, "a finite number")
-        object.__setattr__(self, "slopes", dict(self.slopes))
+            hold_number(self, me, name, is_positive, "a finite number > 0")
+        expected = "a mapping of features to numbers"
+        require(isinstance(self.slopes, Mapping), me, "slopes", self.slopes, expected)
+        slopes = {name: as_number(slope) for name, slope in self.slopes.items()}
+        for name, slope in slopes.items():
+            require(math.isfinite(slope), me, f"slopes[{name!r}]", self.slopes[name], "a finite number")
+        object.__setattr__(self, "slopes", slopes)
 
     @property
     def ln_median(self) -> float:
@@ -64,6 +64,7 @@ def load_profiles(path: str | PathLike[str]) -> tuple[Profile, ...]:
     (an empty cell = not given); or a .toml with one [[profile]] a row and a [profile.slopes] table.
     Raises ConfigError with the file, the row and the reason; OSError when it cannot be read.
     """
+    require(isinstance(path, str | PathLike), "load_profiles", "path", path, "the path of a table")
     path = Path(path)
     readers = {".csv": _csv_rows, ".toml": _toml_rows}
     if path.suffix not in readers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tailwise.validate import is_positive, require
+from tailwise.validate import hold_number, hold_whole, is_positive, is_share
 
 __all__ = ["Breaker", "Health", "rules_of"]
 
@@ -31,28 +31,12 @@ class Health:
     max_ejected: float = 0.5
 
     def __post_init__(self) -> None:
-        n = self.consecutive_failures
-        require(
-            isinstance(n, int) and 1 <= n <= 1000, "Health", "consecutive_failures", n, "an int in 1..1000"
-        )
-        for name, top in (("min_success", "1)"), ("max_ejected", "1]")):
-            value = getattr(self, name)
-            inside = (value == 0 or is_positive(value)) and (value < 1 or (value == 1 and top == "1]"))
-            require(inside, "Health", name, value, f"a share in [0, {top}")
-        require(
-            is_positive(self.backoff_s),
-            "Health",
-            "backoff_s",
-            self.backoff_s,
-            "a finite number of seconds > 0",
-        )
-        require(
-            is_positive(self.max_backoff_s) and self.backoff_s <= self.max_backoff_s <= 1e6,
-            "Health",
-            "max_backoff_s",
-            self.max_backoff_s,
-            "backoff_s <= max_backoff_s <= 1e6 seconds",
-        )
+        hold_whole(self, "Health", "consecutive_failures", 1, 1000)
+        hold_number(self, "Health", "min_success", lambda v: 0.0 <= v < 1.0, "a share in [0, 1)")
+        hold_number(self, "Health", "max_ejected", is_share, "a share in [0, 1]")
+        hold_number(self, "Health", "backoff_s", is_positive, "a finite number of seconds > 0")
+        expected = "backoff_s <= max_backoff_s <= 1e6 seconds"
+        hold_number(self, "Health", "max_backoff_s", lambda v: self.backoff_s <= v <= 1e6, expected)
 
 
 @dataclass(frozen=True, slots=True)

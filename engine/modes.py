@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from tailwise._core.core import Core
 from tailwise.errors import ConfigError
+from tailwise.validate import as_number, is_one_of, is_share
 
 __all__ = ["Mode", "Modes"]
 
@@ -39,12 +40,12 @@ class Modes:
         number, share = self._core.mode
         if mode is None:
             mode = _name_of(number)
-        elif mode not in _NUMBERS:
+        elif not is_one_of(mode, _NUMBERS):
             raise ConfigError(f"mode={mode!r}, but one of {', '.join(map(repr, get_args(Mode)))} is expected")
         if rollout is not None:
-            if not 0.0 <= rollout <= 1.0:
+            share = as_number(rollout)
+            if not is_share(share):
                 raise ConfigError(f"rollout={rollout!r}, but a share in [0, 1] is expected")
-            share = float(rollout)
         in_part = mode == "active" and share < 1.0
         self._core.set_mode(_ACTIVE_IN_PART if in_part else _NUMBERS[mode], share)
         return mode

@@ -39,7 +39,7 @@ def slopes_of(model: Model, profile: Profile) -> dict[int, float]:
                 f"Profile ({profile.resource!r}, {profile.model!r}): slopes names {name!r}, but the model's "
                 f"features are {', '.join(map(repr, index)) or 'none'}"
             )
-    return {index[name]: float(slope) for name, slope in profile.slopes.items()}
+    return {index[name]: slope for name, slope in profile.slopes.items()}
 
 
 def columns_of(model: Model) -> list[tuple[int, float, int, bool, int]]:

@@ -8,7 +8,17 @@ from typing import Literal
 
 from tailwise._core.core import LIMITS
 from tailwise.types import Model
-from tailwise.validate import is_positive, require, require_name
+from tailwise.validate import (
+    hold_flag,
+    hold_number,
+    hold_whole,
+    is_not_negative,
+    is_one_of,
+    is_positive,
+    is_share,
+    require,
+    require_name,
+)
 
 __all__ = ["QoS", "check_fit"]
 
@@ -30,8 +40,8 @@ class QoS:
     min_share: in [0, 1); of a resource's starts, at least this share goes to the class while it has jobs waiting
     there (engine-owned queues): bounded starvation. What it costs the classes above is not in their forecasts.
     contract: "best_effort" refuses a job only when no time is left; "standard" also when its P(on time) is below
-    0.3 where 8 results or more are known (or given: see `Profile`); "guaranteed" when no candidate's claim is at least `on_time` (about 3 points of goodput at 80% load: what
-    a promise costs).
+    0.3 and 8 results or more are known, those that a given profile counts as included; "guaranteed" when no
+    candidate's claim is at least `on_time` (about 3 points of goodput at 80% load: what a promise costs).
     min_accuracy: in [0, 1], of the model. max_cost: of one job, E[service] x the resource's `cost_per_s`, > 0.
     min_throughput: items a second that the resource must be believed to do, >= 0. These three are never broken: a
     job that no candidate can run within them is refused with the bound as its reason.
@@ -65,87 +75,36 @@ class QoS:
     tpot_s: float = math.inf
 
     def __post_init__(self) -> None:
-        me = f"QoS {self.name!r}"
         require_name("QoS", self.name)
-        self._check_bounds(me)
-        require(
-            is_positive(self.on_time) and self.on_time < 1,
-            me,
-            "on_time",
-            self.on_time,
-            "a probability in (0, 1)",
-        )
-        require(
-            isinstance(self.priority, int) and 0 <= self.priority < LIMITS["levels"],
-            me,
-            "priority",
-            self.priority,
-            f"an int in 0..{LIMITS['levels'] - 1}",
-        )
-        require(
-            self.weight == 0 or is_positive(self.weight), me, "weight", self.weight, "a finite number >= 0"
-        )
-        require(
-            self.min_share == 0 or (is_positive(self.min_share) and self.min_share < 1),
-            me,
-            "min_share",
-            self.min_share,
-            "a share of the starts in [0, 1)",
-        )
-        require(
-            self.contract in ("best_effort", "standard", "guaranteed"),
-            me,
-            "contract",
-            self.contract,
-            "'best_effort', 'standard' or 'guaranteed'",
-        )
-        require(
-            self.min_accuracy == 0 or (is_positive(self.min_accuracy) and self.min_accuracy <= 1),
-            me,
-            "min_accuracy",
-            self.min_accuracy,
-            "a number in [0, 1]",
-        )
+        me = f"QoS {self.name!r}"
+        self._hold_bounds(me)
         for name, choices in (
+            ("contract", ("best_effort", "standard", "guaranteed")),
             ("objective", ("completion", "cost", "energy", "accuracy")),
             ("policy", ("greedy", "thompson", "ucb")),
         ):
             value = getattr(self, name)
-            require(value in choices, me, name, value, " or ".join(map(repr, choices)))
-        require(is_positive(self.kappa), me, "kappa", self.kappa, "a finite number > 0")
-        require(self.max_cost > 0, me, "max_cost", self.max_cost, "a number > 0 (inf = none)")
-        require(
-            self.min_throughput == 0 or is_positive(self.min_throughput),
-            me,
-            "min_throughput",
-            self.min_throughput,
-            "a finite number of items per second >= 0",
-        )
-        require(isinstance(self.explore, bool), me, "explore", self.explore, "True or False")
+            require(is_one_of(value, choices), me, name, value, " or ".join(map(repr, choices)))
+        hold_number(self, me, "on_time", lambda v: 0.0 < v < 1.0, "a probability in (0, 1)")
+        hold_whole(self, me, "priority", 0, LIMITS["levels"] - 1)
+        hold_number(self, me, "weight", is_not_negative, "a finite number >= 0")
+        hold_number(self, me, "min_share", lambda v: 0.0 <= v < 1.0, "a share of the starts in [0, 1)")
+        hold_number(self, me, "min_accuracy", is_share, "a number in [0, 1]")
+        hold_number(self, me, "kappa", is_positive, "a finite number > 0")
+        hold_number(self, me, "max_cost", lambda v: v > 0.0, "a number > 0 (inf = none)")
+        expected = "a finite number of items per second >= 0"
+        hold_number(self, me, "min_throughput", is_not_negative, expected)
+        hold_flag(self, me, "explore")
 
-    def _check_bounds(self, me: str) -> None:
+    def _hold_bounds(self, me: str) -> None:
         for name in ("deadline_s", "ttft_s", "tpot_s"):
-            value = getattr(self, name)
-            require(
-                value == math.inf or is_positive(value), me, name, value, "seconds > 0, or inf for no bound,"
-            )
-        require(
-            min(self.deadline_s, self.ttft_s) < math.inf,
-            me,
-            "deadline_s",
-            self.deadline_s,
-            "a deadline_s or a ttft_s",
-        )
-        require(
-            self.ttft_s == math.inf or self.ttft_s < self.deadline_s,
-            me,
-            "ttft_s",
-            self.ttft_s,
-            "a first token before deadline_s",
-        )
-        require(
-            self.tpot_s == math.inf or self.ttft_s < math.inf, me, "tpot_s", self.tpot_s, "a ttft_s beside it"
-        )
+            hold_number(self, me, name, lambda v: v > 0.0, "seconds > 0, or inf for no bound,")
+        deadline_s, ttft_s, tpot_s = self.deadline_s, self.ttft_s, self.tpot_s
+        bounded = min(deadline_s, ttft_s) < math.inf
+        require(bounded, me, "deadline_s", deadline_s, "a deadline_s or a ttft_s")
+        first = ttft_s == math.inf or ttft_s < deadline_s
+        require(first, me, "ttft_s", ttft_s, "a first token before deadline_s")
+        require(tpot_s == math.inf or ttft_s < math.inf, me, "tpot_s", tpot_s, "a ttft_s beside it")
 
     @property
     def reject_below(self) -> float:
@@ -157,18 +116,6 @@ def check_fit(model: Model, qos: QoS) -> None:
     """A class may bound only what the model predicts. Raises ConfigError."""
     if model.streams:
         return
-    fits = f"model {model.name!r} with the one signal 'service'"
-    require(
-        qos.ttft_s == math.inf,
-        f"QoS {qos.name!r}",
-        "ttft_s",
-        qos.ttft_s,
-        f"no bound on a first token, for {fits},",
-    )
-    require(
-        qos.deadline_s < math.inf,
-        f"QoS {qos.name!r}",
-        "deadline_s",
-        qos.deadline_s,
-        f"a deadline_s, for {fits},",
-    )
+    me, fits = f"QoS {qos.name!r}", f"for model {model.name!r} with the one signal 'service',"
+    require(qos.ttft_s == math.inf, me, "ttft_s", qos.ttft_s, f"no bound on a first token, {fits}")
+    require(qos.deadline_s < math.inf, me, "deadline_s", qos.deadline_s, f"a deadline_s, {fits}")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from tailwise._core.core import Core
 from tailwise.errors import InputError, UnknownName
 from tailwise.types import Model
+from tailwise.validate import as_number, is_not_negative, is_number, require
 
 __all__ = ["Reports"]
 
@@ -35,20 +36,19 @@ class Reports:
 
     def report(self, resource: str, lane: int, at: float | None, values: Mapping[str, float]) -> None:
         """Raises UnknownName, InputError and then changes nothing."""
+        me = f"report of {resource!r}"
         for name, value in values.items():
             if name not in self._targets and name not in COUNTS:
                 known = sorted({*self._targets, *COUNTS})
                 raise UnknownName(f"no model has a reported column {name!r}; there are {known}")
-            if not (isinstance(value, int | float) and (math.isnan(value) or 0 <= value < math.inf)):
-                raise InputError(
-                    f"report of {resource!r}: {name}={value!r}, but a number >= 0 or NaN is expected"
-                )
+            number = as_number(value)
+            usable = is_number(value) and (math.isnan(number) or is_not_negative(number))
+            require(usable, me, name, value, "a number >= 0 or NaN", InputError)
         if at is not None:
-            if not math.isfinite(at):
-                raise InputError(f"report of {resource!r}: at={at!r}, but finite seconds are expected")
+            require(math.isfinite(as_number(at)), me, "at", at, "finite seconds", InputError)
             if at < self._reported_at.get(lane, -math.inf):
                 return
-        self._reported_at[lane] = self._core.now_s() if at is None else at
+        self._reported_at[lane] = self._core.now_s() if at is None else float(at)
         if not COUNTS.isdisjoint(values):
             self._core.report_jobs(lane, values.get("running"), values.get("waiting"), at)
         for name, value in values.items():

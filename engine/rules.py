@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tailwise.validate import require
+from tailwise.validate import hold_flag, hold_number, is_share
 
 __all__ = ["Rules"]
 
@@ -49,15 +49,6 @@ class Rules:
     hedge_budget: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("start_test", "spare_urgent", "re_decide", "hedge"):
-            value = getattr(self, name)
-            require(isinstance(value, bool), "Rules", name, value, "a bool")
-        bonus, budget = self.stay_bonus, self.hedge_budget
-        require(_is_number(bonus) and 0 <= bonus < 1, "Rules", "stay_bonus", bonus, "a number in [0, 1)")
-        require(
-            _is_number(budget) and 0 <= budget <= 1, "Rules", "hedge_budget", budget, "a number in [0, 1]"
-        )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        hold_flag(self, "Rules", "start_test", "spare_urgent", "re_decide", "hedge")
+        hold_number(self, "Rules", "stay_bonus", lambda v: 0.0 <= v < 1.0, "a number in [0, 1)")
+        hold_number(self, "Rules", "hedge_budget", is_share, "a number in [0, 1]")

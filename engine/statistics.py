@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tailwise._core.core import Core
 from tailwise.declared import Declared
 from tailwise.errors import InputError
+from tailwise.validate import as_items, as_number, is_one_of, is_whole
 
 __all__ = ["Statistics", "add_statistics", "collect_statistics"]
 
@@ -55,10 +56,11 @@ def collect_statistics(core: Core, declared: Declared) -> tuple[Statistics, ...]
 def add_statistics(core: Core, declared: Declared, statistics: Sequence[Statistics]) -> None:
     """See `Engine.merge`."""
     checked = []
-    for one in statistics:
+    expected = "a sequence of Statistics, as engine.statistics() gives them,"
+    for one in as_items("merge", "statistics", statistics, Statistics, expected, InputError):
         model = declared.model_index(one.model)
-        lane = core.lanes.get(one.resource)
-        if lane is None or lane not in core.candidates(model):
+        lane = core.lanes[one.resource] if is_one_of(one.resource, core.lanes) else -1
+        if lane not in core.candidates(model):
             raise InputError(f"merge: no resource {one.resource!r} runs {one.model!r} here; leave it out")
         shapes = [core.sums(model, lane, s)[0].shape for s in range(len(declared.models[model].signals))]
         if [np.shape(sums) for sums in one.sums] != shapes or len(one.centre) != len(shapes):
@@ -66,8 +68,9 @@ def add_statistics(core: Core, declared: Declared, statistics: Sequence[Statisti
                 f"merge: sums of {one.model!r} have shapes {[np.shape(s) for s in one.sums]}, here {shapes}: both "
                 "engines must declare the same features, columns and signals"
             )
-        counts = (one.succeeded, one.failed, *one.centre, *(float(v) for sums in one.sums for v in sums))
-        if not np.isfinite(counts).all() or min(one.succeeded, one.failed, one.n_results, one.n) < 0:
+        counts = [as_number(v) for v in (one.succeeded, one.failed, *one.centre, *np.concatenate(one.sums))]
+        counted = is_whole(one.n_results, 0)
+        if not (np.isfinite(counts).all() and counted and min(one.succeeded, one.failed, one.n) >= 0):
             raise InputError(
                 f"merge: {one.model!r} on {one.resource!r} holds a number that is not finite or < 0"
             )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tailwise._core.core import LIMITS, Core, student_q
 from tailwise.errors import InputError
+from tailwise.validate import as_number
 
 __all__ = ["LengthSummary", "ProfileSummary"]
 
@@ -34,9 +35,10 @@ class ProfileSummary:
 
     def quantile(self, probability: float) -> float:
         """Service seconds that are not exceeded with `probability` in (0, 1). Raises InputError."""
-        if not 0.0 < probability < 1.0:
+        p = as_number(probability)
+        if not 0.0 < p < 1.0:
             raise InputError(f"probability={probability!r}: a number in (0, 1) is expected")
-        t = student_q(NormalDist().inv_cdf(probability), self.dof)
+        t = student_q(NormalDist().inv_cdf(p), self.dof)
         return _seconds(math.log(self.median_s) + self.spread * t)
 
     def __str__(self) -> str:

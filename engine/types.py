@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 from tailwise._core.core import LIMITS
 from tailwise.column import Column
-from tailwise.validate import is_positive, labels_of, require, require_name, unique_names
+from tailwise.validate import (
+    as_items,
+    hold_flag,
+    hold_number,
+    hold_whole,
+    is_not_negative,
+    is_one_of,
+    is_positive,
+    labels_of,
+    require,
+    require_name,
+    unique_names,
+)
 
 __all__ = ["Column", "Feature", "Model", "Resource"]
 
@@ -42,49 +53,22 @@ class Resource:
     kv_tokens: float | None = None
 
     def __post_init__(self) -> None:
-        me = f"Resource {self.name!r}"
         require_name("Resource", self.name)
-        require(
-            isinstance(self.slots, int) and 1 <= self.slots <= 256,
-            me,
-            "slots",
-            self.slots,
-            "an int in 1..256",
-        )
+        me = f"Resource {self.name!r}"
+        hold_whole(self, me, "slots", 1, 256)
         for name in ("cost_per_s", "offset_s", "power_w"):
-            value = getattr(self, name)
-            require(value == 0 or is_positive(value), me, name, value, "a finite number >= 0")
-        require(
-            self.discipline in ("fifo", "priority"), me, "discipline", self.discipline, "'fifo' or 'priority'"
-        )
+            hold_number(self, me, name, is_not_negative, "a finite number >= 0")
+        known = is_one_of(self.discipline, ("fifo", "priority"))
+        require(known, me, "discipline", self.discipline, "'fifo' or 'priority'")
         object.__setattr__(self, "labels", labels_of(me, "labels", self.labels))
-        memory = self.memory_bytes
-        require(
-            memory is None or (isinstance(memory, int) and memory >= 0),
-            me,
-            "memory_bytes",
-            memory,
-            "an int >= 0 or None",
-        )
+        hold_whole(self, me, "memory_bytes", 0, or_none=True)
         require(isinstance(self.kind, str), me, "kind", self.kind, "a string, the name of a device class,")
-        self._check_capacity(me)
-
-    def _check_capacity(self, me: str) -> None:
-        most, tokens = self.max_running, self.kv_tokens
-        expected = "an int in 1..65536 or None"
-        whole = isinstance(most, int) and not isinstance(most, bool)
-        require(
-            most is None or (whole and 1 <= most <= 65536),
-            me,
-            "max_running",
-            most,
-            expected,
-        )
+        hold_whole(self, me, "max_running", 1, 65536, or_none=True)
+        hold_number(self, me, "kv_tokens", is_positive, "a finite number > 0", or_none=True)
+        soft, hard = self.max_running is not None, self.slots != 1 or self.discipline != "fifo"
         expected = "slots left alone beside max_running, and discipline 'fifo',"
-        hard = self.slots != 1 or self.discipline != "fifo"
-        require(most is None or not hard, me, "max_running", most, expected)
-        require(tokens is None or is_positive(tokens), me, "kv_tokens", tokens, "a finite number > 0 or None")
-        require(tokens is None or most is not None, me, "kv_tokens", tokens, "a max_running beside it")
+        require(not (soft and hard), me, "max_running", self.max_running, expected)
+        require(self.kv_tokens is None or soft, me, "kv_tokens", self.kv_tokens, "a max_running beside it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +85,12 @@ class Feature:
     knee: bool = False
 
     def __post_init__(self) -> None:
-        me = f"Feature {self.name!r}"
         require_name("Feature", self.name)
-        require(
-            self.typical is None or is_positive(self.typical),
-            me,
-            "typical",
-            self.typical,
-            "a finite number > 0 or None",
-        )
-        require(
-            not self.knee or self.typical is not None,
-            me,
-            "knee",
-            self.knee,
-            "a typical value for the knee to stand at",
-        )
+        me = f"Feature {self.name!r}"
+        hold_number(self, me, "typical", is_positive, "a finite number > 0", or_none=True)
+        hold_flag(self, me, "knee")
+        expected = "a typical value for the knee to stand at"
+        require(not self.knee or self.typical is not None, me, "knee", self.knee, expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,63 +125,49 @@ class Model:
     d: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        me = f"Model {self.name!r}"
         require_name("Model", self.name)
-        features = tuple(Feature(f) if isinstance(f, str) else f for f in self.features)
-        object.__setattr__(self, "features", features)
-        object.__setattr__(self, "columns", tuple(self.columns))
-        unique_names(me, "features", features)
-        unique_names(me, "columns", self.columns)
-        object.__setattr__(self, "requires", labels_of(me, "requires", self.requires))
-        family = self.variant_of
-        require(
-            family is None or (isinstance(family, str) and bool(family)),
-            me,
-            "variant_of",
-            family,
-            "a name or None",
+        me = f"Model {self.name!r}"
+        self._hold_inputs(me)
+        self._hold_bounds(me)
+        names, expected = {f.name for f in self.features}, "the name of a feature of this model or None"  # type: ignore[union-attr]
+        require(self.items is None or is_one_of(self.items, names), me, "items", self.items, expected)
+        self._find_prompt(me, names)
+
+    def _hold_inputs(self, me: str) -> None:
+        expected = "a tuple of Feature objects and names"
+        given: tuple[Feature | str, ...] = as_items(me, "features", self.features, (Feature, str), expected)
+        features = tuple(Feature(f) if isinstance(f, str) else f for f in given)
+        columns = as_items(
+            me, "columns", self.columns, Column, f"a tuple of at most {LIMITS['columns']} Columns"
         )
-        memory, accuracy = self.memory_bytes, self.accuracy
-        require(isinstance(memory, int) and memory >= 0, me, "memory_bytes", memory, "an int >= 0")
-        tau_s, expected = self.tau_s, "seconds > 0 (inf = never forget) or None"
-        require(tau_s is None or is_positive(tau_s) or tau_s == math.inf, me, "tau_s", tau_s, expected)
-        require(
-            accuracy is None or (is_positive(accuracy) and accuracy <= 1),
-            me,
-            "accuracy",
-            accuracy,
-            "a number in (0, 1] or None",
-        )
-        require(
-            len(self.columns) <= LIMITS["columns"],
-            me,
-            "columns",
-            [c.name for c in self.columns],
-            f"at most {LIMITS['columns']} of them",
-        )
-        for column in self.columns:
-            require(
-                column.times is None or column.times in {f.name for f in features},
-                me,
-                f"columns: times of {column.name!r}",
-                column.times,
-                "the name of a feature of this model",
-            )
-        d = 1 + len(features) + sum(f.knee for f in features) + sum(c.d for c in self.columns)
-        object.__setattr__(self, "d", d)
-        require(
-            d <= LIMITS["features"],
-            me,
-            "encoded size",
-            d,
-            f"1 + features + knees + columns + their squares and products <= {LIMITS['features']}",
-        )
-        object.__setattr__(self, "signals", tuple(self.signals))
+        names = unique_names(me, "features", features)
+        unique_names(me, "columns", columns)
+        expected = f"at most {LIMITS['columns']} of them"
+        require(len(columns) <= LIMITS["columns"], me, "columns", [c.name for c in columns], expected)
+        for column in columns:
+            known = column.times is None or is_one_of(column.times, names)
+            expected = "the name of a feature of this model"
+            require(known, me, f"columns: times of {column.name!r}", column.times, expected)
+        d = 1 + len(features) + sum(f.knee for f in features) + sum(c.d for c in columns)
+        expected = f"1 + features + knees + columns + their squares and products <= {LIMITS['features']}"
+        require(d <= LIMITS["features"], me, "encoded size", d, expected)
+        signals = as_items(me, "signals", self.signals, str, "('service',) or ('ttft', 'tpot')")
         expected = "('service',) or ('ttft', 'tpot')"
-        require(self.signals in (("service",), ("ttft", "tpot")), me, "signals", self.signals, expected)
-        names, expected = {f.name for f in features}, "the name of a feature of this model or None"
-        require(self.items is None or self.items in names, me, "items", self.items, expected)
-        self._find_prompt(me, {f.name for f in features})
+        require(signals in (("service",), ("ttft", "tpot")), me, "signals", signals, expected)
+        for name, value in (("features", features), ("columns", columns), ("signals", signals), ("d", d)):
+            object.__setattr__(self, name, value)
+
+    def _hold_bounds(self, me: str) -> None:
+        if self.resources is not None:
+            names = as_items(me, "resources", self.resources, str, "a tuple of names of resources, or None,")
+            object.__setattr__(self, "resources", names)
+        object.__setattr__(self, "requires", labels_of(me, "requires", self.requires))
+        hold_whole(self, me, "memory_bytes", 0)
+        hold_number(self, me, "accuracy", lambda v: 0.0 < v <= 1.0, "a number in (0, 1]", or_none=True)
+        if self.variant_of is not None:
+            require_name(me, self.variant_of, "variant_of")
+        expected = "seconds > 0 (inf = never forget)"
+        hold_number(self, me, "tau_s", lambda v: v > 0.0, expected, or_none=True)
 
     def _find_prompt(self, me: str, features: set[str]) -> None:
         tracks = any(column.tracked in ("prefill_tokens", "kv_tokens") for column in self.columns)
@@ -216,13 +176,8 @@ class Model:
         expected = "the name of a feature, its prompt's tokens,"
         if tracks:
             expected += " since a column tracks tokens"
-        require(
-            self.prompt in features or (self.prompt is None and not tracks),
-            me,
-            "prompt",
-            self.prompt,
-            expected,
-        )
+        known = is_one_of(self.prompt, features) or (self.prompt is None and not tracks)
+        require(known, me, "prompt", self.prompt, expected)
 
     @property
     def streams(self) -> bool:

@@ -15,8 +15,8 @@ End = tuple[float, float, float]  #: m, s of the forecast, then the seconds that
 def may_start(n: float, median_s: float, left_s: float, silent_s: float, unprobed_s: float) -> bool:
     """The start test of a job whose turn has come.
 
-    n: effective results of its profile, a given one's weight counted in. silent_s, unprobed_s: seconds since the profile last learned anything, and
-    since a job of it last passed as a probe.
+    n: effective results of its profile, a given one's weight counted in. silent_s, unprobed_s: seconds since the
+    profile last learned anything, and since a job of it last passed as a probe.
     """
     hopeless = n >= 8 and median_s > left_s
     return not hopeless or (silent_s >= 1.0 and unprobed_s >= 1.0)

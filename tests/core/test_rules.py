@@ -62,8 +62,9 @@ def teach(e: tw.Engine, seconds: float, n: int) -> None:
 def test_the_start_test_is_its_specification(
     n: int, weight: float, left_s: float, silent_s: float, asked_before: bool
 ) -> None:
-    """What is given counts as results. A job is asked `silent_s` after the last result, once or twice in a row: the second is no probe. The float32
-    of the served mean is 1e-6 in the median: left times that close to it are left out."""
+    """What is given counts as results. A job is asked `silent_s` after the last result, once or twice in a row: the
+    second is no probe. The float32 of the served mean is 1e-6 in the median: left times that close to it are left
+    out."""
     e = engine(owned("r"), weight=weight)
     teach(e, 2.0, n)
     ticket = e.route("m", "lazy").select((1.0,))
