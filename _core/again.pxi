@@ -22,8 +22,6 @@ cdef bint reconsider_job(Ticket ticket, Z, mask, double bonus) except -1:
     if ticket._holds_nothing():
         return False
     ticket._check("reconsider() comes before start()")
-    if not 0.0 <= bonus < 1.0:
-        raise InputError(f"bonus={bonus!r}: a share in [0, 1) is expected")
     if job.state != TICKET_QUEUED:
         raise TicketError("the job has started: it cannot move any more")
     info = unrefusing(&ticket.route.info)

@@ -27,23 +27,25 @@ cdef class ManualClock(Clock):
 
     cdef int64_t _now_ns
 
-    def __init__(self, double start_s=0.0):
+    def __init__(self, start_s=0.0):
         self.set(start_s)
 
     cdef int64_t read(self) except? -1:
         return self._now_ns
 
-    def set(self, double seconds):
+    def set(self, seconds):
         """Jumps to `seconds` (finite; going back is allowed, tests need it). Raises InputError."""
-        if not isfinite(seconds) or fabs(seconds) > 9e9:
+        cdef double at_s = number_of("seconds", seconds, "a clock reads a number of seconds")
+        if not fabs(at_s) <= 9e9:
             raise InputError(f"seconds={seconds!r}: a clock reads a finite number of seconds below 9e9")
-        self._now_ns = <int64_t>llround(seconds * 1e9)
+        self._now_ns = <int64_t>llround(at_s * 1e9)
 
-    def advance(self, double seconds):
+    def advance(self, seconds):
         """Moves forward by `seconds` >= 0. Raises InputError."""
-        if not (0.0 <= seconds <= 9e9):
+        cdef double more_s = number_of("seconds", seconds, "advance takes a number of seconds")
+        if not 0.0 <= more_s <= 9e9:
             raise InputError(f"seconds={seconds!r}: advance takes a finite number >= 0; set() may go back")
-        self._now_ns += <int64_t>llround(seconds * 1e9)
+        self._now_ns += <int64_t>llround(more_s * 1e9)
 
 
 cdef class ForeignClock(Clock):
@@ -55,4 +57,9 @@ cdef class ForeignClock(Clock):
         self._now = clock.now_ns
 
     cdef int64_t read(self) except? -1:
-        return self._now()
+        now_ns = self._now()
+        try:
+            return index(now_ns)        # a float of seconds must not pass for nanoseconds
+        except (TypeError, OverflowError):
+            raise InputError(
+                f"clock: now_ns() returned {now_ns!r}, but nanoseconds as an int of 64 bits are expected") from None

@@ -55,6 +55,7 @@ from tailwise._core.errors import CapacityError, InputError, TicketError, Unknow
 
 cnp.import_array()
 
+include "input.pxi"
 include "clock.pxi"
 
 LIMITS = {

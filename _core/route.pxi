@@ -257,17 +257,6 @@ cdef double as_float(value) except? -1.0:
         raise InputError(f"feature value {value!r}: a number that fits a float is expected") from None
 
 
-cdef double as_seconds(str name, value) except? -1.0:
-    cdef double seconds
-    try:
-        seconds = value
-    except (TypeError, OverflowError):
-        raise InputError(f"{name}={value!r}: seconds as a number are expected") from None
-    if not isfinite(seconds):
-        raise InputError(f"{name}={value!r}: seconds must be finite")
-    return seconds
-
-
 cdef as_float64(x, int n):
     """Any real array-like as C-contiguous float64; text and complex numbers are refused, never cast."""
     try:

@@ -19,22 +19,23 @@ cdef class Ticket(Decision):
         self._check("start() comes before complete, fail or cancel")
         start_ticket(&self.route.core.st, self.slot, now_ns)
 
-    def may_start(self, double left_s):
+    def may_start(self, left_s):
         """The start test, for who owns the queue: may the job start now, `left_s` seconds before its deadline?
 
         False when its profile knows (n >= 8) that the median service takes longer: better drop it. But once a
         second, a profile that nothing was learned of passes a job of a class that explores as a probe: it may be
         faster by now.
-        Raises TicketError. Cost: a tenth of a microsecond.
+        Raises TicketError, InputError. Cost: a tenth of a microsecond.
         """
+        cdef double seconds = as_seconds("left_s", left_s)
         cdef int64_t now_ns = self.route.core.now()
         if self._holds_nothing():
             return True
         self._check("may_start() comes before start()")
         cdef State* st = &self.route.core.st
-        return may_start(st, st.ticket + self.slot, self.route.info.explore, left_s, now_ns)
+        return may_start(st, st.ticket + self.slot, self.route.info.explore, seconds, now_ns)
 
-    def reconsider(self, Z=None, *, mask=None, double bonus=0.1):
+    def reconsider(self, Z=None, *, mask=None, bonus=0.1):
         """Decides again for a queued job: True when it moved, and then `resource` is another one.
 
         Z, mask: as in select; given columns that are not given again are unknown elsewhere and as they were here.
@@ -42,7 +43,7 @@ cdef class Ticket(Decision):
         arrival still); what was promised stays: `p_on_time`, `bound_s`, `propensity`.
         Raises TicketError once the job has started, InputError; then nothing changed. Cost: as select.
         """
-        return reconsider_job(self, Z, mask, bonus)
+        return reconsider_job(self, Z, mask, bonus_of(bonus))
 
     def copy(self, Z=None, *, mask=None):
         """A second ticket for a running job (a hedge), on the best other resource; None when the job is expected
@@ -243,25 +244,3 @@ cdef class Ticket(Decision):
             self.route.core.st.head.n_abandoned += 1
             report_cancel(&self.route.core.st, self.slot, self.route.core.last_ns)
             close_ticket(&self.route.core.st, self.slot, self.route.core.last_ns)
-
-
-cdef double seconds_of(str name, value) except -1.0:
-    cdef double seconds
-    try:
-        seconds = value
-    except (TypeError, OverflowError):
-        raise InputError(f"{name}={value!r}: seconds as a number >= 0 are expected") from None
-    if not isfinite(seconds) or seconds < 0.0:
-        raise InputError(f"{name}={value!r}: seconds must be finite and >= 0; a job without an end is fail() or cancel()")
-    return seconds
-
-
-cdef double away_of(value) except -1.0:
-    cdef double seconds
-    try:
-        seconds = value
-    except (TypeError, OverflowError):
-        raise InputError(f"retry_after_s={value!r}: seconds as a number are expected") from None
-    if not 0.0 <= seconds <= 1e9:
-        raise InputError(f"retry_after_s={value!r}: seconds in 0..1e9 are expected, None where the resource said nothing")
-    return seconds

@@ -67,7 +67,7 @@ class Engine(Fleet, Modes):
         max_tickets: int = 4096,
     ) -> None:
         self._declared = Declared(resources, models, qos)
-        profiles = as_items("Engine", "profiles", profiles, Profile, "Profile objects")
+        profiles = as_items("Engine", "profiles", profiles, Profile, "a sequence of Profile objects")
         self.clock: Clock = MonotonicClock() if clock is None else clock
         options = Options(
             n_resources=len(self._declared.resources),

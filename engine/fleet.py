@@ -99,7 +99,7 @@ class Fleet:
         """
         declared = self._declared
         require(isinstance(resource, Resource), "add", "resource", resource, "a Resource")
-        profiles = as_items("add", "profiles", profiles, Profile, "Profile objects")
+        profiles = as_items("add", "profiles", profiles, Profile, "a sequence of Profile objects")
         if resource.name in self._core.lanes:
             raise ConfigError(f"add: resource {resource.name!r} is there already; remove it first")
         if models is None:

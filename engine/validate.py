@@ -134,18 +134,17 @@ def as_items(
     require(iterable, owner, name, items, expected, error)
     assert isinstance(items, Iterable)
     found = tuple(items)
-    for item in found:
-        require(isinstance(item, kind), owner, name, item, expected, error)
+    for i, item in enumerate(found):
+        require(isinstance(item, kind), owner, f"{name}[{i}]", item, expected, error)
     return found
 
 
 def as_row(owner: str, features: object, n: int) -> list[float]:
     """A request's raw features. Raises InputError unless they are n numbers; their ranges are the core's to check."""
-    plain = isinstance(features, Iterable) and not isinstance(features, str | bytes | Mapping)
-    row = [as_number(value) for value in features] if plain and isinstance(features, Iterable) else []
     expected = f"{n} numbers, one a declared feature," if n else "no number, since no feature is declared,"
-    require(plain and len(row) == n, owner, "features", features, expected, InputError)
-    return row
+    row = as_items(owner, "features", features, Real, expected, InputError)
+    require(len(row) == n and all(map(is_number, row)), owner, "features", features, expected, InputError)
+    return [as_number(value) for value in row]
 
 
 def labels_of(owner: str, name: str, labels: object) -> frozenset[str]:

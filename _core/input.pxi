@@ -1,0 +1,41 @@
+# Times and shares as callers hand them in. What has to be read comes before the clock: a foreign __float__ runs Python.
+
+cdef double number_of(str name, value, str expected) except? -1.0:
+    """The float that a number is. Raises InputError on a text, a bool, an int that no float holds and anything else."""
+    if type(value) is float:
+        return PyFloat_AS_DOUBLE(value)
+    if not isinstance(value, (bool, np.bool_)):
+        try:
+            return value
+        except (TypeError, ValueError, OverflowError):
+            pass
+    raise InputError(f"{name}={value!r}: {expected}")
+
+
+cdef double as_seconds(str name, value) except? -1.0:
+    cdef double seconds = number_of(name, value, "seconds as a number are expected")
+    if not isfinite(seconds):
+        raise InputError(f"{name}={value!r}: seconds must be finite")
+    return seconds
+
+
+cdef double seconds_of(str name, value) except -1.0:
+    cdef double seconds = number_of(name, value, "seconds as a number >= 0 are expected")
+    if not isfinite(seconds) or seconds < 0.0:
+        raise InputError(f"{name}={value!r}: seconds must be finite and >= 0; a job without an end is fail() or cancel()")
+    return seconds
+
+
+cdef double away_of(value) except -1.0:
+    cdef str expected = "seconds in 0..1e9 are expected, None where the resource said nothing"
+    cdef double seconds = number_of("retry_after_s", value, expected)
+    if not 0.0 <= seconds <= 1e9:
+        raise InputError(f"retry_after_s={value!r}: {expected}")
+    return seconds
+
+
+cdef double bonus_of(value) except -1.0:
+    cdef double bonus = number_of("bonus", value, "a share in [0, 1) is expected")
+    if not 0.0 <= bonus < 1.0:
+        raise InputError(f"bonus={value!r}: a share in [0, 1) is expected")
+    return bonus
