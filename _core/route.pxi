@@ -35,7 +35,7 @@ cdef class RouteCore:
         self.info.refuse = ACCURACY if qos.min_accuracy > 0.0 and model.accuracy < qos.min_accuracy else 0
         self.info.bounded = qos.max_cost < INFINITY or qos.min_throughput > 0.0 or self.info.refuse != 0
         self.info.objective = OBJECTIVES[qos.objective]
-        self.info.policy = POLICIES[qos.policy] if qos.explore else GREEDY
+        self.info.policy = POLICIES[qos.policy]
         self.info.kappa = qos.kappa
         self.info.paced = self.info.tpot_s < INFINITY
         self.info.among = (

@@ -54,7 +54,8 @@ class QoS:
     explore: may jobs of the class try what is not known? They then go to a resource without a single result when
     it is idle, or to an ejected one that is due for a probe, and of the jobs that would be refused, 1 in 50 of a
     guaranteed class and of a standard one 1 a second, where nothing else is learned, are admitted as probes
-    (`ticket.probe`), outside the promise. False: never; what only this class uses may then stay unknown.
+    (`ticket.probe`), outside the promise. False: never, and the policy must be "greedy"; what only this class uses
+    may then stay unknown.
     """
 
     name: str
@@ -95,6 +96,8 @@ class QoS:
         expected = "a finite number of items per second >= 0"
         hold_number(self, me, "min_throughput", is_not_negative, expected)
         hold_flag(self, me, "explore")
+        expected = "'greedy' where explore=False: a drawn or optimistic choice explores,"
+        require(self.explore or self.policy == "greedy", me, "policy", self.policy, expected)
 
     def _hold_bounds(self, me: str) -> None:
         for name in ("deadline_s", "ttft_s", "tpot_s"):

@@ -72,6 +72,8 @@ WRONG: dict[str, Callable[[], object]] = {
     "cost NaN": lambda: tw.QoS("q", 1.0, max_cost=math.nan),
     "infinite throughput": lambda: tw.QoS("q", 1.0, min_throughput=math.inf),
     "explore as a number": lambda: tw.QoS("q", 1.0, explore=1),  # type: ignore[arg-type]
+    "draws that may not explore": lambda: tw.QoS("q", 1.0, policy="thompson", explore=False),
+    "optimism that may not explore": lambda: tw.QoS("q", 1.0, policy="ucb", explore=False),
     "no resources": lambda: tw.Engine([], M, Q),
     "no models": lambda: tw.Engine(R, [], Q),
     "no classes": lambda: tw.Engine(R, M, []),
