@@ -35,8 +35,8 @@ _Place = tuple[int, int, int, Queued[T]]
 class Queues(Generic[T]):
     """Queues and free slots of every resource.
 
-    A job leaves exactly once: started, returned by `expire`, or removed. Heaps keep a dead entry until it
-    surfaces, so each operation costs O(log n) amortised, and O(classes with a minimum share) more to start one.
+    A job leaves exactly once: started, returned by `expire`, or removed. Heaps keep a dead entry until it surfaces or
+    most are dead, so each operation costs O(log n) amortised, and O(classes with a minimum share) more to start one.
     """
 
     def __init__(self, slots: Sequence[int], min_share: Mapping[str, float] | None = None) -> None:
@@ -54,11 +54,11 @@ class Queues(Generic[T]):
         """Queues a job of class `qos`; equal priority and deadline keep their order of arrival."""
         self._sequence += 1
         entry = Queued(job, lane, priority, deadline_ns, self._groups.get(qos, 0))
-        heapq.heappush(self._ready[lane][entry.group], (priority, deadline_ns, self._sequence, entry))
-        # mostly places of jobs that left: their deadlines may be far
-        if len(self._expiry) > 2 * len(self) + 64:
-            self._expiry = [place for place in self._expiry if place[-1].open]
-            heapq.heapify(self._expiry)
+        places = self._ready[lane][entry.group]
+        # mostly places of jobs that left: nothing may start there for long, and their deadlines may be far
+        _compact(places, self._length[lane])
+        _compact(self._expiry, len(self))
+        heapq.heappush(places, (priority, deadline_ns, self._sequence, entry))
         heapq.heappush(self._expiry, (deadline_ns, self._sequence, 0, entry))
         self._length[lane] += 1
         return entry
@@ -139,6 +139,13 @@ class Queues(Generic[T]):
         entry.open, entry.job = False, None
         self._length[entry.lane] -= 1
         return job
+
+
+def _compact(places: list[_Place[T]], n_waiting: int) -> None:
+    """Drops the places of jobs that left, once they are most of them."""
+    if len(places) > 2 * n_waiting + 64:
+        places[:] = [place for place in places if place[-1].open]
+        heapq.heapify(places)
 
 
 def _first(places: list[_Place[T]], now_ns: int) -> _Place[T] | None:

@@ -48,8 +48,8 @@ MUTANTS = (
     Mutant(
         4,
         "engine/queue.py",
-        "heapq.heappush(self._ready[lane][entry.group], (priority, deadline_ns, self._sequence, entry))",
-        "heapq.heappush(self._ready[lane][entry.group], (0, deadline_ns, self._sequence, entry))",
+        "heapq.heappush(places, (priority, deadline_ns, self._sequence, entry))",
+        "heapq.heappush(places, (0, deadline_ns, self._sequence, entry))",
         G + "test_g04_classes.py",
     ),
     Mutant(

@@ -88,6 +88,20 @@ def test_a_job_that_has_left_is_let_go_however_far_its_deadline() -> None:
     assert len(queues._expiry) < 100
 
 
+def test_places_of_jobs_that_left_are_let_go_although_nothing_starts_there() -> None:
+    """A lane whose slot is taken for good: what is queued there leaves by moving elsewhere or by expiring."""
+    queues: Queues[int] = Queues([1])
+    queues.put(-1, 0, 0, 3600 * SECOND)  # alive at the head: nothing behind it ever surfaces
+    for k in range(1000):
+        entry = queues.put(k, 0, 7, k + 1)
+        if k % 2:
+            assert queues.remove(entry)
+        else:
+            assert queues.expire(k + 1) == [k]
+    assert sum(map(len, queues._ready[0])) < 100
+    assert queues.queued(0) == [-1]
+
+
 ACTIONS = st.lists(
     st.one_of(
         st.tuples(st.just("put"), st.integers(0, 2), st.integers(0, 3), st.integers(1, 30)),
