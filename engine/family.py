@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._core.core import Ticket
+from tailwise.errors import UnknownName
 from tailwise.explanation import Explanation
 from tailwise.qos import QoS
 from tailwise.route import Route
@@ -44,6 +45,24 @@ class Family:
         outlooks = [route.outlook(x, Z, **seen) for route in self.variants]
         accuracies = [route.model.accuracy for route in self.variants]
         return self.variants[best_variant(self.qos, accuracies, outlooks)].select(x, Z, **options)
+
+    def observe(
+        self,
+        model: str,
+        resource: str,
+        x: tuple[float, ...] | NDArray[np.float64],
+        Z: NDArray[np.float64] | None = None,
+        **options: Any,
+    ) -> Ticket:
+        """Somebody else sent a job to `resource`, to be run by the variant `model`: see `Route.observe`.
+
+        `ticket.preferred` is what we would have chosen for this variant. Raises UnknownName (no such variant, too).
+        """
+        for route in self.variants:
+            if route.model.name == model:
+                return route.observe(resource, x, Z, **options)
+        names = ", ".join(repr(route.model.name) for route in self.variants)
+        raise UnknownName(f"no variant {model!r} of {self.name!r}; there are {names}")
 
     def peek(
         self, x: tuple[float, ...] | NDArray[np.float64], Z: NDArray[np.float64] | None = None, **options: Any

@@ -96,6 +96,18 @@ def test_a_busy_resource_makes_the_faster_variant_the_one_that_ends_on_time() ->
     assert [t.model.name for t in tickets] == ["fp32", "fp32", "int8"]
 
 
+def test_a_job_that_somebody_else_sent_teaches_the_variant_that_ran() -> None:
+    e = engine()
+    ticket = e.family("net", "q").observe("int8", "b", (4.0,))
+    assert (ticket.model.name, ticket.resource.name) == ("int8", "b")
+    ticket.complete(0.1)
+    assert [e.profile("b", name).n_results for name in ("fp32", "int8", "tiny")] == [0, 1, 0]
+    before = e._core.snapshot()
+    with pytest.raises(tw.UnknownName, match="no variant 'int4' of 'net'; there are 'fp32', 'int8', 'tiny'"):
+        e.family("net", "q").observe("int4", "b", (4.0,))
+    assert e._core.snapshot() == before
+
+
 def test_peek_shows_every_variant_and_changes_nothing() -> None:
     e = engine()
     before = e._core.snapshot()
