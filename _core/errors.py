@@ -54,8 +54,13 @@ class JobExpired(TailwiseError, TimeoutError):
 
 
 class JobRejected(TailwiseError, RuntimeError):
-    """Admission refused the job; `reason` is the stable reason id."""
+    """Admission refused the job; `reason` is the stable reason id, `retry_after_s` when a job like it would be taken
+    if no more work came (None: waiting does not help)."""
 
-    def __init__(self, message: str, reason: str) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, reason: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message, reason, retry_after_s)
         self.reason = reason
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, Literal, TypeVar
 
+from tailwise.errors import InputError
 from tailwise.job import Job, Orders, Run
 from tailwise.policy import Assignment, End, Forecasting, Policy
 from tailwise.qos import QoS
 from tailwise.queue import Queues
 from tailwise.rules import Rules
 from tailwise.timers import Timers
+from tailwise.validate import as_number, is_positive, require
 
 __all__ = ["Dispatch"]
 
@@ -66,15 +68,26 @@ class Dispatch(Generic[T]):
         self._forecasts = policy if isinstance(policy, Forecasting) else None
 
     def submit(
-        self, payload: T, model: str, qos: QoS, features: tuple[float, ...], now_ns: int
+        self,
+        payload: T,
+        model: str,
+        qos: QoS,
+        features: tuple[float, ...],
+        now_ns: int,
+        *,
+        deadline_s: float | None = None,
     ) -> tuple[Job[T], Orders[T]]:
-        """Decides on a job that arrives now and queues it. Raises what the policy does, and then changes nothing.
+        """Decides on a job that arrives now and queues it. deadline_s: its own budget, > 0; None = its class's.
 
-        A refused job has `end` "rejected" and occupies nothing.
+        A refused job has `end` "rejected" and occupies nothing. Raises InputError and what the policy does, and then
+        changes nothing.
         """
+        own = deadline_s is None or is_positive(as_number(deadline_s))
+        require(own, "submit", "deadline_s", deadline_s, "seconds > 0 or None", InputError)
         orders: Orders[T] = Orders()
-        assignment = self._policy.assign(model, qos.name, features, self._usable())
-        job = Job(payload, model, qos, features, now_ns, assignment)
+        assignment = self._policy.assign(model, qos.name, features, self._usable(), deadline_s)
+        budget_s = qos.deadline_s if deadline_s is None else float(deadline_s)
+        job = Job(payload, model, qos, features, now_ns, assignment, budget_s)
         self._hedges = min(self._hedges + self.rules.hedge_budget, HEDGES_SAVED)
         if assignment.reason is not None:
             job.end, job.end_ns, job.reason = "rejected", now_ns, assignment.reason

@@ -25,6 +25,7 @@ class Job(Generic[T]):
     features: tuple[float, ...]
     arrival_ns: int
     assignment: Assignment  #: as decided at arrival
+    deadline_s: float  #: from arrival: its own, else its class's
     runs: list[Run[T]] = field(default_factory=list)  #: one; two when hedged
     n_moves: int = 0  #: how often a re-decision took it to another resource
     end: End | None = None
@@ -34,7 +35,7 @@ class Job(Generic[T]):
 
     @property
     def deadline_ns(self) -> int:
-        return self.arrival_ns + round(self.qos.deadline_s * 1e9)
+        return self.arrival_ns + round(self.deadline_s * 1e9)
 
     @property
     def hedged(self) -> bool:

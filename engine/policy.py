@@ -25,13 +25,22 @@ class Assignment:
     ticket: Ticket | None = None
     expected_s: float | None = None
     p_on_time: float | None = None
+    retry_after_s: float | None = None  #: of a refusal, where waiting helps
 
 
 class Policy(Protocol):
     """Picks lanes and hears how jobs went. Called under the owner's lock, never concurrently."""
 
-    def assign(self, model: str, qos: str, features: tuple[float, ...], mask: int | None) -> Assignment:
-        """Chooses for one job that arrives now. mask: bit set of usable lanes, None = all."""
+    def assign(
+        self,
+        model: str,
+        qos: str,
+        features: tuple[float, ...],
+        mask: int | None,
+        deadline_s: float | None = None,
+    ) -> Assignment:
+        """Chooses for one job that arrives now. mask: bit set of usable lanes, None = all. deadline_s: the job's own
+        budget, None = its class's."""
         ...
 
     def started(self, assignment: Assignment) -> None:
@@ -79,7 +88,14 @@ class Learned:
         self.engine = engine
         self._routes: dict[tuple[str, str], Route] = {}
 
-    def assign(self, model: str, qos: str, features: tuple[float, ...], mask: int | None) -> Assignment:
+    def assign(
+        self,
+        model: str,
+        qos: str,
+        features: tuple[float, ...],
+        mask: int | None,
+        deadline_s: float | None = None,
+    ) -> Assignment:
         """Raises UnknownName, InputError, CapacityError as `route.select` does."""
         route = self._routes.get((model, qos))
         if route is None:
@@ -88,7 +104,7 @@ class Learned:
             mask &= sum(1 << lane for lane in self.engine.candidates(model))
             if mask == 0:
                 return Assignment(-1, reason="no_resource")
-        return self._assignment(route.select(features, mask=mask))
+        return self._assignment(route.select(features, mask=mask, deadline_s=deadline_s))
 
     def started(self, assignment: Assignment) -> None:
         _ticket(assignment).start()
@@ -129,7 +145,8 @@ class Learned:
     def _assignment(self, ticket: Ticket) -> Assignment:
         if ticket.resource is None:
             return Assignment(-1, ticket.reason, ticket)
-        return Assignment(self._lane(ticket), ticket.reason, ticket, ticket.expected_s, ticket.p_on_time)
+        lane, again_s = self._lane(ticket), None if ticket.admitted else ticket.retry_after_s
+        return Assignment(lane, ticket.reason, ticket, ticket.expected_s, ticket.p_on_time, again_s)
 
     def _lane(self, ticket: Ticket) -> int:
         return self.engine.lane(ticket.resource.name)

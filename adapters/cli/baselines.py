@@ -40,7 +40,14 @@ class Baseline:
     def observe(self, lane: int, completion_s: float) -> None:
         """Hears how long a completed job took from arrival to end."""
 
-    def assign(self, model: str, qos: str, features: tuple[float, ...], mask: int | None) -> Assignment:
+    def assign(
+        self,
+        model: str,
+        qos: str,
+        features: tuple[float, ...],
+        mask: int | None,
+        deadline_s: float | None = None,
+    ) -> Assignment:
         lanes = [lane for lane in self._candidates[model] if mask is None or mask >> lane & 1]
         if not lanes:
             return Assignment(-1, reason="no_resource")

@@ -96,10 +96,12 @@ class Executor:
         inputs: torch.Tensor | tuple[torch.Tensor, ...],
         *,
         features: tuple[float, ...] | None = None,
+        deadline_s: float | None = None,
     ) -> JobFuture:
         """Decides and queues one job; returns at once.
 
         inputs: what the model is called with, CPU tensors. features: raw, in the model's declared order.
+        deadline_s: this job's own budget from now, > 0; None = its class's.
         The Future carries the model's result (late ones too), its exception, JobExpired, or JobRejected.
         Raises UnknownName, InputError, CapacityError, and WorkerError once closed.
         """
@@ -117,7 +119,9 @@ class Executor:
             if self._closed:
                 raise WorkerError("the executor is closed: build a new one")
             work = Work(inputs, future)
-            job, orders = self._dispatch.submit(work, model, self._qos[qos], features, self._now_ns())
+            job, orders = self._dispatch.submit(
+                work, model, self._qos[qos], features, self._now_ns(), deadline_s=deadline_s
+            )
             runs = self._accept(orders)
         if job.end != "rejected":
             future.add_done_callback(lambda done: self._cancelled(job) if done.cancelled() else None)
@@ -277,7 +281,7 @@ def _tell(orders: Orders[Work], outcome: Outcome | None = None) -> None:
             if job.end == "rejected":
                 reason = str(job.reason)
                 message = f"{job.model!r} in class {job.qos.name!r} was refused: {reason}"
-                future.set_exception(JobRejected(message, reason))
+                future.set_exception(JobRejected(message, reason, job.assignment.retry_after_s))
             elif job.end == "expired":
                 future.set_exception(JobExpired(_why_dropped(job)))
             elif job.end == "cancelled":
@@ -294,7 +298,7 @@ def _tell(orders: Orders[Work], outcome: Outcome | None = None) -> None:
 
 
 def _why_dropped(job: Job[Work]) -> str:
-    who, within = f"{job.model!r} in class {job.qos.name!r}", f"{job.qos.deadline_s} s"
+    who, within = f"{job.model!r} in class {job.qos.name!r}", f"{job.deadline_s} s"
     if job.reason == "late_start":
         return f"{who} was dropped at its turn: it could not be expected to end within {within} any more"
     return f"{who} was still queued after {within}"

@@ -25,7 +25,7 @@ class JobRecord:
     service_s: float  #: how long it took its slot; 0 when it never started
     device_s: float  #: of that, on the device itself (CUDA: by its events)
     completion_s: float  #: from arrival to the moment its result was handed over
-    on_time: bool  #: completed within the deadline of its class
+    on_time: bool  #: completed within its deadline
     expected_s: float | None  #: completion forecast at the decision, where the policy makes one
     p_on_time: float | None
     reason: str | None = (
@@ -33,6 +33,9 @@ class JobRecord:
     )
     n_moves: int = 0  #: how often it was taken to another queue
     hedged: bool = False  #: a copy of it was queued on a second resource
+    retry_after_s: float | None = (
+        None  #: of a refusal: when a job like it would be taken if no more work came
+    )
 
 
 class JobFuture(Future[Any]):
@@ -65,10 +68,11 @@ class Work:
             service_s=0.0 if start_ns is None else (job.end_ns - start_ns) * 1e-9,
             device_s=self.device_s,
             completion_s=completion_s,
-            on_time=job.end == "completed" and completion_s <= job.qos.deadline_s,
+            on_time=job.end == "completed" and completion_s <= job.deadline_s,
             expected_s=job.assignment.expected_s,
             p_on_time=job.assignment.p_on_time,
             reason=job.reason,
             n_moves=job.n_moves,
             hedged=job.hedged,
+            retry_after_s=job.assignment.retry_after_s,
         )

@@ -23,7 +23,14 @@ class Script:
     masks: list[int | None] = field(default_factory=list)
     ends: list[tuple[int, End, float]] = field(default_factory=list)  # (lane, how, service_s)
 
-    def assign(self, model: str, qos: str, features: tuple[float, ...], mask: int | None) -> Assignment:
+    def assign(
+        self,
+        model: str,
+        qos: str,
+        features: tuple[float, ...],
+        mask: int | None,
+        deadline_s: float | None = None,
+    ) -> Assignment:
         return Assignment(self.lane, reason=self.refuses)
 
     def started(self, assignment: Assignment) -> None: ...

@@ -185,7 +185,14 @@ def test_a_lost_slot_takes_no_job_until_it_is_free_again() -> None:
 class Plain:
     """A policy as the baselines are: it decides and forecasts nothing."""
 
-    def assign(self, model: str, qos: str, features: tuple[float, ...], mask: int | None) -> Assignment:
+    def assign(
+        self,
+        model: str,
+        qos: str,
+        features: tuple[float, ...],
+        mask: int | None,
+        deadline_s: float | None = None,
+    ) -> Assignment:
         return Assignment(0)
 
     def started(self, assignment: Assignment) -> None: ...

@@ -68,8 +68,15 @@ class Watched(Learned):
             if run.job.qos.priority < self.level[id(assignment.ticket)] and run.job.deadline_ns > self.now_ns:
                 self.n_overtaken += 1
 
-    def assign(self, model: str, qos: str, features: tuple[float, ...], mask: int | None) -> Assignment:
-        assignment = super().assign(model, qos, features, mask)
+    def assign(
+        self,
+        model: str,
+        qos: str,
+        features: tuple[float, ...],
+        mask: int | None,
+        deadline_s: float | None = None,
+    ) -> Assignment:
+        assignment = super().assign(model, qos, features, mask, deadline_s)
         self.level[id(assignment.ticket)] = int(qos[1:])
         return assignment
 

@@ -107,6 +107,21 @@ def test_a_queued_job_expires_by_the_clock_while_its_resource_is_busy(gate: Gate
     assert executor.engine.in_flight == 0
 
 
+def test_a_job_with_a_deadline_of_its_own_expires_by_it_and_is_on_time_by_it(
+    executor: Executor, gate: Gate
+) -> None:
+    late = executor.submit("gate", "urgent", number(0.0), deadline_s=0.05)
+    assert gate.entered.wait(60)
+    queued = executor.submit("gate", "urgent", number(1.0), deadline_s=0.05)
+    with pytest.raises(JobExpired, match=r"after 0\.05 s"):
+        queued.result(60)
+    gate.opened.set()
+    assert float(late.result(60)) == 0.0
+    assert late.record is not None
+    assert (late.record.end, late.record.on_time) == ("completed", False)
+    assert float(executor.submit("gate", "urgent", number(2.0)).result(60)) == 2.0
+
+
 def test_a_model_that_raises_fails_its_ticket_and_the_worker_lives_on(executor: Executor, gate: Gate) -> None:
     gate.opened.set()
     future = executor.submit("fails", "urgent", number(0.0))
@@ -136,12 +151,15 @@ def test_a_cancelled_job_leaves_the_queue_and_never_runs(executor: Executor, gat
 def test_a_refused_job_never_occupies_a_slot_and_names_its_reason(executor: Executor) -> None:
     class Refuses:
         def assign(self, *_: object) -> Assignment:
-            return Assignment(0, reason="late")
+            return Assignment(0, reason="late", retry_after_s=2.5)
 
     executor.policy = Refuses()  # type: ignore[assignment]
-    with pytest.raises(JobRejected, match="late") as refused:
-        executor.submit("gate", "urgent", number(0.0)).result(60)
-    assert refused.value.reason == "late"
+    future = executor.submit("gate", "urgent", number(0.0))
+    with pytest.raises(JobRejected, match="'gate' in class 'urgent' was refused: late") as refused:
+        future.result(60)
+    assert (refused.value.reason, refused.value.retry_after_s) == ("late", 2.5)
+    assert future.record is not None
+    assert future.record.retry_after_s == 2.5
     assert executor.drain(0.0)
 
 
@@ -153,6 +171,9 @@ def test_bad_submissions_are_refused_by_name_and_change_nothing(executor: Execut
         executor.submit("gate", "other", number(0.0))
     with pytest.raises(InputError, match="tensor"):
         executor.submit("gate", "urgent", 3.0)  # type: ignore[arg-type]
+    for deadline_s in (0.0, -1.0, float("nan"), float("inf"), True, "1"):
+        with pytest.raises(InputError, match="deadline_s"):
+            executor.submit("gate", "urgent", number(0.0), deadline_s=deadline_s)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="size"):
         executor.submit("gate", "urgent", number(0.0), features=(float("nan"),))
     assert executor.engine._core.snapshot() == before
