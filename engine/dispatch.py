@@ -7,15 +7,14 @@ carries out the `Orders` that every call returns.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from tailwise.errors import InputError
 from tailwise.job import Job, Orders, Run
-from tailwise.policy import Assignment, End, Forecasting, Policy
+from tailwise.places import Places
+from tailwise.policy import Assignment, Policy
 from tailwise.qos import QoS
-from tailwise.queue import Queues
 from tailwise.rules import Rules
-from tailwise.timers import Timers
 from tailwise.validate import as_number, is_positive, require
 
 __all__ = ["Dispatch"]
@@ -31,12 +30,13 @@ REARM = 0.25
 HEDGES_SAVED = 10.0
 
 
-class Dispatch(Generic[T]):
+class Dispatch(Places[T]):
     """Owns the queues and slots of all resources, on behalf of a policy.
 
-    slots: by lane. min_share: by class name, see `QoS`. usable: the lanes that may be chosen now (bit set, None =
-    all), asked at every decision. The rules but expiry need a policy that forecasts; with any other, jobs are
-    queued, expire and start, and nothing else. policy may be replaced while nothing is open.
+    slots: by lane; `set_slots` says them of a resource that joins later, or takes the lane of one that was removed.
+    min_share: by class name, see `QoS`. usable: the lanes that may be chosen now (bit set, None = all that have
+    slots here), asked at every decision. The rules but expiry need a policy that forecasts; with any other, jobs are
+    queued, expire and start, and nothing else.
     """
 
     def __init__(
@@ -48,24 +48,10 @@ class Dispatch(Generic[T]):
         rules: Rules | None = None,
         usable: Callable[[], int | None] = lambda: None,
     ) -> None:
+        super().__init__(slots, policy, min_share)
         self.rules = Rules() if rules is None else rules
-        self._queues: Queues[Run[T]] = Queues(slots, min_share)
-        self._timers: Timers[Run[T]] = Timers()
-        self._all_lanes = (1 << len(slots)) - 1
         self._usable = usable
-        self._n_open = 0
         self._hedges = 0.0  # that the budget allows now
-        self.policy = policy
-
-    @property
-    def policy(self) -> Policy:
-        """Who decides."""
-        return self._policy
-
-    @policy.setter
-    def policy(self, policy: Policy) -> None:
-        self._policy = policy
-        self._forecasts = policy if isinstance(policy, Forecasting) else None
 
     def submit(
         self,
@@ -85,7 +71,7 @@ class Dispatch(Generic[T]):
         own = deadline_s is None or is_positive(as_number(deadline_s))
         require(own, "submit", "deadline_s", deadline_s, "seconds > 0 or None", InputError)
         orders: Orders[T] = Orders()
-        assignment = self._policy.assign(model, qos.name, features, self._usable(), deadline_s)
+        assignment = self._policy.assign(model, qos.name, features, self._lanes(), deadline_s)
         budget_s = qos.deadline_s if deadline_s is None else float(deadline_s)
         job = Job(payload, model, qos, features, now_ns, assignment, budget_s)
         self._hedges = min(self._hedges + self.rules.hedge_budget, HEDGES_SAVED)
@@ -121,6 +107,21 @@ class Dispatch(Generic[T]):
         for _ in range(n_slots):
             self._queues.release(lane)
         self._fill(lane, now_ns, orders)
+        return orders
+
+    def set_slots(self, lane: int, n_slots: int, now_ns: int) -> Orders[T]:
+        """How many jobs a lane serves at once from now on, >= 0; jobs in service beyond that end as ever, and those
+        queued at a lane that has none are decided again.
+
+        A lane that had none is usable from now on: the policy is asked for lanes with slots here and no others, so
+        say this once a resource has joined the engine and its own queue (`Engine.add`, `Engine.own_queue`).
+        """
+        orders: Orders[T] = Orders()
+        self._queues.set_slots(lane, n_slots)
+        if n_slots:
+            self._fill(lane, now_ns, orders)
+        else:
+            self._look_at(1 << lane, now_ns, orders)
         return orders
 
     def cancel(self, job: Job[T], now_ns: int) -> Orders[T]:
@@ -162,14 +163,6 @@ class Dispatch(Generic[T]):
         self._look_at(lanes, now_ns, orders)
         return orders
 
-    def queued(self, lane: int) -> list[Run[T]]:
-        """What waits for a lane, by priority, then deadline."""
-        return self._queues.queued(lane)
-
-    def __len__(self) -> int:
-        """Open runs: queued or in service, copies and what is left of ended jobs included."""
-        return self._n_open
-
     # --- inside: one job's way through ----------------------------------------------------------------------
 
     def _place(self, job: Job[T], assignment: Assignment, now_ns: int, orders: Orders[T]) -> None:
@@ -180,10 +173,6 @@ class Dispatch(Generic[T]):
         # admission has just judged it: the start test is for jobs that waited
         self._fill(run.lane, now_ns, orders, test=False)
         self._watch(run, now_ns)
-
-    def _put(self, run: Run[T]) -> None:
-        job = run.job
-        run.entry = self._queues.put(run, run.lane, job.qos.priority, job.deadline_ns, job.qos.name)
 
     def _watch(self, run: Run[T], now_ns: int) -> None:
         """Sets the one timer of a queued run: at its predicted start."""
@@ -251,13 +240,18 @@ class Dispatch(Generic[T]):
             self._hedges -= 1.0
             self._place(job, copy, now_ns, orders)
 
-    def _mask(self, run: Run[T]) -> int | None:
+    def _mask(self, run: Run[T]) -> int:
         """The lanes that a run may use: usable now, and not where the job's other run is."""
-        mask = self._usable()
+        mask = self._lanes()
         for other in run.job.runs:
             if other is not run and not other.settled:
-                mask = (self._all_lanes if mask is None else mask) & ~(1 << other.lane)
+                mask &= ~(1 << other.lane)
         return mask
+
+    def _lanes(self) -> int:
+        """Bit set of those that may be chosen now."""
+        usable = self._usable()
+        return self._queues.lanes if usable is None else self._queues.lanes & usable
 
     def _heed(self, now_ns: int, orders: Orders[T]) -> None:
         if self._forecasts is not None and (lanes := self._forecasts.disturbed()):
@@ -271,32 +265,6 @@ class Dispatch(Generic[T]):
                 for run in self._queues.queued(lane):
                     if run.entry is not None:
                         self._reconsider(run, now_ns, orders)
-
-    # --- inside: ends ---------------------------------------------------------------------------------------
-
-    def _leave(self, run: Run[T], end: End, reason: str | None, now_ns: int, orders: Orders[T]) -> None:
-        """A run that left its queue without a start; the job ends with it when it was the only one."""
-        run.entry = None
-        self._settle(run, end, now_ns)
-        if run.job.end is None and all(other.settled for other in run.job.runs):
-            self._end_job(run, end, reason, now_ns, orders)
-
-    def _end_job(self, run: Run[T], end: End, reason: str | None, now_ns: int, orders: Orders[T]) -> None:
-        """First result wins: a copy that is still queued leaves, one that runs ends by itself and teaches."""
-        job = run.job
-        job.end, job.end_ns, job.reason, job.last = end, now_ns, reason, run
-        orders.ended.append(job)
-        for other in job.runs:
-            if other.entry is not None and self._queues.remove(other.entry):
-                self._leave(other, "cancelled", None, now_ns, orders)
-
-    def _settle(self, run: Run[T], end: End, now_ns: int) -> None:
-        self._timers.stop(run.timer)
-        run.timer, run.settled = None, True
-        self._n_open -= 1
-        # a clock that went back must not lose the job
-        service_s = 0.0 if run.start_ns is None else max(now_ns - run.start_ns, 0) * 1e-9
-        self._policy.ended(run.assignment, end, service_s, max(now_ns - run.job.arrival_ns, 0) * 1e-9)
 
 
 def _ns(seconds: float) -> int:

@@ -100,6 +100,7 @@ class Learned:
         route = self._routes.get((model, qos))
         if route is None:
             route = self._routes[model, qos] = self.engine.route(model, qos)
+        mask = self._narrow(mask)
         if mask is not None:
             mask &= sum(1 << lane for lane in self.engine.candidates(model))
             if mask == 0:
@@ -128,7 +129,7 @@ class Learned:
 
     def reconsider(self, assignment: Assignment, mask: int | None, bonus: float) -> Assignment:
         ticket = _ticket(assignment)
-        if not ticket.reconsider(mask=mask, bonus=bonus):
+        if not ticket.reconsider(mask=self._narrow(mask), bonus=bonus):
             return assignment
         return replace(assignment, lane=self._lane(ticket))
 
@@ -136,11 +137,16 @@ class Learned:
         return _ticket(assignment).hedge_at_s
 
     def copy(self, assignment: Assignment, mask: int | None) -> Assignment | None:
-        ticket = _ticket(assignment).copy(mask=mask)
+        ticket = _ticket(assignment).copy(mask=self._narrow(mask))
         return None if ticket is None else self._assignment(ticket)
 
     def disturbed(self) -> int:
         return self.engine.take_disturbed()
+
+    def _narrow(self, mask: int | None) -> int | None:
+        """None where it takes nothing away: a decision without a mask is cheaper."""
+        every = (1 << self.engine.n_lanes) - 1
+        return None if mask is None or mask & every == every else mask & every
 
     def _assignment(self, ticket: Ticket) -> Assignment:
         if ticket.resource is None:

@@ -42,13 +42,30 @@ class Queues(Generic[T]):
     def __init__(self, slots: Sequence[int], min_share: Mapping[str, float] | None = None) -> None:
         """slots: jobs that each resource serves at once, by lane. min_share: by class, see `QoS`; absent = none."""
         min_share = {name: share for name, share in (min_share or {}).items() if share > 0.0}
-        self._free = list(slots)
         self._groups = {name: group for group, name in enumerate(min_share, 1)}
-        self._shares = Shares(len(slots), list(min_share.values()))
-        self._ready: list[list[list[_Place[T]]]] = [[[] for _ in range(1 + len(min_share))] for _ in slots]
+        self._shares = Shares(list(min_share.values()))
+        self._slots: list[int] = []
+        self._free: list[int] = []
+        self._length: list[int] = []
+        self._ready: list[list[list[_Place[T]]]] = []
         self._expiry: list[_Place[T]] = []
-        self._length = [0] * len(slots)
         self._sequence = 0
+        self.lanes = 0  #: bit set of those with slots
+        for lane, n_slots in enumerate(slots):
+            self.set_slots(lane, n_slots)
+
+    def set_slots(self, lane: int, n_slots: int) -> None:
+        """How many jobs a lane serves at once from now on; those in service go on. Lanes may be added by it."""
+        while lane >= len(self._slots):
+            self._slots.append(0)
+            self._free.append(0)
+            self._length.append(0)
+            self._ready.append([[] for _ in range(1 + len(self._groups))])
+            self._shares.add_lane()
+        self._free[lane] += n_slots - self._slots[lane]
+        self._slots[lane] = n_slots
+        bit = 1 << lane
+        self.lanes = self.lanes | bit if n_slots else self.lanes & ~bit
 
     def put(self, job: T, lane: int, priority: int, deadline_ns: int, qos: str = "") -> Queued[T]:
         """Queues a job of class `qos`; equal priority and deadline keep their order of arrival."""
@@ -122,7 +139,9 @@ class Queues(Generic[T]):
         return self._expiry[0][0] if self._expiry else None
 
     def queued(self, lane: int) -> list[T]:
-        """The jobs of one queue by priority, then deadline. Cost O(n log n)."""
+        """The jobs of one queue by priority, then deadline; none of a lane that is not ours. Cost O(n log n)."""
+        if lane >= len(self._ready):
+            return []
         places = sorted(place for group in self._ready[lane] for place in group if place[-1].open)
         return [place[-1].job for place in places if place[-1].job is not None]
 

@@ -19,10 +19,13 @@ class Shares:
     Group 0 is everybody else: no share, no credit. A start costs O(G).
     """
 
-    def __init__(self, n_lanes: int, shares: Sequence[float]) -> None:
+    def __init__(self, shares: Sequence[float]) -> None:
         """shares: by group, from group 1 on, each in (0, 1)."""
         self._share = [0.0, *shares]
-        self._credit = [[0.0] * len(self._share) for _ in range(n_lanes)]
+        self._credit: list[list[float]] = []
+
+    def add_lane(self) -> None:
+        self._credit.append([0.0] * len(self._share))
 
     def owed(self, lane: int, waits: Sequence[bool]) -> int:
         """The group that gets the lane's next start whatever its priority; 0 = none. waits: by group."""

@@ -20,7 +20,8 @@ class Script:
     hedge_at: float = 1.0
     copies_to: int | None = None
     lanes: int = 0  # disturbed ones, told once
-    masks: list[int | None] = field(default_factory=list)
+    seen: list[int | None] = field(default_factory=list)  # masks of new jobs
+    masks: list[int | None] = field(default_factory=list)  # of jobs that were decided again or copied
     ends: list[tuple[int, End, float]] = field(default_factory=list)  # (lane, how, service_s)
 
     def assign(
@@ -31,6 +32,7 @@ class Script:
         mask: int | None,
         deadline_s: float | None = None,
     ) -> Assignment:
+        self.seen.append(mask)
         return Assignment(self.lane, reason=self.refuses)
 
     def started(self, assignment: Assignment) -> None: ...

@@ -132,7 +132,7 @@ def test_one_that_stays_is_looked_at_again_at_its_new_predicted_start_and_never_
     play.submit("a")
     play.submit("b")
     play.due(2.0)  # still predicted for 2 s: in the past by now
-    assert script.masks == [None]
+    assert script.masks == [0b11]
     assert play.dispatch.next_due_ns() == 2 * SECOND + 1_000_000
     script.wait = 5.0
     play.due(2.5)
@@ -180,6 +180,58 @@ def test_a_lost_slot_takes_no_job_until_it_is_free_again() -> None:
     assert play.waiting(0) == ["b"]
     play.carry_out(play.dispatch.free(0, 1, 2 * SECOND))
     assert play.started[-1] == ("b", 0)
+
+
+def test_slots_of_a_resource_that_joins_are_used_from_then_on() -> None:
+    script = Script(wait=50.0)
+    play = Play(script, slots=[1])
+    play.submit("a")
+    assert len(play.dispatch.set_slots(2, 2, SECOND).start) == 0  # lane 1 is somebody else's
+    script.lane = 2
+    for name in "bcd":
+        play.submit(name, at_s=1.0)
+    assert script.seen == [0b001, 0b101, 0b101, 0b101]
+    assert play.started == [("a", 0), ("b", 2), ("c", 2)]
+    assert play.waiting(2) == ["d"]
+    play.carry_out(play.dispatch.set_slots(2, 3, 2 * SECOND))
+    assert play.started[-1] == ("d", 2)
+
+
+def test_a_lane_that_loses_its_slots_ends_what_runs_and_moves_what_waits() -> None:
+    script = Script(wait=50.0)
+    play = Play(script)
+    for name in "abc":
+        play.submit(name)
+    script.moves_to = 1
+    play.carry_out(play.dispatch.set_slots(0, 0, SECOND))
+    assert play.started == [("a", 0), ("b", 1)]
+    assert (play.waiting(0), play.waiting(1)) == ([], ["c"])
+    assert script.masks == [0b10, 0b10]
+    play.end("a", 0, 2.0)
+    play.submit("d", at_s=2.0)
+    assert play.waiting(0) == ["d"]
+    play.carry_out(play.dispatch.set_slots(0, 1, 3 * SECOND))
+    assert play.started[-1] == ("d", 0)
+
+
+def test_a_resource_that_is_not_ours_may_be_disturbed() -> None:
+    script = Script(wait=50.0, lanes=0b100)
+    play = Play(script)
+    play.submit("a")
+    play.end("a", 0, 1.0, "failed")
+    assert script.masks == []
+
+
+def test_the_policy_is_not_replaced_under_an_open_run() -> None:
+    """It would hear of the end of a job that it never decided on."""
+    play = Play(Script(wait=50.0))
+    play.submit("a")
+    other = Script()
+    with pytest.raises(ConfigError, match="1 runs are open"):
+        play.dispatch.policy = other
+    play.end("a", 0, 1.0)
+    play.dispatch.policy = other
+    assert play.dispatch.policy is other
 
 
 class Plain:

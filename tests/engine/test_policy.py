@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import tailwise as tw
+from tailwise.dispatch import Dispatch
 from tailwise.policy import Learned
 
 
@@ -47,3 +48,25 @@ def test_a_refusal_says_when_a_job_like_it_would_be_taken() -> None:
 @pytest.mark.parametrize(("deadline_s", "reason"), [(None, None), (0.1, "late")])
 def test_a_job_is_decided_by_its_own_deadline(deadline_s: float | None, reason: str | None) -> None:
     assert Learned(engine()).assign("all", "q", (), None, deadline_s).reason == reason
+
+
+def test_a_resource_that_joins_runs_queued_jobs_once_it_has_slots() -> None:
+    """A queue of three on one resource; the second joins the engine, then the queues, and is known to be as fast."""
+    e = tw.Engine(
+        [tw.Resource("first", discipline="priority")],
+        [tw.Model("m")],
+        [tw.QoS("q", 60.0)],
+        profiles=[tw.Profile("first", "m", 0.2, 0.1, 1e6)],
+        clock=tw.ManualClock(),
+        seed=1,
+    )
+    dispatch: Dispatch[int] = Dispatch([1], Learned(e))
+    started = [run.lane for k in range(3) for run in dispatch.submit(k, "m", e.qos[0], (), 0)[1].start]
+    joined = tw.Resource("second", slots=2, discipline="priority")
+    lane = e.add(joined, profiles=[tw.Profile("second", "m", 0.2, 0.1, 1e6)])
+    assert [r.lane for r in dispatch.submit(3, "m", e.qos[0], (), 0)[1].start] == []  # not here yet
+    assert dispatch.set_slots(lane, joined.slots, 0).start == []
+    moved = dispatch.look_again(0b1, 0)
+    assert started == [0]
+    assert [run.lane for run in moved.start] == [lane, lane]
+    assert [len(dispatch.queued(k)) for k in (0, lane)] == [1, 0]
