@@ -66,13 +66,15 @@ cdef Ticket copy_job(Ticket ticket, Z, mask):
         return None
     second.x = ticket.x
     second._issue(ticket.route, &f, own_in(ticket.route, Z), now_ns)
-    st.ticket[second.slot].copy = 1
-    unpromise(st, second.slot)
+    join_job(st, second.slot, ticket.slot)
     return second
 
 
-cdef Ticket retry_job(Ticket failed, Z, mask, int64_t now_ns):
-    """Decides again without the resources that the job's attempts were on. Writes nothing when it raises."""
+cdef Ticket retry_job(Ticket failed, Z, mask, int mate, const Promise* kept, int64_t now_ns):
+    """Decides again without the resources that the job's attempts were on. Writes nothing when it raises.
+
+    mate, kept: the failed ticket's, as `set_aside` gave them.
+    """
     cdef RouteCore route = failed.route
     cdef State* st = &route.core.st
     cdef Ticket ticket = Ticket.__new__(Ticket)
@@ -96,6 +98,12 @@ cdef Ticket retry_job(Ticket failed, Z, mask, int64_t now_ns):
         ticket.x = failed.x
         ticket._issue(route, &f, own_in(route, Z), now_ns)
     ticket.last = failed
+    if not ticket.is_open or ticket.slot < 0:       # nobody tries again
+        lose(st, mate, kept)
+    else:
+        if mate >= 0:
+            join_job(st, ticket.slot, mate)
+        st.ticket[ticket.slot].promise = kept[0]
     return ticket
 
 

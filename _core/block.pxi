@@ -217,13 +217,13 @@ cdef class Block:
         return self.st.head.mode, self.st.head.rollout
 
     def promised(self):
-        """Places of the open tickets whose claim is a promise, for tests."""
+        """Places of the open tickets that carry a promise, for tests."""
         cdef int t
         cdef const TicketSlot* job
         places = []
         for t in range(self.st.head.max_tickets):
             job = self.st.ticket + t
-            if job.state != TICKET_FREE and job.promised:
+            if job.state != TICKET_FREE and job.promise.made:
                 places.append(t)
         return places
 

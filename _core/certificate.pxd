@@ -4,7 +4,8 @@
 from libc.math cimport INFINITY, log
 
 from _core.forecast cimport Forecast, RouteInfo
-from _core.layout cimport Certificate, State, TicketSlot, int64_t
+from _core.layout cimport Certificate, MODE_PART, Promise, State, TicketSlot, int64_t
+from _core.promise cimport hand_over, promise_of
 from _core.student cimport normal_quantile, student_z
 
 
@@ -28,75 +29,96 @@ cdef inline void certify(Certificate* c, double target) noexcept nogil:
 
 
 cdef inline void issue(State* st, int t, int qos, const Forecast* f) noexcept nogil:
-    """Writes down what the ticket promises, if it does: a probe is sent to learn."""
+    """What is promised to the job of a ticket just opened: nothing in other modes, nor of a probe, which is sent to learn."""
     cdef TicketSlot* job = st.ticket + t
     cdef Certificate* c = st.certificate + qos
-    job.qos = qos
-    job.promised = job.promised and not f.probe
-    job.left_s = f.left_s
-    job.claim = f.p_on_time
-    job.m_total = f.m_total
-    job.s_total = f.s_total
-    job.t_dof = f.dof
-    job.z_bound = c.z
-    c.n_open += job.promised
-    if c.n_open > c.most_open:
-        c.most_open = c.n_open
+    if st.head.mode > MODE_PART or f.probe:
+        return
+    job.promise = Promise(
+        made=1, qos=qos, since_ns=job.arrival_ns, left_s=f.left_s, claim=f.p_on_time, m_total=f.m_total,
+        s_total=f.s_total, dof=f.dof, z_bound=c.z)
+    c.n_open += 1
+    c.most_open = max(c.most_open, c.n_open)
 
 
-cdef inline void unpromise(State* st, int t) noexcept nogil:
-    """Somebody else's choice, or a copy of a job that has its own ticket."""
-    cdef TicketSlot* job = st.ticket + t
-    st.certificate[job.qos].n_open -= job.promised
-    job.promised = 0
+cdef inline void withdraw(State* st, Promise* p) noexcept nogil:
+    """It counts in nothing."""
+    st.certificate[p.qos].n_open -= p.made
+    p.made = 0
 
 
-cdef inline bint misses_bound(const TicketSlot* job, double completion_s) noexcept nogil:
+cdef inline bint misses_bound(const Promise* p, double completion_s) noexcept nogil:
     """Whether it ended after bound_s: both go through the same increasing map to a normal deviate. Never ended: inf."""
     cdef double z = INFINITY
     if completion_s < INFINITY:
-        z = student_z((log(completion_s) - job.m_total) / job.s_total, job.t_dof)
-    return z > job.z_bound
+        z = student_z((log(completion_s) - p.m_total) / p.s_total, p.dof)
+    return z > p.z_bound
 
 
-cdef inline void report(State* st, int t, double completion_s, bint on_time) noexcept nogil:
-    """The ticket's one report."""
-    cdef TicketSlot* job = st.ticket + t
-    cdef Certificate* c = st.certificate + job.qos
-    if not job.promised:
+cdef inline void report(State* st, Promise* p, double completion_s, bint on_time) noexcept nogil:
+    """The promise's one report. completion_s > 0, from the job's first decision; inf = it never completed."""
+    cdef Certificate* c = st.certificate + p.qos
+    if not p.made:
         return
-    job.promised = 0
+    p.made = 0
     c.n += 1
     c.n_open -= 1
-    c.n_missed += misses_bound(job, completion_s)
+    c.n_missed += misses_bound(p, completion_s)
     c.n_on_time += on_time
-    c.n_vacuous += job.z_bound == INFINITY or job.z_bound == -INFINITY
-    c.claimed += job.claim
+    c.n_vacuous += p.z_bound == INFINITY or p.z_bound == -INFINITY
+    c.claimed += p.claim
     c.z = level_z(error_level(c))
 
 
-cdef inline void report_end(State* st, int t, double completion_s) noexcept nogil:
-    """completion_s > 0; inf = failed, or dropped: it never completed."""
-    report(st, t, completion_s, completion_s <= st.ticket[t].left_s)
+cdef inline double waited(const Promise* p, double service_s, int64_t now_ns) noexcept nogil:
+    """Seconds before the service that has just ended. A job takes no less than that, whatever a clock says that stood
+    still or went back."""
+    return max(0.0, <double>(now_ns - p.since_ns) * 1e-9 - service_s)
 
 
-cdef inline void report_first_token(
-    State* st, int t, const RouteInfo* route, double waited_s, double service_s, double tokens
+cdef inline void report_result(State* st, int t, double service_s, int64_t now_ns) noexcept nogil:
+    """Ticket t has completed, and with it its job."""
+    cdef Promise* p = promise_of(st, t)
+    cdef double completion_s = waited(p, service_s, now_ns) + service_s
+    report(st, p, completion_s, completion_s <= p.left_s)
+
+
+cdef inline void report_stream(
+    State* st, int t, const RouteInfo* route, double service_s, double tokens, int64_t now_ns
 ) noexcept nogil:
-    """Of a class that bounds the first token: bound_s is of it. A first token that nobody told of came at the end at
-    the latest; a pace that nobody told of kept its bound."""
+    """The same for a class that bounds the first token: bound_s is of it. A first token that nobody told of came at
+    the end at the latest; a pace that nobody told of kept its bound."""
     cdef const TicketSlot* job = st.ticket + t
+    cdef Promise* p = promise_of(st, t)
+    cdef double waited_s = waited(p, service_s, now_ns)
     cdef double first_s = waited_s + (job.first_s if job.tokens > 0.0 else service_s)
-    cdef bint on_time = first_s <= job.left_s and waited_s + service_s <= job.left_s + route.end_after_s
+    cdef bint on_time = first_s <= p.left_s and waited_s + service_s <= p.left_s + route.end_after_s
     if job.tokens > 0.0 and tokens >= 2.0:
         on_time = on_time and service_s - job.first_s <= route.tpot_s * (tokens - 1.0)
-    report(st, t, first_s, on_time)
+    report(st, p, first_s, on_time)
+
+
+cdef inline void report_failure(State* st, int t) noexcept nogil:
+    """Ticket t failed, was given up or dropped: its job never completed, unless another of its tickets still may."""
+    if not hand_over(st, t):
+        report(st, &st.ticket[t].promise, INFINITY, False)
 
 
 cdef inline void report_cancel(State* st, int t, int64_t now_ns) noexcept nogil:
     """From its deadline on a cancelled job is one that never completed; before it nobody knows, and it counts in nothing."""
-    cdef const TicketSlot* job = st.ticket + t
-    if <double>(now_ns - job.arrival_ns) * 1e-9 >= job.left_s:
-        report_end(st, t, INFINITY)
+    cdef Promise* p = &st.ticket[t].promise
+    if hand_over(st, t):
+        return
+    if <double>(now_ns - p.since_ns) * 1e-9 >= p.left_s:
+        report(st, p, INFINITY, False)
     else:
-        unpromise(st, t)
+        withdraw(st, p)
+
+
+cdef inline void lose(State* st, int mate, const Promise* kept) noexcept nogil:
+    """A ticket that was set aside is tried no more: its end was a failure."""
+    cdef Promise p = kept[0]
+    if mate < 0:
+        report(st, &p, INFINITY, False)
+    elif p.made:
+        st.ticket[mate].promise = p

@@ -11,7 +11,9 @@ from libc.string cimport memcpy, memset
 
 from _core.among cimport decide_any, foresee, weigh_all
 from _core.censor cimport beyond, learn_censored
-from _core.certificate cimport certify, error_level, issue, report_cancel, report_end, report_first_token, unpromise
+from _core.certificate cimport (
+    certify, error_level, issue, lose, report_cancel, report_failure, report_result, report_stream,
+)
 from _core.change cimport discount_availability, raise_alarm, rebuild_lane
 from _core.choose cimport draw, mask_cost, splitmix
 from _core.decide cimport (
@@ -37,6 +39,7 @@ from _core.overdue cimport refute
 from _core.forget cimport fade_profile
 from _core.posterior cimport kept, merge_sums, n_sums
 from _core.probe cimport may_start
+from _core.promise cimport join_job, set_aside
 from _core.served cimport (
     Posterior, Prior, fresh_offset, pooled_mean, posterior_of, prior_of, profile_age_s, read_sums, serve, serve_cold,
 )

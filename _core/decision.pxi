@@ -179,7 +179,6 @@ cdef class Decision:
         self.made_ns = now_ns
         if self.verdict == ADMITTED:
             self.slot = open_ticket(&route.core.st, f, own, route.info.model, route.info.level, now_ns)
-            issue(&route.core.st, self.slot, route.qos_index, f)
             self.generation = route.core.st.ticket[self.slot].generation
             self.is_open = True
 

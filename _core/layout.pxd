@@ -195,13 +195,21 @@ cdef struct PriceBlock:              # what a second of service on LANES resourc
     float cost_per_s[LANES]
     float power_w[LANES]
 
+cdef struct Promise:                 # to one job, in one of its open tickets (promise.pxd)
+    int32_t made, qos                # 1 = made and not settled: our choice, in active mode, no probe; its class
+    int64_t since_ns                 # when the job's first ticket was decided on; what follows is of that ticket
+    double left_s                    # to the deadline
+    double claim                     # P(on time) as told
+    double m_total, s_total, dof     # of ln(completion), from which bound_s was read
+    double z_bound                   # at this normal deviate, +-inf included
+
 cdef struct TicketSlot:
     int32_t state, generation
     int32_t lane, model, level
     int32_t next, prev               # in the lane's running or queued list, or the free list
-    int32_t d, copy                  # copy: 1 = a hedge of another ticket's job
-    int32_t promised                 # 1 = its claim and bound are promises: our choice, in active mode, no probe
-    int32_t overdue                  # 1 = was so at the last look
+    int32_t d
+    int32_t mate                     # next open ticket of the same job, in a ring; itself when it is the only one
+    int32_t overdue, _pad            # 1 = was so at the last look
     int64_t look_ns                  # while it runs: when it may have become overdue
     int64_t arrival_ns, start_ns     # start 0 = not started
     double m, s, dof                 # service forecast: location, spread and degrees of freedom of ln(seconds)
@@ -210,11 +218,7 @@ cdef struct TicketSlot:
     double prompt, own               # tokens in the cache, tokens to prefill
     double tokens, first_s           # answer so far, 0 = none; seconds from start to its first token
     double pace                      # 1 / the class's tpot_s; 0 = not bounded
-    int32_t qos, _pad                # class
-    double left_s                    # to the deadline, at the decision
-    double claim                     # P(on time) as told
-    double m_total, s_total, t_dof   # of ln(completion), from which bound_s was read
-    double z_bound                   # at this normal deviate, +-inf included
+    Promise promise
 
 cdef struct Certificate:             # of one QoS class
     double target                    # share of jobs that may miss the bound issued with them: 1 - on_time
@@ -223,7 +227,7 @@ cdef struct Certificate:             # of one QoS class
     double claimed                   # sum of claims of the jobs counted in n
     int64_t n, n_missed, n_on_time   # reports; of them beyond bound_s; completed within the deadline
     int64_t n_vacuous                # reports on an endless bound, or on one of 0
-    int64_t n_open, most_open        # promised tickets open now, and at most at once
+    int64_t n_open, most_open        # promises open now, and at most at once
 
 cdef struct Header:
     int32_t max_resources, max_models, max_tickets, n_blocks

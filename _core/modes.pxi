@@ -106,7 +106,6 @@ cdef Ticket observe_job(
         ticket.regret = 0.0 if wish.lane == lane else cost_s - wish.cost_s
     ticket.x = encoded
     ticket._issue(route, &f, own_in(route, Z), now_ns)
-    unpromise(st, ticket.slot)
     return ticket
 
 

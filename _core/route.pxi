@@ -236,6 +236,8 @@ cdef inline Ticket decide_job(RouteCore route, x, Z, mask, double left_s, int64_
     core.last_ns = now_ns
     ticket.x = encoded
     ticket._issue(route, &f, own_in(route, Z), now_ns)
+    if ticket.verdict == ADMITTED:
+        issue(st, ticket.slot, route.qos_index, &f)
     return ticket
 
 

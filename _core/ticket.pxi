@@ -49,7 +49,8 @@ cdef class Ticket(Decision):
         """A second ticket for a running job (a hedge), on the best other resource; None when the job is expected
         to end sooner where it runs, or when no other resource or ticket is free.
 
-        Both tickets are settled on their own: the first result is the job's, the other one's end still teaches.
+        Both tickets are settled on their own: the first result is the job's, and settles what the first ticket promised;
+        the other one's end still teaches. Nothing is promised of the copy's own numbers.
         Z, mask: as in select. Raises TicketError unless it runs, InputError. Cost: as select.
         """
         return copy_job(self, Z, mask)
@@ -103,7 +104,6 @@ cdef class Ticket(Decision):
         self._check("complete() once, or not at all")
         cdef TicketSlot* job = self.route.core.st.ticket + self.slot
         cdef bint untimed = False
-        cdef double waited_s
         if seconds < 0.0:
             seconds = self._since_start(now_ns)
             untimed = seconds < (job.first_s if job.tokens > 0.0 else 0.0)
@@ -122,12 +122,10 @@ cdef class Ticket(Decision):
             learn_service(&self.route.core.st, job, seconds, now_ns)
         refute(&self.route.core.st, job.lane, now_ns)
         note_success(&self.route.core.st, self.slot, now_ns)
-        # a job takes no less than its service, whatever a clock says that stood still or went back
-        waited_s = max(0.0, <double>(now_ns - job.arrival_ns) * 1e-9 - seconds)
         if self.route.info.first:
-            report_first_token(&self.route.core.st, self.slot, &self.route.info, waited_s, seconds, n)
+            report_stream(&self.route.core.st, self.slot, &self.route.info, seconds, n, now_ns)
         else:
-            report_end(&self.route.core.st, self.slot, waited_s + seconds)
+            report_result(&self.route.core.st, self.slot, seconds, now_ns)
         self._close(now_ns)
 
     cdef double _since_start(self, int64_t now_ns):
@@ -150,7 +148,7 @@ cdef class Ticket(Decision):
         self._check("fail() once, or not at all")
         learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
         note_failure(&self.route.core.st, self.slot, away_s, now_ns)
-        report_end(&self.route.core.st, self.slot, INFINITY)
+        report_failure(&self.route.core.st, self.slot)
         self._close(now_ns)
 
     def retry(self, Z=None, *, mask=None, retry_after_s=None):
@@ -158,11 +156,15 @@ cdef class Ticket(Decision):
 
         A ticket that is still open is settled by `fail(retry_after_s=...)` first. The request's features are kept; Z and
         mask are as in select. What has passed since the first decision is gone from the deadline: the new ticket may be
-        refused as 'late', or as 'no_resource' when no other candidate is left. Raises TicketError when this one was
-        refused, InputError, CapacityError; then nothing changed. Cost: as select.
+        refused as 'late', or as 'no_resource' when no other candidate is left. What the job's first ticket promised
+        stands, and the new one carries it on; of a job that fail() was said of nothing is promised any more. Raises
+        TicketError when this one was refused, InputError, CapacityError; then nothing changed. Cost: as select.
         """
         cdef double away_s = 0.0 if retry_after_s is None else away_of(retry_after_s)
         cdef int64_t now_ns = self.route.core.now()
+        cdef int mate = -1
+        cdef Promise kept
+        memset(&kept, 0, sizeof(kept))
         if self.verdict != ADMITTED:
             raise TicketError(f"ticket was rejected ({self.reason}): nothing failed, and nothing can be tried again")
         if self.is_open and self.slot >= 0:
@@ -171,10 +173,10 @@ cdef class Ticket(Decision):
         if self.is_open and self.slot >= 0:
             learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
             note_failure(&self.route.core.st, self.slot, away_s, now_ns)
-            report_end(&self.route.core.st, self.slot, INFINITY)
+            mate = set_aside(&self.route.core.st, self.slot, &kept)
             self._close(now_ns)
         self.is_open = False
-        return retry_job(self, Z, mask, now_ns)
+        return retry_job(self, Z, mask, mate, &kept, now_ns)
 
     def timeout(self):
         """Settles as timed out: nobody waits for it any longer. In service it counts as a failure, and
@@ -192,7 +194,7 @@ cdef class Ticket(Decision):
             learn_failure(&self.route.core.st, job, now_ns)
             learn_censored(&self.route.core.st, job, now_ns)
             note_failure(&self.route.core.st, self.slot, 0.0, now_ns)
-        report_end(&self.route.core.st, self.slot, INFINITY)
+        report_failure(&self.route.core.st, self.slot)
         self._close(now_ns)
 
     def cancel(self):
@@ -215,7 +217,7 @@ cdef class Ticket(Decision):
             self.is_open = False
             return
         self._check("drop() once, or not at all")
-        report_end(&self.route.core.st, self.slot, INFINITY)
+        report_failure(&self.route.core.st, self.slot)
         self._close(now_ns)
 
     cdef void _close(self, int64_t now_ns):

@@ -6,10 +6,11 @@ from _core.forecast cimport Forecast
 from _core.foreign cimport note_past
 from _core.health cimport claim_probe, release_probe
 from _core.layout cimport (
-    COLUMN_IN_FLIGHT, COLUMN_KV, COLUMN_PREFILL, COLUMN_RUNNING, COLUMN_WAITING, Load, MODE_PART, ModelInfo, State, TICKET_FREE, TICKET_QUEUED,
+    COLUMN_IN_FLIGHT, COLUMN_KV, COLUMN_PREFILL, COLUMN_RUNNING, COLUMN_WAITING, Load, ModelInfo, State, TICKET_FREE, TICKET_QUEUED,
     TICKET_RUNNING, TicketSlot, int64_t,
 )
 from _core.overdue cimport look_around, look_at, watch
+from _core.promise cimport leave_job
 from _core.stream cimport add_tokens, occupy, own_of, prompt_of, remove_tokens
 from _core.warmup cimport end_gap
 from _core.wait cimport has_room, n_open, refresh, update_ahead
@@ -156,8 +157,8 @@ cdef inline int open_ticket(
     job.model = model
     job.level = level
     job.d = st.model[model].d
-    job.promised = st.head.mode <= MODE_PART
-    job.copy = 0
+    job.promise.made = 0
+    job.mate = t
     job.arrival_ns = now_ns
     job.prompt = job.own = job.tokens = job.pace = 0.0
     set_forecast(job, f)
@@ -209,6 +210,7 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
         waiting = load.first_queued
         leave_queue(st, waiting)
         run_ticket(st, waiting, now_ns)
+    leave_job(st, t)
     job.state = TICKET_FREE
     job.generation += 1
     job.next = st.head.free_ticket

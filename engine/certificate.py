@@ -25,8 +25,8 @@ class Certificate:
     eta = min(.02, alpha1 / 2).
     What it needs, and how it is kept: the error level is never clipped, but derived from the counts; a bound issued
     at a level <= 0 is endless and counts as held, one issued at a level >= 1 is 0 and counts as missed (`vacuous`
-    is their share: of them the statement says nothing); each job is judged by the bound issued with its own ticket;
-    each ticket reports at most once; eta is fixed.
+    is their share: of them the statement says nothing); each job is judged by the bound issued with its first ticket;
+    each promise reports at most once; eta is fixed.
 
     **The claim.** `claimed` is the mean `p_on_time` of the same jobs, `on_time` the share that met the deadline. If
     every job's chance were its claim, |claimed - on_time| would exceed `tolerance` at no time, however often one
@@ -34,8 +34,14 @@ class Certificate:
 
     Fixed rule: a completed job counts by its completion time; a failed, timed-out or dropped one, and one cancelled
     from its deadline on, as never completed; one cancelled earlier, a refused one, and one outside of the promise (a
-    probe, or a decision of shadow, bypass or frozen mode) count in neither. `open` promised tickets have not
-    reported yet; at most `most_open` were open at once. Shares are None while n is 0.
+    probe, or a decision of shadow, bypass or frozen mode) count in neither.
+
+    A job counts once, however many tickets it has had. What is promised is what its first ticket said, and time
+    counts from that decision. The first of its tickets to complete settles it; one that ends in any other way leaves
+    it to those still open (`ticket.copy`) or to the next try (`ticket.retry` of an open ticket), and the last one's
+    end is the job's. After `ticket.fail()` the job has failed: what is tried later is outside of the promise.
+
+    `open` promises have not been settled yet; at most `most_open` were open at once. Shares are None while n is 0.
     """
 
     qos: str

@@ -81,6 +81,13 @@ MUTANTS = (
         G + "test_g08_certificate.py",
     ),
     Mutant(
+        8,
+        "_core/promise.pxd",
+        "        st.ticket[mate].promise = st.ticket[t].promise",
+        "        pass",
+        G + "test_g08_one_promise_a_job.py",
+    ),
+    Mutant(
         9,
         "_core/tickets.pxd",
         "memcpy(job.x, f.x, job.d * sizeof(double))",

@@ -29,3 +29,9 @@ def level_z(alpha: float) -> float:
 def guaranteed_gap(target: float, eta: float, n: int, most_open: int) -> float:
     """|mean err - target| after n reports never exceeds this, for any latencies."""
     return (max(target, 1.0 - target) + eta * (1 + most_open)) / (n * eta)
+
+
+def end_of_job(ends: list[tuple[str, float]]) -> tuple[str, float]:
+    """Of a job with several tickets, whose ends (how, seconds since the first decision) are in order: the first
+    result, or else the last end."""
+    return next((end for end in ends if end[0] == "complete"), ends[-1])
