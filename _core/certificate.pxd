@@ -86,14 +86,17 @@ cdef inline void report_result(State* st, int t, double service_s, int64_t now_n
 cdef inline void report_stream(
     State* st, int t, const RouteInfo* route, double service_s, double tokens, int64_t now_ns
 ) noexcept nogil:
-    """The same for a class that bounds the first token: bound_s is of it. A first token that nobody told of came at
-    the end at the latest; a pace that nobody told of kept its bound."""
+    """The same for a class that bounds the first token: bound_s is of it. A first token that nobody told of, and a pace
+    that is bounded and nobody can tell (tokens < 0), are unknown, and so is whether the promise was kept."""
     cdef const TicketSlot* job = st.ticket + t
     cdef Promise* p = promise_of(st, t)
-    cdef double waited_s = waited(p, service_s, now_ns)
-    cdef double first_s = waited_s + (job.first_s if job.tokens > 0.0 else service_s)
+    cdef double waited_s = waited(p, service_s, now_ns), first_s = waited_s + job.first_s
     cdef bint on_time = first_s <= p.left_s and waited_s + service_s <= p.left_s + route.end_after_s
-    if job.tokens > 0.0 and tokens >= 2.0:
+    if job.tokens == 0.0 or (tokens < 0.0 and route.paced):
+        st.certificate[p.qos].n_untold += p.made
+        withdraw(st, p)
+        return
+    if tokens >= 2.0:
         on_time = on_time and service_s - job.first_s <= route.tpot_s * (tokens - 1.0)
     report(st, p, first_s, on_time)
 

@@ -227,6 +227,7 @@ cdef struct Certificate:             # of one QoS class
     double claimed                   # sum of claims of the jobs counted in n
     int64_t n, n_missed, n_on_time   # reports; of them beyond bound_s; completed within the deadline
     int64_t n_vacuous                # reports on an endless bound, or on one of 0
+    int64_t n_untold                 # promises to streams of which was not said what tells whether they were kept
     int64_t n_open, most_open        # promises open now, and at most at once
 
 cdef struct Header:

@@ -18,4 +18,4 @@ cdef class Promises(Changes):
         cdef const Certificate* c = self.st.certificate + qos
         return dict(
             target=c.target, eta=c.eta, alpha=error_level(c), n=c.n, n_missed=c.n_missed, n_on_time=c.n_on_time,
-            n_vacuous=c.n_vacuous, n_open=c.n_open, most_open=c.most_open, claimed=c.claimed)
+            n_vacuous=c.n_vacuous, n_untold=c.n_untold, n_open=c.n_open, most_open=c.most_open, claimed=c.claimed)

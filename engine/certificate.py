@@ -41,6 +41,10 @@ class Certificate:
     it to those still open (`ticket.copy`) or to the next try (`ticket.retry` of an open ticket), and the last one's
     end is the job's. After `ticket.fail()` the job has failed: what is tried later is outside of the promise.
 
+    Of a class that bounds the first token or the pace, a completed answer counts in neither where that was never
+    said (`ticket.first()`, and with a tpot_s `ticket.complete(tokens=)`): whether the promise was kept is unknown.
+    `untold` is how many they were.
+
     `open` promises have not been settled yet; at most `most_open` were open at once. Shares are None while n is 0.
     """
 
@@ -55,6 +59,7 @@ class Certificate:
     claimed: float | None
     on_time: float | None
     tolerance: float
+    untold: int
 
     @property
     def disagree(self) -> bool:
@@ -64,14 +69,15 @@ class Certificate:
         return abs(self.claimed - self.on_time) > self.tolerance
 
     def __str__(self) -> str:
+        rest = f"{self.open} open" + (f", {self.untold} untold" if self.untold else "")
         if self.observed is None or self.claimed is None or self.on_time is None or self.vacuous is None:
-            return f"{self.qos}: no job has ended yet, {self.open} open"
+            return f"{self.qos}: no job has ended yet, {rest}"
         verdict = "DISAGREE" if self.disagree else "agree"
         return (
             f"{self.qos}: {self.observed:.4f} of {self.n} jobs ended within their bound (target {self.target:g}, "
             f"guaranteed within {self.bound:.2g}; {self.vacuous:.1%} of the bounds were vacuous); "
             f"claimed on time {self.claimed:.4f}, observed {self.on_time:.4f}: they {verdict} "
-            f"(tolerance {self.tolerance:.2g}); {self.open} open"
+            f"(tolerance {self.tolerance:.2g}); {rest}"
         )
 
 
@@ -107,4 +113,5 @@ def summarise_promises(qos: str, raw: dict[str, Any]) -> Certificate:
         claimed=share(raw["claimed"]),
         on_time=share(raw["n_on_time"]),
         tolerance=drift_line(n, int(raw["n_open"])) / n if n else math.inf,
+        untold=int(raw["n_untold"]),
     )

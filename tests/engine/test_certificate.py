@@ -141,3 +141,53 @@ def test_lateness_is_by_the_clock_when_that_is_longer_than_the_service() -> None
 def test_an_unknown_class_has_no_certificate() -> None:
     with pytest.raises(tw.UnknownName, match="'q'"):
         engine()[0].certificate("nope")
+
+
+def chat(**bounds: float) -> tuple[tw.Engine, tw.Ticket]:
+    e = tw.Engine(
+        [tw.Resource("r", max_running=4)],
+        [tw.Model("llm", signals=("ttft", "tpot"))],
+        [tw.QoS("chat", ttft_s=1.0, contract="best_effort", **bounds)],
+        clock=tw.ManualClock(),
+        seed=1,
+    )
+    return e, e.route("llm", "chat").select(())
+
+
+UNSAID = {
+    "no first token": (lambda t: t.complete(0.5, tokens=9), {}),
+    "no first token, and late at that": (lambda t: t.complete(5.0, tokens=9), {}),
+    "no count, of a bounded pace": (lambda t: (t.first(0.5), t.complete(0.6)), {"tpot_s": 0.1}),
+    "a count on the way only": (lambda t: (t.first(0.5), t.progress(7), t.complete(0.6)), {"tpot_s": 0.1}),
+}
+SAID = {
+    "a first token": (lambda t: (t.first(0.5), t.complete(9.0)), {}, 1.0),
+    "a late one": (lambda t: (t.first(1.5), t.complete(9.0)), {}, 0.0),
+    "a pace": (lambda t: (t.first(0.5), t.complete(1.3, tokens=9)), {"tpot_s": 0.11}, 1.0),
+    "a slow pace": (lambda t: (t.first(0.5), t.complete(1.3, tokens=9)), {"tpot_s": 0.09}, 0.0),
+    "one token, which has no pace": (
+        lambda t: (t.first(0.5), t.complete(9.0, tokens=1)),
+        {"tpot_s": 0.1},
+        1.0,
+    ),
+    "a failure, whatever was not said": (lambda t: t.fail(), {"tpot_s": 0.1}, 0.0),
+}
+
+
+@pytest.mark.parametrize("what", UNSAID)
+def test_what_a_stream_never_said_counts_neither_as_kept_nor_as_broken(what: str) -> None:
+    say, bounds = UNSAID[what]
+    e, ticket = chat(**bounds)
+    say(ticket)
+    seen = e.certificate("chat")
+    assert (seen.n, seen.open, seen.untold) == (0, 0, 1)
+    assert str(seen) == "chat: no job has ended yet, 0 open, 1 untold"
+
+
+@pytest.mark.parametrize("what", SAID)
+def test_what_a_stream_said_counts(what: str) -> None:
+    say, bounds, on_time = SAID[what]
+    e, ticket = chat(**bounds)
+    say(ticket)
+    seen = e.certificate("chat")
+    assert (seen.n, seen.open, seen.untold, seen.on_time) == (1, 0, 0, on_time)
