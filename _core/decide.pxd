@@ -8,7 +8,7 @@ from _core.lanes cimport get_bit, is_candidate
 from _core.layout cimport LANES, MAX_D, ModelInfo, State, int64_t, profile_at, seconds_at, served_block, uint64_t
 from _core.overdue cimport look_around
 from _core.probe cimport is_known, probe_due
-from _core.score cimport least_of, score_blocks, score_lane
+from _core.score cimport score_blocks, score_lane
 from _core.untried cimport favour_untried
 from _core.wait cimport refresh, wait_mean
 
@@ -114,24 +114,17 @@ cdef inline int admit_by_p(State* st, const RouteInfo* route, Forecast* f, int64
     return ADMITTED if f.probe else LATE
 
 
-cdef inline void score_masked(
-    State* st, const RouteInfo* route, const double* x, const uint64_t* mask, int64_t now_ns
-) noexcept nogil:
-    score_all(st, route, x, now_ns)
-    if mask != NULL:
-        mask_cost(st.cost, mask, st.head.n_resources)
-
-
 cdef inline bint score_open(
     State* st, const RouteInfo* route, bint explore, const double* x, const uint64_t* mask, double left_s,
     int64_t now_ns, Forecast* f,
 ) noexcept nogil:
     """Scores the candidates that take this job, the others +inf; True when it goes to an ejected one as a probe."""
-    score_masked(st, route, x, mask, now_ns)
-    # after the mask: a call that is going to be refused for it changes nothing
-    if now_ns >= st.head.next_look_ns and least_of(st.cost, (st.head.n_resources + LANES - 1) // LANES) < INFINITY:
+    # not in a call that is going to be refused for its mask: it changes nothing
+    if now_ns >= st.head.next_look_ns and (mask == NULL or names_candidate(st, route.model, mask)):
         look_around(st, now_ns)
-        score_masked(st, route, x, mask, now_ns)
+    score_all(st, route, x, now_ns)
+    if mask != NULL:
+        mask_cost(st.cost, mask, st.head.n_resources)
     f.probe = False
     f.chance = 1.0
     if st.head.n_shut:

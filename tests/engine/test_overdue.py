@@ -205,6 +205,20 @@ def test_a_clock_that_went_back_takes_the_doubt_back() -> None:
     assert bench.seen(0).availability == pytest.approx(before, rel=1e-3)
 
 
+def test_among_many_resources_a_hang_is_noticed_within_a_microsecond_of_each() -> None:
+    """64 resources, decisions every 10 us: passes are 64 us apart at least, so the one that finds the job comes that
+    and a decision late at most."""
+    bench = Bench(k=64)
+    held = bench.hold(0)
+    bench.clock.advance(bench.horizon_s - 1e-3)
+    while not bench.engine.overdue("r0"):
+        assert bench.clock.now_ns() * 1e-9 < bench.horizon_s + 75e-6
+        bench.clock.advance(1e-5)
+        bench.hold(1).cancel()
+    assert bench.clock.now_ns() * 1e-9 >= bench.horizon_s
+    assert not held.settled
+
+
 def test_without_change_detection_nothing_is_looked_at() -> None:
     bench = Bench(detect_change=False)
     before = bench.seen(0).availability
