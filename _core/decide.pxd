@@ -74,17 +74,21 @@ cdef inline void score_all(const State* st, const RouteInfo* route, const double
 cdef inline bint is_probe(
     State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, Forecast* f
 ) noexcept nogil:
-    """Whether this job is sent to an ejected candidate that is due: it can afford to, given that it succeeds there,
-    or the lane has waited long enough for one that can."""
-    cdef int lane = next_due(st, -1, now_ns)
-    while lane >= 0:
+    """Whether this job is sent to an ejected candidate that is due: to one that has waited long, else to the nearest one
+    if the job can afford it, given that it succeeds there. One forecast, however many are due."""
+    cdef int lane = next_due(st, -1, now_ns), nearest = -1
+    cdef bint waits_long = False
+    while lane >= 0 and not waits_long:
         if st.cost[lane] < INFINITY:
-            forecast_lane(st, route, lane, x, left_s, now_ns, f)
-            if f.p_on_time >= route.on_time * f.availability or is_waiting_long(st, lane, now_ns):
-                f.probe = True
-                return True
+            waits_long = is_waiting_long(st, lane, now_ns)
+            if waits_long or nearest < 0 or st.waiting[lane] + st.service[lane] < st.waiting[nearest] + st.service[nearest]:
+                nearest = lane
         lane = next_due(st, lane, now_ns)
-    return False
+    if nearest < 0:
+        return False
+    forecast_lane(st, route, nearest, x, left_s, now_ns, f)
+    f.probe = waits_long or f.p_on_time >= route.on_time * f.availability
+    return f.probe
 
 
 cdef inline void mask_shut(State* st, const RouteInfo* route, int64_t now_ns) noexcept nogil:

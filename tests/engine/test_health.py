@@ -172,6 +172,17 @@ def test_what_was_running_when_the_breaker_opened_neither_closes_it_nor_lengthen
     assert e.health("r0").until_s == before
 
 
+def test_of_several_that_are_due_the_nearest_is_probed_first() -> None:
+    """r0 takes 1 s, r1 0.07 s."""
+    e, clock = engine()
+    fail(e, 0, 3)
+    fail(e, 1, 3)
+    clock.set(max(e.health(name).until_s or 0.0 for name in ("r0", "r1")))
+    probes = [pick(e) for _ in range(3)]
+    assert [(t.resource.name, t.probe) for t in probes[:2]] == [("r1", True), ("r0", True)]
+    assert not probes[2].probe
+
+
 def test_a_probe_waits_for_a_job_that_can_afford_it_but_not_for_ever() -> None:
     """r0 takes 1 s. A class of 0.2 s cannot afford that; after one base backoff it must."""
     e, clock = engine()
