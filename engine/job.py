@@ -51,7 +51,12 @@ class Run(Generic[T]):
     entry: Queued[Run[T]] | None = None  #: its place while it is queued
     timer: Timer[Run[T]] | None = None  #: when it is looked at again
     start_ns: int | None = None
-    settled: bool = False
+    end: End | None = None
+    end_ns: int = 0
+
+    @property
+    def settled(self) -> bool:
+        return self.end is not None
 
     @property
     def lane(self) -> int:

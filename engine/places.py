@@ -53,10 +53,14 @@ class Places(Generic[T]):
         run.entry = self._queues.put(run, run.lane, job.qos.priority, job.deadline_ns, job.qos.name)
 
     def _leave(self, run: Run[T], end: End, reason: str | None, now_ns: int, orders: Orders[T]) -> None:
-        """A run that left its queue without a start; the job ends with it when it was the only one."""
+        """A run that left its queue without a start. The job ends with it when it was the last, and as failed where
+        another one did fail: that has an error to tell."""
         run.entry = None
         self._settle(run, end, now_ns)
         if run.job.end is None and all(other.settled for other in run.job.runs):
+            failed = next((other for other in run.job.runs if other.end == "failed"), None)
+            if failed is not None:
+                run, end, reason = failed, "failed", None
             self._end_job(run, end, reason, now_ns, orders)
 
     def _end_job(self, run: Run[T], end: End, reason: str | None, now_ns: int, orders: Orders[T]) -> None:
@@ -70,7 +74,7 @@ class Places(Generic[T]):
 
     def _settle(self, run: Run[T], end: End, now_ns: int) -> None:
         self._timers.stop(run.timer)
-        run.timer, run.settled = None, True
+        run.timer, run.end, run.end_ns = None, end, now_ns
         self._n_open -= 1
         # a clock that went back must not lose the job
         service_s = 0.0 if run.start_ns is None else max(now_ns - run.start_ns, 0) * 1e-9

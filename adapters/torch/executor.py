@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import CancelledError, InvalidStateError
 from functools import partial
 from types import TracebackType
-from typing import Literal
 
 import torch
 
+from tailwise.adapters.torch.answers import answer
 from tailwise.adapters.torch.fit import refuse_streams, same_names
 from tailwise.adapters.torch.job import JobFuture, Work
 from tailwise.adapters.torch.pool import Pool
 from tailwise.adapters.torch.worker import ModelSource, Outcome, Worker, WorkerSpec, as_exception
 from tailwise.dispatch import Dispatch
 from tailwise.engine import Engine
-from tailwise.errors import InputError, JobExpired, JobRejected, UnknownName, WorkerError
+from tailwise.errors import InputError, UnknownName, WorkerError
 from tailwise.job import Job, Orders, Run
 from tailwise.policy import Learned, Policy
 from tailwise.rules import Rules
@@ -126,7 +124,7 @@ class Executor:
         if job.end != "rejected":
             future.add_done_callback(lambda done: self._cancelled(job) if done.cancelled() else None)
         self._launch(runs)
-        _tell(orders)
+        answer(orders)
         return future
 
     @property
@@ -139,7 +137,7 @@ class Executor:
         with self._lock:
             orders = self._dispatch.clear(self._now_ns())
             self._accept(orders)
-        _tell(orders)
+        answer(orders)
         return len(orders.ended)
 
     def drain(self, timeout_s: float | None = None) -> bool:
@@ -216,7 +214,7 @@ class Executor:
                 outcome = Outcome(None, as_exception(error), now_ns, now_ns, worker_died=not worker.alive)
                 more, orders = self._end(run, outcome)
                 runs += more
-                _tell(orders, outcome)
+                answer(orders)
                 if not isinstance(error, Exception):  # Ctrl-C in the caller's thread
                     self._launch(runs[runs.index(run) + 1 :])
                     raise
@@ -225,17 +223,18 @@ class Executor:
         """A worker hands a result back: learn, keep the slot busy, only then wake whoever waits for the job."""
         runs, orders = self._end(run, outcome)
         self._launch(runs)
-        _tell(orders, outcome)
+        answer(orders)
 
     def _end(self, run: Run[Work], outcome: Outcome) -> tuple[list[Run[Work]], Orders[Work]]:
         """Settles a started run and frees its slot; what then starts and ends."""
         with self._lock:
             now_ns = self._now_ns()
             if run.job.end is None:
-                run.job.payload.device_s = (outcome.end_ns - outcome.start_ns) * 1e-9
+                run.job.payload.outcome = outcome
             slot_lost = outcome.worker_died and not self._pool.lost_slot(run.lane)
-            end: Literal["completed", "failed"] = "completed" if outcome.error is None else "failed"
-            orders = self._dispatch.ended(run, end, now_ns, slot_lost=slot_lost)
+            orders = self._dispatch.ended(
+                run, "completed" if outcome.error is None else "failed", now_ns, slot_lost=slot_lost
+            )
             if slot_lost:
                 more = self._dispatch.look_again(1 << run.lane, now_ns)
                 orders.start += more.start
@@ -262,7 +261,7 @@ class Executor:
                         None if due_ns is None else min(max(due_ns - now_ns, 0) * 1e-9, 3600.0)
                     )
             self._launch(runs)
-            _tell(orders)
+            answer(orders)
 
     def _worker_back(self, lane: int, n_slots: int) -> None:
         """A replaced worker is ready: its slots are free again."""
@@ -270,35 +269,4 @@ class Executor:
             orders = self._dispatch.free(lane, n_slots, self._now_ns())
             runs = self._accept(orders)
         self._launch(runs)
-        _tell(orders)
-
-
-def _tell(orders: Orders[Work], outcome: Outcome | None = None) -> None:
-    """Wakes the callers of ended jobs. outcome: of the run whose end is being told."""
-    for job in orders.ended:
-        future = job.payload.future
-        with contextlib.suppress(InvalidStateError):  # cancelled by its owner at the same moment
-            if job.end == "rejected":
-                reason = str(job.reason)
-                message = f"{job.model!r} in class {job.qos.name!r} was refused: {reason}"
-                future.set_exception(JobRejected(message, reason, job.assignment.retry_after_s))
-            elif job.end == "expired":
-                future.set_exception(JobExpired(_why_dropped(job)))
-            elif job.end == "cancelled":
-                if (
-                    not future.cancel()
-                ):  # it ran once: a hedge whose copy was cancelled after the first run failed
-                    future.set_exception(CancelledError())
-            else:
-                assert outcome is not None
-                if outcome.error is None:
-                    future.set_result(outcome.value)
-                else:
-                    future.set_exception(outcome.error)
-
-
-def _why_dropped(job: Job[Work]) -> str:
-    who, within = f"{job.model!r} in class {job.qos.name!r}", f"{job.deadline_s} s"
-    if job.reason == "late_start":
-        return f"{who} was dropped at its turn: it could not be expected to end within {within} any more"
-    return f"{who} was still queued after {within}"
+        answer(orders)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from tailwise.adapters.torch.worker import Outcome
 from tailwise.job import Job
 
 __all__ = ["JobFuture", "JobRecord", "Work"]
@@ -51,12 +52,13 @@ class Work:
     inputs: tuple[torch.Tensor, ...]
     future: JobFuture
     running: bool = False  #: its future cannot be cancelled any more
-    device_s: float = 0.0  #: of the run whose result counts
+    outcome: Outcome | None = None  #: of the run that ended last, until the caller was told
 
     def record(self, job: Job[Work], resource: str | None) -> JobRecord:
         """Of a job that has ended."""
         assert job.end is not None
-        start_ns = None if job.last is None else job.last.start_ns
+        last, ran = job.last, self.outcome
+        slot_ns = 0 if last is None or last.start_ns is None else last.end_ns - last.start_ns
         completion_s = (job.end_ns - job.arrival_ns) * 1e-9
         return JobRecord(
             model=job.model,
@@ -65,8 +67,8 @@ class Work:
             end=job.end,
             arrival_s=job.arrival_ns * 1e-9,
             # hand-over included, since that is what the next job waits for
-            service_s=0.0 if start_ns is None else (job.end_ns - start_ns) * 1e-9,
-            device_s=self.device_s,
+            service_s=slot_ns * 1e-9,
+            device_s=0.0 if ran is None else (ran.end_ns - ran.start_ns) * 1e-9,
             completion_s=completion_s,
             on_time=job.end == "completed" and completion_s <= job.deadline_s,
             expected_s=job.assignment.expected_s,

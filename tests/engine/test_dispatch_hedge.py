@@ -92,6 +92,25 @@ def test_a_copy_that_expires_in_its_queue_does_not_end_the_running_job() -> None
     assert play.jobs["u"].end == "completed"
 
 
+def test_a_failed_job_whose_copy_leaves_its_queue_has_failed() -> None:
+    """There is an error to tell; that its copy then expired, or was cancelled, is no news to the caller."""
+    for leave in (
+        lambda play: play.due(10.0),
+        lambda play: play.carry_out(play.dispatch.clear(10 * SECOND)),
+    ):
+        script = Script(copies_to=1, wait=50.0)
+        play = hedged(script)
+        script.lane = 1
+        play.submit("other")
+        play.due(1.0)
+        play.end("u", 0, 2.0, "failed")
+        assert play.jobs["u"].end is None
+        leave(play)
+        job = play.jobs["u"]
+        assert (job.end, job.reason, job.end_ns) == ("failed", None, 10 * SECOND)
+        assert job.last is job.runs[0]
+
+
 def test_a_refused_hedge_is_asked_for_again_when_the_job_is_older() -> None:
     script = Script(copies_to=None)
     play = hedged(script)

@@ -1,6 +1,7 @@
 """The rules of queues with real workers: jobs move, are dropped and hedged, and their records say so."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from tailwise.adapters.torch import Executor, Thread
 from tailwise.errors import JobExpired
 from tailwise.policy import Assignment, Learned
 from tests.adapters.torch.jobs import wait_until
+from tests.engine.script import Script
 
 
 class Held:
@@ -48,7 +50,7 @@ def engine() -> tw.Engine:
     )
 
 
-def start(held: Held, **options: object) -> Executor:
+def start(held: Callable[[torch.Tensor], torch.Tensor], **options: object) -> Executor:
     return Executor(engine(), {"held": held}, {"cpu-0": Thread(), "cpu-1": Thread()}, **options)  # type: ignore[arg-type]
 
 
@@ -162,6 +164,31 @@ def test_a_batch_job_that_is_stuck_is_not_copied() -> None:
         assert held.seen.count(7.0) == 1
         assert stuck.record is not None
         assert not stuck.record.hedged
+
+
+def test_a_failed_job_tells_its_error_although_its_queued_copy_was_cancelled() -> None:
+    """The copy waits behind a job that is held; the first run fails; then all that is queued is cancelled."""
+    held, script = Held(), Script(lane=1, hedge_at=0.01, copies_to=1, wait=60.0)
+
+    def fails_late(x: torch.Tensor) -> torch.Tensor:
+        if float(held(x)) == 1.0:
+            raise LookupError("not today")
+        return x
+
+    with start(fails_late, policy=script, rules=tw.Rules(hedge_budget=1.0)) as executor:
+        executor.submit("held", "batch", number(0.0))
+        script.lane = 0
+        failing = executor.submit("held", "urgent", number(1.0))
+        wait_until(lambda: len(executor._dispatch.queued(1)) == 1)
+        held.let_go(1.0)
+        wait_until(lambda: ("failed", 0) in [(end, lane) for lane, end, _ in script.ends])
+        assert not failing.done()
+        assert executor.cancel_queued() == 1
+        with pytest.raises(LookupError, match="not today"):
+            failing.result(60)
+        assert failing.record is not None
+        assert (failing.record.end, failing.record.resource) == ("failed", "cpu-0")
+        held.let_go(0.0)
 
 
 class Hopeless(Learned):
