@@ -55,7 +55,8 @@ class Pool:
         return sum(1 << lane for lane in range(len(self.workers)) if lane not in self._missing)
 
     def lost_slot(self, lane: int) -> bool:
-        """A job died with its worker. The first one starts a replacement; the slot comes back by `on_back`.
+        """A job died with its worker. The first one starts a replacement; the slot comes back by `on_back`. A worker
+        that its owner closed is left alone, and its lane gets no more jobs.
 
         True when a new worker runs already, and the slot can be used at once.
         """
@@ -63,7 +64,7 @@ class Pool:
             if lane not in self._missing and self.workers[lane].alive:
                 return True
             self._missing[lane] = self._missing.get(lane, 0) + 1
-            if self._missing[lane] > 1 or self._closed:
+            if self._missing[lane] > 1 or self._closed or self.workers[lane].closed:
                 return False
         name = self.workers[lane].name
         log.warning("worker %s died; a new one is started", name)

@@ -31,6 +31,7 @@ class ProcessWorker:
     def __init__(self, name: str, device: str, slots: int, threads: int, env: Mapping[str, str]) -> None:
         self.name = name
         self.slots = slots
+        self.closed = False
         self._device = device
         self._threads = threads
         self._env = dict(env)
@@ -95,6 +96,7 @@ class ProcessWorker:
             target=self._read, args=(self._connection, slots), name=f"tailwise-{self.name}", daemon=True
         )
         self._reader.start()
+        self.closed = False
         self._slots = slots  # last: from here on jobs are taken
 
     def submit(self, model: str, inputs: tuple[torch.Tensor, ...], done: Done) -> None:
@@ -112,6 +114,7 @@ class ProcessWorker:
                 connection.send((slot, model, data))
 
     def close(self, timeout_s: float = 5.0) -> None:
+        self.closed = True
         with self._life_lock:
             self._close(timeout_s)
 

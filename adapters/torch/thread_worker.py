@@ -31,6 +31,7 @@ class ThreadWorker:
     def __init__(self, name: str, device: str, slots: int) -> None:
         self.name = name
         self.slots = slots
+        self.closed = False
         self._device = torch.device(device)
         self._slots = Slots(name, slots)
         self._queues: list[queue.SimpleQueue[Job | None]] = []
@@ -65,6 +66,7 @@ class ThreadWorker:
         ]
         for thread in self._threads:
             thread.start()
+        self.closed = False
         self._slots = slots  # last: from here on jobs are taken
 
     def submit(self, model: str, inputs: tuple[torch.Tensor, ...], done: Done) -> None:
@@ -72,6 +74,7 @@ class ThreadWorker:
         self._queues[slot].put((model, inputs))
 
     def close(self, timeout_s: float = 5.0) -> None:
+        self.closed = True
         end_s = time.monotonic() + timeout_s
         for jobs in self._queues:
             jobs.put(None)

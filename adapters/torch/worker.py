@@ -60,6 +60,11 @@ class Worker(Protocol):
         """True from `start` until it died, was killed or closed."""
         ...
 
+    @property
+    def closed(self) -> bool:
+        """Its owner closed it, and nobody else starts it again."""
+        ...
+
     def start(self, models: Mapping[str, ModelSource]) -> None:
         """Loads every model; also brings a dead worker back.
 
