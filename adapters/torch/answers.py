@@ -16,7 +16,9 @@ def answer(orders: Orders[Work]) -> None:
     """Wakes the callers of ended jobs, not under the executor's lock: their callbacks run here."""
     for job in orders.ended:
         work = job.payload
-        future, outcome, work.outcome = work.future, work.outcome, None  # a run that lost holds on to its job
+        future, outcome = work.future, work.outcome
+        # a run that lost holds on to its job, and a caller to its future
+        work.outcome = future.withdraw = None
         with contextlib.suppress(InvalidStateError):  # cancelled by its owner at the same moment
             if job.end == "rejected":
                 reason = str(job.reason)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
 
@@ -62,6 +63,7 @@ class Executor:
         self._resources = engine.resources
         self._names = tuple(r.name for r in self._resources)
         self._wakes_ns: int | None = None  # when the timer's thread looks next
+        self._serves = threading.local()  # .now: this thread is a worker's or the timer's
         self._closed = False
         self._ended = False
         for resource in engine.resources:
@@ -80,12 +82,14 @@ class Executor:
 
     @property
     def policy(self) -> Policy:
-        """Who decides; to be replaced only while no job is open."""
+        """Who decides; to be replaced only while no job is open, what lost to its copy included: else raises
+        ConfigError."""
         return self._dispatch.policy
 
     @policy.setter
     def policy(self, policy: Policy) -> None:
-        self._dispatch.policy = policy
+        with self._lock:
+            self._dispatch.policy = policy
 
     def submit(
         self,
@@ -120,9 +124,8 @@ class Executor:
             job, orders = self._dispatch.submit(
                 work, model, self._qos[qos], features, self._now_ns(), deadline_s=deadline_s
             )
+            future.withdraw = partial(self._withdraw, job)
             runs = self._accept(orders)
-        if job.end != "rejected":
-            future.add_done_callback(lambda done: self._cancelled(job) if done.cancelled() else None)
         self._launch(runs)
         answer(orders)
         return future
@@ -141,7 +144,11 @@ class Executor:
         return len(orders.ended)
 
     def drain(self, timeout_s: float | None = None) -> bool:
-        """Waits until no job is queued or running; False when `timeout_s` passed first."""
+        """Waits until no job is queued or running; False when `timeout_s` passed first.
+
+        Raises WorkerError in the callback of a job: it would wait for the thread that it runs in.
+        """
+        self._refuse_in_a_callback("drain")
         with self._changed:
             return self._changed.wait_for(lambda: not self._dispatch, timeout_s)
 
@@ -149,8 +156,9 @@ class Executor:
         """Takes no more jobs, ends what runs, then the workers. Idempotent.
 
         drain: first wait up to `timeout_s` for what is queued; what is left then is cancelled, and what runs gets
-        up to `timeout_s` more.
+        up to `timeout_s` more. Raises WorkerError in the callback of a job, as `drain`.
         """
+        self._refuse_in_a_callback("close")
         with self._lock:
             self._closed = True
         if drain:
@@ -180,20 +188,12 @@ class Executor:
         return mine if mask is None else mask & mine
 
     def _accept(self, orders: Orders[Work]) -> list[Run[Work]]:
-        """Takes note of what is to be done; returns the runs to launch. Under the lock.
-
-        A run whose future was cancelled a moment ago is not launched: its slot goes to the next.
-        """
-        runs: list[Run[Work]] = []
-        for run in orders.start:  # grows while it is walked through
+        """Takes note of what is to be done; returns the runs to launch. Under the lock."""
+        for run in orders.start:
             work = run.job.payload
-            if work.running or work.future.set_running_or_notify_cancel():
+            if not work.running:  # a copy's job runs already
+                work.future.set_running_or_notify_cancel()
                 work.running = True
-                runs.append(run)
-            else:
-                more = self._dispatch.ended(run, "cancelled", self._now_ns())
-                orders.start += more.start
-                orders.ended += more.ended
         for job in orders.ended:
             lane = job.assignment.lane if job.last is None else job.last.lane
             job.payload.future.record = job.payload.record(job, self._names[lane] if lane >= 0 else None)
@@ -201,7 +201,7 @@ class Executor:
         sooner = due_ns is not None and (self._wakes_ns is None or due_ns < self._wakes_ns)
         if sooner or not self._dispatch:
             self._changed.notify_all()
-        return runs
+        return orders.start
 
     def _launch(self, runs: list[Run[Work]]) -> None:
         """Hands started runs to their workers; one that cannot be handed over fails, and the next is tried."""
@@ -222,8 +222,9 @@ class Executor:
     def _done(self, run: Run[Work], outcome: Outcome) -> None:
         """A worker hands a result back: learn, keep the slot busy, only then wake whoever waits for the job."""
         runs, orders = self._end(run, outcome)
-        self._launch(runs)
-        answer(orders)
+        with self._serving():
+            self._launch(runs)
+            answer(orders)
 
     def _end(self, run: Run[Work], outcome: Outcome) -> tuple[list[Run[Work]], Orders[Work]]:
         """Settles a started run and frees its slot; what then starts and ends."""
@@ -241,9 +242,11 @@ class Executor:
                 orders.ended += more.ended
             return self._accept(orders), orders
 
-    def _cancelled(self, job: Job[Work]) -> None:
+    def _withdraw(self, job: Job[Work]) -> None:
+        """Takes a job that has not started out of its queue."""
         with self._lock:
-            self._accept(self._dispatch.cancel(job, self._now_ns()))
+            if not job.payload.running:
+                self._accept(self._dispatch.cancel(job, self._now_ns()))
 
     def _run_timer(self) -> None:
         """One timer for all queues: sleeps until a queued job expires or any job is to be looked at again."""
@@ -260,8 +263,25 @@ class Executor:
                     self._changed.wait(
                         None if due_ns is None else min(max(due_ns - now_ns, 0) * 1e-9, 3600.0)
                     )
-            self._launch(runs)
-            answer(orders)
+            with self._serving():
+                self._launch(runs)
+                answer(orders)
+
+    @contextlib.contextmanager
+    def _serving(self) -> Iterator[None]:
+        """Callbacks run in this thread, for which `close` and `drain` would wait."""
+        before = getattr(self._serves, "now", False)
+        self._serves.now = True
+        try:
+            yield
+        finally:
+            self._serves.now = before
+
+    def _refuse_in_a_callback(self, call: str) -> None:
+        if getattr(self._serves, "now", False):
+            raise WorkerError(
+                f"{call}() waits for the thread that runs this callback of a job: call it in another one"
+            )
 
     def _worker_back(self, lane: int, n_slots: int) -> None:
         """A replaced worker is ready: its slots are free again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -40,9 +41,18 @@ class JobRecord:
 
 
 class JobFuture(Future[Any]):
-    """The Future of one job; `record` tells how it went, from the moment the future is done."""
+    """The Future of one job; `record` tells how it went, and is there from the moment the future is done."""
 
     record: JobRecord | None = None
+    #: Takes the job out of its queue and writes its record; whoever waits for the future is woken after that.
+    withdraw: Callable[[], None] | None = None
+
+    def cancel(self) -> bool:
+        """Cancels the job unless it runs or has ended; False then."""
+        withdraw = self.withdraw
+        if withdraw is not None:
+            withdraw()
+        return super().cancel()
 
 
 @dataclass(slots=True, eq=False)
