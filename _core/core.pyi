@@ -157,7 +157,7 @@ class Core:
 
 class RouteCore:
     @property
-    def core(self) -> Core: ...
+    def _resources(self) -> list[Any]: ...
     @property
     def model(self) -> Any: ...
     @property
@@ -177,7 +177,7 @@ class RouteCore:
     ) -> Ticket: ...
 
 class Explaining(RouteCore):
-    def forecasts(
+    def _forecasts(
         self,
         x: _Features,
         Z: NDArray[np.float64] | None = None,
@@ -186,7 +186,7 @@ class Explaining(RouteCore):
         deadline_s: float | None = None,
         arrival_s: float | None = None,
     ) -> list[dict[str, Any]]: ...
-    def outlook(
+    def _outlook(
         self,
         x: _Features,
         Z: NDArray[np.float64] | None = None,
@@ -195,7 +195,7 @@ class Explaining(RouteCore):
         deadline_s: float | None = None,
         arrival_s: float | None = None,
     ) -> dict[str, Any]: ...
-    def weigh(
+    def _weigh(
         self, x: _Features, Z: NDArray[np.float64] | None = None, *, mask: _Mask | None = None
     ) -> dict[str, NDArray[np.float32]]: ...
 

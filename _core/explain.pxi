@@ -7,7 +7,7 @@ cdef enum:
 cdef class Explaining(RouteCore):
     """A route that tells every candidate's numbers; nothing is claimed and nothing changes."""
 
-    def forecasts(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
+    def _forecasts(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
         """Every candidate's numbers, as a list of dicts; nothing is claimed and nothing changes (see `peek`)."""
         cdef int64_t now_ns = self.core.now()
         return self._see(x, Z, mask, self._time_left(deadline_s, arrival_s, now_ns), now_ns)
@@ -74,7 +74,7 @@ cdef class Explaining(RouteCore):
         return "throughput" if -st.mean_s[lane] * st.price[lane // LANES].cost_per_s[lane % LANES] \
             >= -0.9999 * self.info.max_cost else "cost"
 
-    def outlook(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
+    def _outlook(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
         """What a choice among variants compares of this one: the bound that leaves no candidate (a number, later in
         the order of bounds is larger; 0 = some are left), whether any ends on time, whether no candidate has ever
         shown a result and one is idle, the least score and the rank it has, the highest P(on time). Nothing changes."""
@@ -108,7 +108,7 @@ cdef class Explaining(RouteCore):
         return dict(bound=bound, feasible=p >= self.info.on_time - 1e-4, untried=untried and not tried, score=score,
                     rank_s=rank_s, p_on_time=p)
 
-    def weigh(self, x, Z=None, *, mask=None):
+    def _weigh(self, x, Z=None, *, mask=None):
         """What decide_among compares, float32 (n_resources,): rank_s, var and model_var of ln(service), mean_s, on_time."""
         cdef State* st = &self.core.st
         cdef double[MAX_D] encoded

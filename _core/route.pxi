@@ -8,8 +8,8 @@ cdef dict POLICIES = dict(greedy=GREEDY, thompson=THOMPSON, ucb=UCB)
 cdef class RouteCore:
     """The compiled half of `tailwise.Route`: its constants and the hot path."""
 
-    cdef readonly Core core
-    cdef readonly object model, qos
+    cdef Core core
+    cdef readonly object model, qos     #: as declared
     cdef RouteInfo info
     cdef int qos_index, n_features, n_given, own_row
     cdef bint streams
@@ -45,6 +45,11 @@ cdef class RouteCore:
         self.n_features = core.st.model[model_index].n_features
         self.n_given = core.st.model[model_index].n_given
         self.own_row = own_row(core.st.model + model_index)
+
+    @property
+    def _resources(self):
+        """By lane, None where one was removed."""
+        return self.core.resources
 
     def buffer(self):
         """A float64 array (n_given, n_resources) of NaN (unknown), to be written in place and handed to select."""

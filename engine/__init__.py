@@ -24,11 +24,12 @@ from tailwise.explanation import Candidate, Explanation
 from tailwise.family import Family
 from tailwise.given import Profile, load_profiles
 from tailwise.health import Breaker, Health
+from tailwise.modes import Mode
 from tailwise.qos import QoS
 from tailwise.route import Route
 from tailwise.rules import Rules
 from tailwise.statistics import Statistics
-from tailwise.summary import ProfileSummary
+from tailwise.summary import LengthSummary, ProfileSummary
 from tailwise.types import Feature, Model, Resource
 
 __all__ = [
@@ -47,8 +48,10 @@ __all__ = [
     "InputError",
     "JobExpired",
     "JobRejected",
+    "LengthSummary",
     "ManualClock",
     "MissingExtra",
+    "Mode",
     "Model",
     "MonotonicClock",
     "Profile",

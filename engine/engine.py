@@ -179,13 +179,15 @@ class Engine(Fleet, Modes):
     ) -> ProfileSummary:
         """What is believed of one (resource, model) at raw `features` (None: at their typical values, idle).
 
-        signal: which of the model's signals; None = the first. Raises UnknownName, InputError.
+        signal: which of the model's signals; None = the first. Raises UnknownName, InputError (it cannot run it).
         """
         lane = self.lane(resource)
         declared, index = self._declared.model(model), self._declared.model_index(model)
         signals = declared.signals
         if signal is not None and signal not in signals:
             raise UnknownName(f"model {model!r} has no signal {signal!r}; it has {', '.join(signals)}")
+        if lane not in self._core.candidates(index):
+            raise InputError(f"resource {resource!r} cannot run model {model!r}: nothing is believed of that")
         which = signals.index(signal) if signal is not None else 0
         x = self._encode(declared, index, features)
         given = which == 0 and (resource, model) in self._given

@@ -68,7 +68,7 @@ class Explanation(Sequence[Candidate]):
         resources: Sequence[Resource],
         **seen: Any,
     ) -> Explanation:
-        """rows: as `RouteCore.forecasts` returns them; resources by lane."""
+        """rows: as `RouteCore._forecasts` returns them; resources by lane."""
         numbers = [{name: value for name, value in row.items() if name != "lane"} for row in rows]
         lanes = [row["lane"] for row in rows]
         all_of_them = sorted(

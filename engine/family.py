@@ -42,7 +42,7 @@ class Family:
         Parameters, result and errors as in `Route.select`. Cost: about a select a variant, and one more.
         """
         seen = {name: value for name, value in options.items() if name in ("mask", "deadline_s", "arrival_s")}
-        outlooks = [route.outlook(x, Z, **seen) for route in self.variants]
+        outlooks = [route._outlook(x, Z, **seen) for route in self.variants]
         accuracies = [route.model.accuracy for route in self.variants]
         return self.variants[best_variant(self.qos, accuracies, outlooks)].select(x, Z, **options)
 
@@ -72,7 +72,7 @@ class Family:
 
 
 def best_variant(qos: QoS, accuracies: Sequence[float | None], outlooks: Sequence[Mapping[str, Any]]) -> int:
-    """The index of the variant to run, from what `Route.outlook` says of each.
+    """The index of the variant to run, from what `Route._outlook` says of each.
 
     Where the class filters (another objective than completion, or guaranteed) those that end on time come first, by
     the objective, then the likeliest; else the least completion time. A variant without a single result is tried

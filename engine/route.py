@@ -15,7 +15,7 @@ __all__ = ["Route"]
 
 
 class Route(Observing):
-    """One model under one QoS class; made by `engine.route(model, qos)`.
+    """One model under one QoS class, its `model` and `qos`; made by `engine.route(model, qos)`.
 
     `select` (compiled) is the hot path; `peek` explains it; `observe` is for jobs that somebody else sends.
     """
@@ -35,8 +35,8 @@ class Route(Observing):
 
         Parameters as in `select`. Raises InputError. Cost: tens of microseconds; for people and logs.
         """
-        rows = self.forecasts(x, Z, mask=mask, deadline_s=deadline_s, arrival_s=arrival_s)
+        rows = self._forecasts(x, Z, mask=mask, deadline_s=deadline_s, arrival_s=arrival_s)
         return self._explanation(rows)
 
     def _explanation(self, rows: Sequence[Mapping[str, Any]], **seen: Any) -> Explanation:
-        return Explanation.of(self.model, self.qos, rows, self.core.resources, **seen)
+        return Explanation.of(self.model, self.qos, rows, self._resources, **seen)

@@ -27,7 +27,7 @@ def test_every_lane_is_weighed_as_the_reference_forecasts_it(k: int, seed: int) 
     level = int(rng.choice([0, 3]))
     seen = twin.candidates(u, level, Z)
     left_s = twin.routes[level].qos.deadline_s
-    weighed = twin.routes[level].weigh(u, Z)
+    weighed = twin.routes[level]._weigh(u, Z)
     for lane in np.flatnonzero(np.isfinite(seen.cost_s)):
         m, s = seen.m[lane], seen.s[lane]
         assert weighed["var"][lane] == pytest.approx(s**2, rel=2e-4)
@@ -45,10 +45,10 @@ def test_what_is_known_leaves_the_noise_only() -> None:
         [tw.Resource("r")], [tw.Model("m")], [tw.QoS("q", 1.0)], clock=tw.ManualClock(), seed=1
     )
     route, rng = engine.route("m", "q"), np.random.default_rng(1)
-    before = route.weigh(())
+    before = route._weigh(())
     for _ in range(400):
         route.select(()).complete(float(np.exp(rng.normal(-3, 0.2))))
-    after = route.weigh(())
+    after = route._weigh(())
     assert before["model_var"][0] / before["var"][0] == pytest.approx(60 / 61, rel=1e-6)
     assert after["model_var"][0] / after["var"][0] == pytest.approx(
         1 / 401, rel=0.15
@@ -67,6 +67,6 @@ def test_a_certain_and_an_uncertain_forecast_are_weighed_alike(spread: float, ti
     )
     route = engine.route("m", "q")
     # ln 0.1 in float32 is 1.5e-7 off, over s; the rest are the series' 3e-6
-    assert route.weigh(())["on_time"][0] == pytest.approx(
+    assert route._weigh(())["on_time"][0] == pytest.approx(
         route.select(()).p_on_time, abs=5e-6 + 0.4 * 3e-7 / spread
     )

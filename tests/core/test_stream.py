@@ -167,7 +167,7 @@ def test_bounds_of_all_candidates_at_once_are_those_of_each_looked_at_closely(
     e, _, _, _ = taught(seed, n)
     route = e.route("llm", "both")
     Z = np.nan_to_num(random_given(np.random.default_rng(seed)), nan=5.0)
-    seen = route.weigh((size, 1.0), Z)["on_time"]
+    seen = route._weigh((size, 1.0), Z)["on_time"]
     for row in everybody(route.peek((size, 1.0), Z)):
         if row.tpot_spread is not None and row.tpot_spread < 1.0:
             assert seen[e.lane(row.resource.name)] == pytest.approx(row.p_on_time, abs=1e-3)

@@ -34,6 +34,20 @@ def test_a_resource_that_cannot_run_the_model_is_no_candidate() -> None:
             assert ticket.resource.name != "other"
 
 
+def test_nothing_is_told_of_a_resource_that_cannot_run_the_model() -> None:
+    """Neither where the model does not name it, nor where a static bound keeps it out."""
+    with pytest.raises(tw.InputError, match="'other' cannot run model 'm'"):
+        engine().profile("other", "m")
+    bound = tw.Engine([tw.Resource("r")], [tw.Model("m", requires=frozenset({"eu"}))], [tw.QoS("q", 1.0)])
+    with pytest.raises(tw.InputError, match="'r' cannot run model 'm'"):
+        bound.profile("r", "m")
+
+
+def test_a_route_shows_what_it_is_for_and_what_it_does_and_no_more() -> None:
+    public = {name for name in dir(tw.Route) if not name.startswith("_")}
+    assert public == {"buffer", "model", "observe", "peek", "qos", "select"}
+
+
 @pytest.mark.parametrize(("near_s", "far_s", "expected"), [(0.2, 0.16, "near"), (0.2, 0.14, "far")])
 def test_an_offset_adds_seconds_to_the_rank(near_s: float, far_s: float, expected: str) -> None:
     e = engine(profiles=given_profiles(near_s, far_s))

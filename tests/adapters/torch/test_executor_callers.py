@@ -57,7 +57,9 @@ def test_a_future_that_is_kept_does_not_keep_the_inputs_of_its_job() -> None:
         inputs = weakref.ref(x)
         future = executor.submit("gate", "batch", x)
         assert float(future.result(60)) == 1.0
-        executor.submit("gate", "batch", number(2.0)).result(60)  # the worker's thread holds on to its last job
+        executor.submit("gate", "batch", number(2.0)).result(
+            60
+        )  # the worker's thread holds on to its last job
         future._result = None  # this model hands its input back
         del x
         gc.collect()
