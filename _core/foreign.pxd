@@ -28,7 +28,7 @@ cdef inline void note_service(Load* load, double service_s) noexcept nogil:
 
 cdef inline bint was_there(const Load* load, int64_t arrival_ns, int64_t start_ns, int64_t at_ns) noexcept nogil:
     """Jobs that we still held in our own queue were not on the resource."""
-    return arrival_ns <= at_ns if load.in_order else 0 < start_ns <= at_ns
+    return arrival_ns <= at_ns if load.in_order else start_ns <= at_ns
 
 
 cdef inline void own_at(const State* st, int lane, int64_t at_ns, double* running, double* waiting) noexcept nogil:
@@ -45,12 +45,12 @@ cdef inline void own_at(const State* st, int lane, int64_t at_ns, double* runnin
             job = st.ticket + t
             t = job.next
             if was_there(load, job.arrival_ns, job.start_ns, at_ns):
-                runs = 0 < job.start_ns <= at_ns
+                runs = job.start_ns <= at_ns
                 running[0] += runs
                 waiting[0] += not runs
     for k in range(PAST_JOBS):
         if f.past_end_ns[k] > at_ns and was_there(load, f.past_arrival_ns[k], f.past_start_ns[k], at_ns):
-            runs = 0 < f.past_start_ns[k] <= at_ns
+            runs = f.past_start_ns[k] <= at_ns
             running[0] += runs
             waiting[0] += not runs
 

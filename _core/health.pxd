@@ -140,7 +140,7 @@ cdef inline void note_success(State* st, int t, int64_t now_ns) noexcept nogil:
     b.n_failures = 0
     b.failing -= b.failing / MEMORY
     if st.load[lane].ejected and not (b.held and now_ns < b.until_ns) \
-            and (b.probe == t + 1 or st.ticket[t].start_ns > b.opened_ns):
+            and (b.probe == t + 1 or b.opened_ns < st.ticket[t].start_ns < INT64_MAX):
         close_breaker(st, lane, now_ns)
 
 

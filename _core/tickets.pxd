@@ -1,4 +1,5 @@
 # Open decisions: a free list of slots, a running and a fifo list per lane, and the counts that follow them.
+from libc.stdint cimport INT64_MAX
 from libc.string cimport memcpy
 
 from _core.encode cimport store_column
@@ -110,7 +111,7 @@ cdef inline void queue_ticket(State* st, int t) noexcept nogil:
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + job.lane
     job.state = TICKET_QUEUED
-    job.start_ns = 0
+    job.start_ns = INT64_MAX
     job.next = -1
     job.prev = load.last_queued
     if job.prev >= 0:

@@ -138,6 +138,27 @@ def test_what_waits_in_our_own_queue_is_not_on_the_resource() -> None:
     del tickets
 
 
+@pytest.mark.parametrize("start_s", [-7.0, 0.0, 7.0])
+@pytest.mark.parametrize("discipline", ["fifo", "priority"])
+def test_a_job_has_started_whatever_the_clock_then_read(start_s: float, discipline: str) -> None:
+    """Zero and less are moments as any other: neither an open nor an ended job that started then is others'."""
+    e = tw.Engine(
+        [tw.Resource("r0", slots=2, discipline=discipline)],  # type: ignore[arg-type]
+        [tw.Model("m")],
+        [tw.QoS("q", 5.0, contract="best_effort")],
+        clock=tw.ManualClock(start_s),
+        seed=1,
+    )
+    tickets = [e.route("m", "q").select(()) for _ in range(2)]
+    for ticket in tickets:
+        ticket.start()
+    e.clock.advance(1.0)
+    tickets[0].cancel()
+    e.report("r0", running=2, at=start_s + 0.5)
+    assert e._core.foreign(0)["running"] == 0.0
+    tickets[1].cancel()
+
+
 def test_a_free_slot_still_means_no_wait() -> None:
     e = engine(slots=3)
     e.report("r0", running=2, waiting=0)
