@@ -10,11 +10,11 @@ cdef enum:
 
 
 cdef inline void note_past(Load* load, const TicketSlot* job, int64_t now_ns) noexcept nogil:
-    """Remembers when a job of ours was on the lane: a report may come that is older than its end."""
+    """Remembers when a job of ours was on the lane that it now leaves: a report may come that is older than that."""
     cdef Foreign* f = &load.foreign
-    f.past_arrival_ns[f.next_past] = job.arrival_ns
+    f.past_came_ns[f.next_past] = job.came_ns
     f.past_start_ns[f.next_past] = job.start_ns
-    f.past_end_ns[f.next_past] = now_ns
+    f.past_left_ns[f.next_past] = now_ns
     f.next_past = (f.next_past + 1) % PAST_JOBS
 
 
@@ -26,13 +26,13 @@ cdef inline void note_service(Load* load, double service_s) noexcept nogil:
     f.square_s2 += (service_s * service_s - f.square_s2) / f.n_services
 
 
-cdef inline bint was_there(const Load* load, int64_t arrival_ns, int64_t start_ns, int64_t at_ns) noexcept nogil:
+cdef inline bint was_there(const Load* load, int64_t came_ns, int64_t start_ns, int64_t at_ns) noexcept nogil:
     """Jobs that we still held in our own queue were not on the resource."""
-    return arrival_ns <= at_ns if load.in_order else start_ns <= at_ns
+    return came_ns <= at_ns if load.in_order else start_ns <= at_ns
 
 
 cdef inline void own_at(const State* st, int lane, int64_t at_ns, double* running, double* waiting) noexcept nogil:
-    """Our own jobs on the lane at a past moment  # OUT. Exact while at most PAST_JOBS have ended since."""
+    """Our own jobs on the lane at a past moment  # OUT. Exact while at most PAST_JOBS have left since."""
     cdef const Load* load = st.load + lane
     cdef const Foreign* f = &load.foreign
     cdef const TicketSlot* job
@@ -44,12 +44,12 @@ cdef inline void own_at(const State* st, int lane, int64_t at_ns, double* runnin
         while t >= 0:
             job = st.ticket + t
             t = job.next
-            if was_there(load, job.arrival_ns, job.start_ns, at_ns):
+            if was_there(load, job.came_ns, job.start_ns, at_ns):
                 runs = job.start_ns <= at_ns
                 running[0] += runs
                 waiting[0] += not runs
     for k in range(PAST_JOBS):
-        if f.past_end_ns[k] > at_ns and was_there(load, f.past_arrival_ns[k], f.past_start_ns[k], at_ns):
+        if f.past_left_ns[k] > at_ns and was_there(load, f.past_came_ns[k], f.past_start_ns[k], at_ns):
             runs = f.past_start_ns[k] <= at_ns
             running[0] += runs
             waiting[0] += not runs

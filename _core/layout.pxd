@@ -147,9 +147,9 @@ cdef struct Foreign:                 # jobs of others on one lane (foreign.pxd);
     double each_s                    # what one of them is taken to need; > 0 once anything was reported
     double n_services                # own services behind the next two, at most 32
     double mean_s, square_s2         # E[service], E[service^2]
-    int64_t past_arrival_ns[PAST_JOBS]   # own jobs that ended last; start INT64_MAX = never started
+    int64_t past_came_ns[PAST_JOBS]  # own jobs that left last: ended, or moved away; start INT64_MAX = never started
     int64_t past_start_ns[PAST_JOBS]
-    int64_t past_end_ns[PAST_JOBS]
+    int64_t past_left_ns[PAST_JOBS]
     int32_t next_past, _pad
 
 cdef struct Load:                    # one resource's own account of its jobs
@@ -212,6 +212,7 @@ cdef struct TicketSlot:
     int32_t overdue, _pad            # 1 = was so at the last look
     int64_t look_ns                  # while it runs: when it may have become overdue
     int64_t arrival_ns, start_ns     # start INT64_MAX = not started: no moment is ever past it
+    int64_t came_ns                  # to its lane: its arrival, or when it moved there
     double m, s, dof                 # service forecast: location, spread and degrees of freedom of ln(seconds)
     double mean_s, var_s2            # its moments
     double x[MAX_D]                  # the chosen lane's encoded features at the decision

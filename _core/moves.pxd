@@ -2,6 +2,7 @@
 from _core.among cimport decide_any
 from _core.decide cimport GREEDY, has_place
 from _core.forecast cimport Forecast, RouteInfo, forecast_lane
+from _core.foreign cimport note_past
 from _core.health cimport claim_probe, release_probe
 from _core.layout cimport Load, ModelInfo, LANES, State, TicketSlot, int64_t, uint64_t
 from _core.tickets cimport (
@@ -39,7 +40,9 @@ cdef inline void move_ticket(State* st, int t, const Forecast* f, const double* 
     unlink(st, t)
     if st.load[job.lane].ejected:
         release_probe(st, job.lane, t)
+    note_past(st.load + job.lane, job, now_ns)
     job.lane = f.lane
+    job.came_ns = now_ns
     if st.head.idle_gap_ns:
         end_gap(st, f.lane, now_ns)
     if load.ejected:

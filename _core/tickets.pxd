@@ -160,7 +160,7 @@ cdef inline int open_ticket(
     job.d = st.model[model].d
     job.promise.made = 0
     job.mate = t
-    job.arrival_ns = now_ns
+    job.arrival_ns = job.came_ns = now_ns
     job.prompt = job.own = job.tokens = job.pace = 0.0
     set_forecast(job, f)
     if st.model[model].counts_tokens:
@@ -178,7 +178,7 @@ cdef inline int open_ticket(
 cdef inline int64_t start_of(const State* st, const TicketSlot* job) noexcept nogil:
     """When service began; of a job never seen to start: not before a slot was last freed."""
     if job.state == TICKET_QUEUED:
-        return max(job.arrival_ns, st.load[job.lane].freed_ns)
+        return max(job.came_ns, st.load[job.lane].freed_ns)
     return job.start_ns
 
 

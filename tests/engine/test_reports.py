@@ -159,6 +159,34 @@ def test_a_job_has_started_whatever_the_clock_then_read(start_s: float, discipli
     tickets[1].cancel()
 
 
+def test_a_job_that_moves_was_on_the_one_resource_before_and_is_on_the_other_since() -> None:
+    """Both at 1.15 s, when three of ours were on r0 and none on r1; heard at 1.2 s, after one moved at 1.15 s."""
+    e = engine()
+    tickets = [e.route("m", "q").select((), mask=1) for _ in range(3)]
+    e.clock.advance(0.15)
+    assert tickets[2].reconsider()
+    e.clock.advance(0.05)
+    for at, on_r0, on_r1 in ((1.1, 3, 0), (1.2, 2, 1)):
+        for name, lane, ours in (("r0", 0, on_r0), ("r1", 1, on_r1)):
+            e.report(name, running=min(ours, 1), waiting=max(ours - 1, 0) + 5, at=at)
+            counted = e._core.foreign(lane)
+            assert (name, counted["running"] + counted["waiting"]) == (name, 5.0)
+    del tickets
+
+
+def test_a_job_that_moved_starts_no_sooner_than_it_came() -> None:
+    """Nobody said when it started: what it waited elsewhere is none of its service."""
+    e = engine(discipline="priority")
+    tickets = [e.route("m", "q").select((), mask=1) for _ in range(3)]
+    e.clock.advance(60.0)
+    assert tickets[2].reconsider()
+    e.clock.advance(0.1)
+    before = e.profile("r1", "m").median_s
+    tickets[2].complete()
+    assert e.profile("r1", "m").median_s == pytest.approx(before, rel=0.01)
+    del tickets
+
+
 def test_a_free_slot_still_means_no_wait() -> None:
     e = engine(slots=3)
     e.report("r0", running=2, waiting=0)
