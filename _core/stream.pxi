@@ -19,22 +19,23 @@ cdef double count_of(value) except -1.0:
 cdef int say_first(Ticket ticket, double seconds, int64_t now_ns) except -1:
     cdef State* st = &ticket.route.core.st
     cdef TicketSlot* job = st.ticket + ticket.slot
-    cdef int64_t start_ns
+    cdef int64_t start_ns = start_of(st, job)
     if not ticket.route.streams:
         raise one_signal("first()", ticket)
     if job.tokens > 0.0:
         raise InputError(f"first() was said {job.first_s:.6g} s after the start: say it once")
     if seconds < 0.0:
         seconds = ticket._since_start(now_ns)
+    else:       # rounded up: the end, by the clock, never lies before the first token
+        start_ns = now_ns - <int64_t>(1e9 * min(seconds, 1e8)) - 1
     cdef bint untimed = seconds < 0.0
     seconds = max(seconds, 1e-9)
-    if job.state == TICKET_QUEUED:      # who has a token has started
-        start_ns = start_of(st, job)
-        start_ticket(st, ticket.slot, now_ns)
-        job.start_ns = start_ns
+    start_ticket(st, ticket.slot, start_ns, now_ns)     # who has a token has started,
+    cdef bint sooner = start_ns < job.start_ns          # and no later than it took
+    job.start_ns = min(job.start_ns, start_ns)
     job.first_s = seconds
     count_produced(st, job, 1.0)
-    lane_changed(st, job.lane, False, now_ns)
+    lane_changed(st, job.lane, sooner, now_ns)
     refute(st, job.lane, now_ns)
     if untimed:     # the clock went back
         st.head.n_untimed += 1

@@ -17,7 +17,7 @@ cdef class Ticket(Decision):
         if self._holds_nothing():
             return
         self._check("start() comes before complete, fail or cancel")
-        start_ticket(&self.route.core.st, self.slot, now_ns)
+        start_ticket(&self.route.core.st, self.slot, now_ns, now_ns)
 
     def may_start(self, left_s):
         """The start test, for who owns the queue: may the job start now, `left_s` seconds before its deadline?
@@ -58,8 +58,9 @@ cdef class Ticket(Decision):
     def first(self, ttft_s=None):
         """Says that the first token is there, for a model with two signals; teaches the time to it at once.
 
-        ttft_s: seconds from start to first token, finite, >= 0; None = now minus the start. Never said, it is not
-        inferred: the job then teaches neither signal. Raises InputError (one signal; said before), TicketError;
+        ttft_s: seconds from start to first token, finite, >= 0: the job has started so long ago, if it was taken for
+        waiting or for started later. None = now minus the start. Never said, it is not inferred: the job then teaches
+        neither signal. Raises InputError (one signal; said before), TicketError;
         then nothing changed. Cost: as complete.
         """
         cdef double seconds = -1.0 if ttft_s is None else seconds_of("ttft_s", ttft_s)

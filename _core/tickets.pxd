@@ -92,19 +92,19 @@ cdef inline void leave_queue(State* st, int t) noexcept nogil:
     uncount_queued(st, t)
 
 
-cdef inline void run_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
+cdef inline void run_ticket(State* st, int t, int64_t start_ns) noexcept nogil:
     """Puts a ticket that is in no list at the head of its lane's running list."""
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + job.lane
     job.state = TICKET_RUNNING
-    job.start_ns = now_ns
+    job.start_ns = start_ns
     job.prev = -1
     job.next = load.first_running
     if job.next >= 0:
         st.ticket[job.next].prev = t
     load.first_running = t
     load.n_running += 1
-    watch(st, job, now_ns)
+    watch(st, job, start_ns)
 
 
 cdef inline void queue_ticket(State* st, int t) noexcept nogil:
@@ -182,10 +182,11 @@ cdef inline int64_t start_of(const State* st, const TicketSlot* job) noexcept no
     return job.start_ns
 
 
-cdef inline void start_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
+cdef inline void start_ticket(State* st, int t, int64_t start_ns, int64_t now_ns) noexcept nogil:
+    """A job that waits has been in service since start_ns; of any other nothing changes."""
     if st.ticket[t].state == TICKET_QUEUED:
         leave_queue(st, t)
-        run_ticket(st, t, now_ns)
+        run_ticket(st, t, start_ns)
         lane_changed(st, st.ticket[t].lane, True, now_ns)
 
 

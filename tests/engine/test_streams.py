@@ -164,6 +164,33 @@ def test_who_has_a_token_has_started() -> None:
     assert e.load("r0") == (0, 0)
 
 
+@pytest.mark.parametrize("ahead", [0, 1], ids=["thought to run", "thought to wait"])
+@pytest.mark.parametrize("ttft_s", [0.3, 0.7, 1.0 / 3.0, 2.0])
+def test_a_first_token_that_took_so_long_says_when_its_job_started(ahead: int, ttft_s: float) -> None:
+    """Whatever the engine took it for. An end at the same moment lies after its first token (by the 1 ns that the
+    clock resolves), and the next job's wait is drawn from the new start: 2%, what is between two draws of a line."""
+    e, clock = engine(k=1, slots=1)
+    route = e.route("llm", "end")
+    for _ in range(20):
+        ticket = route.select((512,))
+        ticket.first(ttft_s)
+        ticket.complete(ttft_s + 9.9, tokens=100)
+    others = [route.select((512,)) for _ in range(ahead)]
+    clock.advance(3.0)
+    job = route.select((512,))
+    job.first(ttft_s)
+    for other in others:
+        other.cancel()
+    (row,) = route.peek((512,))
+    clock.advance(1.0)
+    (later,) = route.peek((512,))
+    assert row.wait_s == pytest.approx(job.residual_s + 1.0, rel=0.02)
+    assert later.wait_s == pytest.approx(row.wait_s - 1.0, rel=0.02)
+    clock.set(3.0)
+    job.complete(tokens=1)
+    assert e.counters["n_untimed"] == 0
+
+
 def test_the_next_job_waits_for_the_whole_answer() -> None:
     """One slot, taught 0.2 s to the first token and 100 tokens at .05 s: the next one waits for about 5.2 s less
     what has passed, though no more than the forecast's own error (n = 40, exact data: 5%)."""
