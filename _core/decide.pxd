@@ -9,6 +9,7 @@ from _core.layout cimport LANES, MAX_D, ModelInfo, State, int64_t, profile_at, s
 from _core.overdue cimport look_around
 from _core.probe cimport is_known, probe_due
 from _core.score cimport score_blocks, score_lane
+from _core.stale cimport is_asked
 from _core.untried cimport favour_untried
 from _core.wait cimport refresh, wait_mean
 
@@ -122,7 +123,8 @@ cdef inline bint score_open(
     State* st, const RouteInfo* route, bint explore, const double* x, const uint64_t* mask, double left_s,
     int64_t now_ns, Forecast* f,
 ) noexcept nogil:
-    """Scores the candidates that take this job, the others +inf; True when it goes to an ejected one as a probe."""
+    """Scores the candidates that take this job, the others +inf; True when it goes to an ejected or a silent one, as
+    a probe."""
     # not in a call that is going to be refused for its mask: it changes nothing
     if now_ns >= st.head.next_look_ns and (mask == NULL or names_candidate(st, route.model, mask)):
         look_around(st, now_ns)
@@ -136,7 +138,8 @@ cdef inline bint score_open(
                 and is_probe(st, route, x, left_s, now_ns, f):
             return True
         mask_shut(st, route, now_ns)
-    return False
+    return route.asks and now_ns >= st.model[route.model].next_stale_ns \
+        and is_asked(st, route, x, left_s, now_ns, f)
 
 
 cdef inline int decide(

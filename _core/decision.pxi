@@ -13,7 +13,7 @@ cdef class Decision:
     cdef object chosen, other
     cdef int slot, generation, n_tied, verdict
     cdef bint is_open, observed
-    cdef readonly bint probe            #: admitted to learn, outside the promise: a breaker's probe, or a refusal otherwise
+    cdef readonly bint probe            #: sent to learn, outside the promise: to an ejected or a silent resource, or else refused
     cdef double regret, p, chance, left, wait, service_mean, m, s, dof, availability, m_total, s_total, z_bound
     cdef double tpot, length, busy      # two signals: E[seconds per token], E[tokens], E[start to end]
     cdef double[MAX_D] x                #: the request's encoded features, for explain()

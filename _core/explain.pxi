@@ -46,7 +46,7 @@ cdef class Explaining(RouteCore):
 
     cdef tuple _shares(self, const double* x, const uint64_t* mask, double left_s, int64_t now_ns):
         """Chance of each lane over N_DRAWS draws (one where the policy draws nothing), whether it was left to choose
-        from in the last, and the bound that left none. A probe of an ejected lane is not in it."""
+        from in the last, and the bound that left none. A probe of an ejected or a silent lane is not in it."""
         cdef State* st = &self.core.st
         cdef uint64_t[4] rng = [st.head.rng[0], st.head.rng[1], st.head.rng[2], st.head.rng[3]]
         cdef int k, bound = 0, n = st.head.n_resources, n_draws = N_DRAWS if self.info.policy == THOMPSON else 1

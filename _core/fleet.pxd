@@ -56,6 +56,7 @@ cdef inline void clear_belief(State* st, int model, int lane) noexcept nogil:
     for s in range(N_SIGNALS):
         memset(levels_of(st, st.level, model, s) + lane, 0, sizeof(Level))
     set_bit(st.model[model].untried, lane, False)
+    set_bit(st.model[model].recovering, lane, False)
 
 
 cdef inline void set_offset(State* st, int model, int lane, double offset_s) noexcept nogil:

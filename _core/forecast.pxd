@@ -11,7 +11,9 @@ from _core.wait cimport service_mean, service_var, wait_mean, wait_var
 
 cdef struct RouteInfo:
     int model, level
+    int qos                         # class
     bint explore                    # jobs of the class may be sent somewhere to learn
+    bint asks                       # to silent lanes, too
     double deadline_s, on_time      # seconds to what the class bounds first: the first token (ttft_s), else the end
     double reject_below             # raw P under which a job is refused; 0 = never
     bint among                      # decide_among is needed: a bound, objective, policy or contract filters

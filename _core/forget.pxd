@@ -31,12 +31,12 @@ cdef inline void fade_profile(State* st, Profile* p, int model, int64_t now_ns) 
     p.decayed_ns = now_ns
 
 
-cdef inline double weight_left(double n) noexcept nogil:
-    """Factor that leaves at most LEAST_N of n."""
-    return LEAST_N / n if n > LEAST_N else 1.0
+cdef inline double weight_left(double n, double most) noexcept nogil:
+    """Factor that leaves at most `most` of n."""
+    return most / n if n > most else 1.0
 
 
-cdef inline void discount(Evidence* e, int d) noexcept nogil:
-    """The same rows, together worth at most LEAST_N."""
-    if e.total[0] > LEAST_N:
-        fade(e, d, weight_left(e.total[0]))
+cdef inline void discount(Evidence* e, int d, double most) noexcept nogil:
+    """The same rows, together worth at most `most`."""
+    if e.total[0] > most:
+        fade(e, d, weight_left(e.total[0], most))

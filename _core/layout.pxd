@@ -91,7 +91,7 @@ cdef struct Profile:                 # belief about one (model, resource)
     int64_t n_results                # completed + failed, ever
     int64_t completed_ns             # when a job last completed, where idle gaps are watched (warmup.pxd)
     int64_t probed_ns                # when a job last passed as a probe (see probe.pxd)
-    int64_t doubted_until            # n_results up to which nothing is refused by it, since it became faster
+    int64_t doubted_until            # n_results up to which nothing is refused by it and it is probed, since it became faster
     int64_t pending[N_SIGNALS]       # results since the served copy was rebuilt
 
 cdef struct Length:                  # tokens of one model's answers, all resources together; x (n_request,)
@@ -124,7 +124,8 @@ cdef struct ModelInfo:
     int32_t is_load[MAX_D]           # by index in x: more of it never speeds a job up
     uint64_t untried[MASK_WORDS]     # bit set: candidate that has not shown one result
     Length length                    # two signals: of answers
-    int64_t next_probe_ns            # before that no candidate is due for a probe
+    int64_t next_probe_ns, next_stale_ns     # before that no ejected candidate is due for a probe, no silent one is asked
+    uint64_t recovering[MASK_WORDS]  # bit set: its last result was faster than believed, the next may come at once
     int32_t n_pardoned, _pad2        # ejected lanes that take this model's jobs all the same
     uint64_t pardoned_open[MASK_WORDS]   # head.open_lanes and those; of meaning while n_pardoned > 0
 
@@ -192,16 +193,14 @@ cdef struct WaitBlock:               # what a decision reads of LANES resources
     double ahead_s[MAX_LEVELS * LANES]   # queued seconds ahead of a job of each level
 
 cdef struct PriceBlock:              # what a second of service on LANES resources takes
-    float cost_per_s[LANES]
-    float power_w[LANES]
+    float cost_per_s[LANES], power_w[LANES]
 
 cdef struct Promise:                 # to one job, in one of its open tickets (promise.pxd)
     int32_t made, qos                # 1 = made and not settled: our choice, in active mode, no probe; its class
     int64_t since_ns                 # when the job's first ticket was decided on; what follows is of that ticket
     double left_s                    # to the deadline
     double claim                     # P(on time) as told
-    double m_total, s_total, dof     # of ln(completion), from which bound_s was read
-    double z_bound                   # at this normal deviate, +-inf included
+    double m_total, s_total, dof, z_bound    # ln(completion), and the normal deviate (+-inf included) that bound_s is at
 
 cdef struct TicketSlot:
     int32_t state, generation
@@ -209,7 +208,7 @@ cdef struct TicketSlot:
     int32_t next, prev               # in the lane's running or queued list, or the free list
     int32_t d
     int32_t mate                     # next open ticket of the same job, in a ring; itself when it is the only one
-    int32_t overdue, _pad            # 1 = was so at the last look
+    int32_t overdue, probe           # 1 = was overdue at the last look; was sent where it is to learn
     int64_t look_ns                  # while it runs: when it may have become overdue
     int64_t arrival_ns, start_ns     # start INT64_MAX = not started: no moment is ever past it
     int64_t came_ns                  # to its lane: its arrival, or when it moved there
@@ -223,13 +222,13 @@ cdef struct TicketSlot:
 
 cdef struct Certificate:             # of one QoS class
     double target                    # share of jobs that may miss the bound issued with them: 1 - on_time
-    double eta                       # step of the error level per report
-    double z                         # normal deviate of the bounds issued now
+    double eta, z                    # step of the error level per report; normal deviate of the bounds issued now
     double claimed                   # sum of claims of the jobs counted in n
     int64_t n, n_missed, n_on_time   # reports; of them beyond bound_s; completed within the deadline
     int64_t n_vacuous                # reports on an endless bound, or on one of 0
     int64_t n_untold                 # promises to streams of which was not said what tells whether they were kept
     int64_t n_open, most_open        # promises open now, and at most at once
+    int64_t probed_n                 # n when a job of the class was last sent to a silent lane (stale.pxd)
 
 cdef struct Header:
     int32_t max_resources, max_models, max_tickets, n_blocks
@@ -239,8 +238,7 @@ cdef struct Header:
     int32_t n_shut                   # lanes that take no jobs: drained, ejected or removed
     uint64_t open_lanes[MASK_WORDS]  # bit set: takes jobs
     uint64_t disturbed[MASK_WORDS]   # bit set: an alarm or the breaker went off since take_disturbed
-    int32_t detects_change
-    int32_t mode                     # who decides (Mode)
+    int32_t detects_change, mode     # who decides (Mode)
     double rollout                   # share of the jobs that is ours under MODE_PART
     int64_t idle_gap_ns              # a lane without a job for so long is cold again; 0 = never
     int64_t n_untimed                # completions whose clock had gone back since their start

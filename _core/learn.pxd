@@ -12,6 +12,7 @@ from _core.layout cimport (
 )
 from _core.length cimport learn_length
 from _core.posterior cimport observe
+from _core.probe cimport judge_probe
 from _core.served cimport any_cold, is_outdated, serve, serve_cold, served_inv_availability
 from _core.throughput cimport learn_work
 
@@ -48,16 +49,16 @@ cdef inline void learn_row(
     the evidence and a rebuild is amortised."""
     cdef ModelInfo* info = st.model + job.model
     cdef Profile* p = profile_at(st, job.model, job.lane)
+    cdef double faster = p.drift[signal].faster
     cdef int64_t due
     cdef bint alarm
     if not info.has_y0[signal]:
         info.has_y0[signal] = 1
         info.y0[signal] = y
     alarm = has_changed(st, job, signal, y)
-    if alarm and p.drift[signal].faster > p.drift[signal].slower:
-        p.doubted_until = p.n_results + 8
     if alarm:       # before the result is counted: it is news of the changed resource
-        raise_alarm(st, job.lane, now_ns)
+        raise_alarm(st, job.lane, p.drift[signal].faster > p.drift[signal].slower, now_ns)
+    judge_probe(st, job, signal, faster)
     observe(&p.signal[signal], job.x, job.d, y - info.y0[signal], var)
     p.pending[signal] += 1
     due = <int64_t>(p.signal[signal].total[0]) // 8

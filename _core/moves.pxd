@@ -17,7 +17,7 @@ cdef inline RouteInfo unrefusing(const RouteInfo* route) noexcept nogil:
     """For decisions on a job that was admitted already: it is not refused, nor sent anywhere to learn."""
     cdef RouteInfo again = route[0]
     again.reject_below = 0.0
-    again.explore = False
+    again.explore = again.asks = False
     again.guaranteed = False
     again.policy = GREEDY   # a new draw is no reason to move
     return again

@@ -39,6 +39,7 @@ cdef inline void prefer(
     cdef size_t n_load = st.head.n_resources * sizeof(Load)
     cdef int64_t next_look_ns = st.head.next_look_ns
     ours.reject_below = 0.0
+    ours.asks = False       # it would change when somebody is asked next
     memcpy(rng, st.head.rng, sizeof(rng))
     memcpy(st.kept_wait, st.wait, n_wait)
     memcpy(st.kept_load, st.load, n_load)

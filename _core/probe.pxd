@@ -1,8 +1,47 @@
 # When belief alone would drop or refuse a job, and when it lets one through all the same, to see whether it still holds.
 from libc.math cimport exp
 
+from _core.lanes cimport set_bit
 from _core.layout cimport LANES, Profile, State, TicketSlot, int64_t, profile_at, served_block
 from _core.predict cimport location
+
+cdef extern from *:
+    """
+    #define TW_DRIFT 0.75           /* of the CUSUM (change.pxd): half of the smallest shift of the mean worth an alarm */
+    #define TW_SURPRISING 1.25      /* CUSUM of results faster than believed: 2 sd at once */
+    """
+    const double DRIFT "TW_DRIFT"
+    const double SURPRISING "TW_SURPRISING"
+
+cdef enum:
+    SILENT_NS = 1_000_000_000       # after that long without a result, belief may be asked whether it still holds
+    NEW_RESULTS = 8                 # after which a profile that became faster is known again
+
+
+cdef inline void is_recovering(State* st, int model, int lane) noexcept nogil:
+    """The next job may be a probe of it, as soon as it is idle."""
+    set_bit(st.model[model].recovering, lane, True)
+    st.model[model].next_stale_ns = 0
+
+
+cdef inline void doubt_slowness(State* st, int lane) noexcept nogil:
+    """The resource became faster: until they have seen enough of it, its profiles refuse nothing and are probed."""
+    cdef Profile* p
+    cdef int m
+    for m in range(st.head.n_models):
+        p = profile_at(st, m, lane)
+        p.doubted_until = p.n_results + NEW_RESULTS
+        is_recovering(st, m, lane)
+
+
+cdef inline void judge_probe(State* st, const TicketSlot* job, int signal, double faster) noexcept nogil:
+    """After a result was tested for change, `faster` being the CUSUM before: whether the next probe of its profile is
+    due at once. Not after one that was slower than the median, however fast those before it: luck that lasts for three
+    would else take another ten to come down."""
+    cdef const Profile* p = profile_at(st, job.model, job.lane)
+    if p.n_results < p.doubted_until or (
+            job.probe and p.drift[signal].faster > max(SURPRISING, faster - DRIFT)):
+        is_recovering(st, job.model, job.lane)
 
 
 cdef inline bint is_known(const Profile* p, bint streams) noexcept nogil:
@@ -19,7 +58,7 @@ cdef inline bint probe_due(Profile* p, int64_t now_ns) noexcept nogil:
     forecast makes the next one due after a tenth of that: it takes several to tell a recovery from luck.
     (One in twenty of those that would be dropped, besides: +.11 +- .20 and -.05 +- .23 points of goodput at .95 and
     1.2 of the capacity over 14 seeds in tests/world.py; so not that.)"""
-    cdef int64_t gap = 100_000_000 if p.drift[0].faster > 2.0 else 1_000_000_000
+    cdef int64_t gap = SILENT_NS // 10 if p.drift[0].faster > SURPRISING else SILENT_NS
     if now_ns - p.decayed_ns < gap or now_ns - p.probed_ns < gap:
         return False
     p.probed_ns = now_ns

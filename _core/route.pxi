@@ -28,6 +28,7 @@ cdef class RouteCore:
         self.info.tpot_s = qos.tpot_s
         self.info.on_time = qos.on_time
         self.info.reject_below = qos.reject_below
+        self.info.qos = qos_index
         self.info.explore = qos.explore
         self.info.guaranteed = qos.contract == "guaranteed"
         self.info.max_cost = qos.max_cost
@@ -41,6 +42,9 @@ cdef class RouteCore:
         self.info.among = (
             self.info.guaranteed or self.info.bounded or self.info.objective != COMPLETION
             or self.info.policy != GREEDY or self.info.paced)
+        # money, energy and bounds have other reasons to pass a resource over; policies explore by themselves
+        self.info.asks = (
+            qos.explore and not self.info.bounded and self.info.objective == COMPLETION and self.info.policy == GREEDY)
         self.qos_index = qos_index
         self.n_features = core.st.model[model_index].n_features
         self.n_given = core.st.model[model_index].n_given

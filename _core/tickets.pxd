@@ -158,6 +158,7 @@ cdef inline int open_ticket(
     job.model = model
     job.level = level
     job.d = st.model[model].d
+    job.probe = f.probe
     job.promise.made = 0
     job.mate = t
     job.arrival_ns = job.came_ns = now_ns

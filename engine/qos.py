@@ -52,10 +52,12 @@ class QoS:
     "thompson" by a draw from the posterior of the mean, "ucb" by mean - kappa sd (`kappa` > 0), among those that
     end on time: a resource that has recovered at low load is found again sooner.
     explore: may jobs of the class try what is not known? They then go to a resource without a single result when
-    it is idle, or to an ejected one that is due for a probe, and of the jobs that would be refused, 1 in 50 of a
-    guaranteed class and of a standard one 1 a second, where nothing else is learned, are admitted as probes
-    (`ticket.probe`), outside the promise. False: never, and the policy must be "greedy"; what only this class uses
-    may then stay unknown.
+    it is idle, or to an ejected one that is due for a probe. Fewer than 1% go to an idle one that is believed slow
+    and was silent for half a second (objective "completion", policy "greedy", no bound); 0.2 (1 - on_time) of them
+    where they would be late there, none of a guaranteed class. Of the jobs that would be refused, 1 in 50 of a
+    guaranteed class and of a standard one 1 a second, where nothing else is learned, are admitted. All of these are
+    probes (`ticket.probe`), outside the promise. False: never, and the policy must be "greedy"; what only this
+    class uses may then stay unknown.
     """
 
     name: str

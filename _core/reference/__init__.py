@@ -15,5 +15,6 @@ from tailwise._core.reference.foreign import *  # noqa: F403
 from tailwise._core.reference.offset import *  # noqa: F403
 from tailwise._core.reference.overdue import *  # noqa: F403
 from tailwise._core.reference.rules import *  # noqa: F403
+from tailwise._core.reference.silence import *  # noqa: F403
 from tailwise._core.reference.stream import *  # noqa: F403
 from tailwise._core.reference.wait import *  # noqa: F403

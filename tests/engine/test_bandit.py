@@ -49,16 +49,16 @@ def share_of_a_recovered_resource(policy: str, seed: int) -> tuple[float, float]
     return float(np.mean(chosen)), float(np.mean(took))
 
 
-def test_thompson_finds_a_recovered_resource_at_low_load_and_greedy_does_not() -> None:
-    """Eight seeds: greedy gave it no job at all (mean completion 105 ms), UCB 6% (104), Thompson sampling 30%
-    (98.6): six of eight found it within three minutes. Nobody waits here: where waits spread the load, greedy was
-    not beaten (DESIGN 6)."""
+def test_thompson_finds_a_recovered_resource_at_low_load_sooner_than_greedy_does() -> None:
+    """Eight seeds: Thompson sampling gave it 31% (mean completion 98.6 ms), UCB 6% (104). Greedy asks it once in 111
+    jobs, here every half minute: two of eight found it in their first minutes, together 6% (104). Where waits spread
+    the load, greedy was not beaten (DESIGN 6)."""
     greedy, thompson = (
         np.array([share_of_a_recovered_resource(policy, seed) for seed in range(8)])
         for policy in ("greedy", "thompson")
     )
-    assert greedy[:, 0].max() < 0.01
-    assert thompson[:, 0].mean() > 0.2
+    assert np.median(greedy[:, 0]) < 0.01
+    assert thompson[:, 0].mean() > 2 * greedy[:, 0].mean()
     assert np.sum(thompson[:, 0] > 0.05) >= 5
     assert thompson[:, 1].mean() < 0.97 * greedy[:, 1].mean()
 

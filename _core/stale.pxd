@@ -1,0 +1,164 @@
+# A resource that is believed slow gets no jobs while others are free, and so cannot show that it has recovered. An idle
+# candidate that nobody has heard of for half a second is therefore sent a job now and then: a probe (probe.pxd).
+#
+# Price. A class sends one after 110 results of its other jobs: 0.9% of its decisions, whatever their rate and the number
+# of lanes. A job that would be late there by what is believed is sent only after 5 / (1 - on_time) results: a fifth of
+# what the class may miss anyway, and under a guarantee never. A probe that was 2 sd faster than believed makes the next
+# job another one: one in 25 is so by chance, and with those it is 0.94%.
+# Gain. K silent lanes are asked in turn, the one that was silent for longest first: at r results/s each every
+# max(.5, 110 K / r) s. Four results of a recovered lane raise the alarm (change.pxd), so at 100 jobs/s one lane is found
+# out after 1.1 s and four services, or what is left of a slow probe, .5 s and four services.
+from libc.math cimport INFINITY
+from libc.stdint cimport INT64_MAX
+
+from _core.choose cimport tie_limit
+from _core.forecast cimport Forecast, RouteInfo, forecast_lane
+from _core.lanes cimport get_bit, set_bit
+from _core.layout cimport (
+    Certificate, LANES, MODE_PART, ModelInfo, Profile, ROW_OFFSET, State, int64_t, profile_at, served_block,
+    uint64_t,
+)
+from _core.score cimport least_of
+from _core.wait cimport n_open
+
+cdef enum:
+    SILENT_NS = 500_000_000 # without a result, from when on a lane counts as silent
+    LEAST_RESULTS = 110     # of a class, between two probes that it sends to silent lanes
+    AGAIN_NS = 1_000_000    # a job that may not go to a silent lane puts the question off by so much
+
+
+cdef inline bint starts_at_once(const State* st, int lane) noexcept nogil:
+    """A job on this lane, idle and open to it."""
+    return st.cost[lane] < INFINITY and st.waiting[lane] <= 0 and n_open(st.load + lane) == 0
+
+
+cdef inline bint is_passed_over(const State* st, int model, int lane, float least, float fastest) noexcept nogil:
+    """Costs more than the best, but would not if it were as fast as the fastest: one that is far away always would."""
+    cdef float offset_s = served_block(st, model, 0, lane // LANES)[ROW_OFFSET * LANES + lane % LANES]
+    return st.cost[lane] > tie_limit(least) and fastest + offset_s <= tie_limit(least)
+
+
+cdef inline float fastest_service(const State* st) noexcept nogil:
+    cdef float least = INFINITY
+    cdef int lane
+    for lane in range(st.head.n_resources):
+        if st.cost[lane] < INFINITY and st.service[lane] < least:
+            least = st.service[lane]
+    return least
+
+
+cdef inline int64_t silent_since(const State* st, int model, int lane) noexcept nogil:
+    """When the resource last completed a job of any model, or failed or was probed for this one."""
+    cdef const Profile* p = profile_at(st, model, lane)
+    return max(max(p.decayed_ns, p.probed_ns), st.load[lane].completed_ns)
+
+
+cdef inline int longest_silent(State* st, int model, float least, int64_t now_ns) noexcept nogil:
+    """The idle candidate, passed over, that has been silent for longest, and for SILENT_NS at least; -1 = none, and
+    then next_stale_ns is when there may be one: another job may be allowed where this one is not. Cost O(resources)."""
+    cdef float fastest = fastest_service(st)
+    cdef int64_t since, oldest_ns = INT64_MAX, next_ns = now_ns + SILENT_NS
+    cdef int lane, longest = -1
+    for lane in range(st.head.n_resources):
+        since = silent_since(st, model, lane)
+        if 0 <= now_ns - since < SILENT_NS:
+            next_ns = min(next_ns, since + SILENT_NS)
+        elif n_open(st.load + lane) > 0:
+            continue        # it will be heard of first
+        elif since < oldest_ns and starts_at_once(st, lane) and not get_bit(st.model[model].untried, lane) \
+                and is_passed_over(st, model, lane, least, fastest):
+            longest = lane
+            oldest_ns = since
+        else:
+            next_ns = now_ns + AGAIN_NS
+    if longest < 0:
+        st.model[model].next_stale_ns = next_ns
+    return longest
+
+
+cdef inline int next_recovering(const State* st, int model, float least) noexcept nogil:
+    """An idle candidate that was faster than believed when it was last heard of, and is still passed over."""
+    cdef const ModelInfo* info = st.model + model
+    cdef int lane
+    for lane in range(st.head.n_resources):
+        if get_bit(info.recovering, lane) and starts_at_once(st, lane) \
+                and is_passed_over(st, model, lane, least, fastest_service(st)):
+            return lane
+    return -1
+
+
+cdef inline bint any_recovers(const State* st, int model) noexcept nogil:
+    cdef uint64_t seen = 0
+    cdef int word
+    for word in range((st.head.n_resources + 63) >> 6):
+        seen |= st.model[model].recovering[word]
+    return seen != 0
+
+
+cdef inline bint can_afford(const RouteInfo* route, const Forecast* f) noexcept nogil:
+    """On time by what is believed of the lane, given that the job succeeds; under a guarantee, by the claim."""
+    return f.p_on_time >= route.on_time * (1.0 if route.guaranteed else f.availability)
+
+
+cdef inline bint may_pay(const RouteInfo* route, const Certificate* c, const Forecast* f) noexcept nogil:
+    """Whether the class has had the results that this probe costs."""
+    cdef double n = c.n - c.probed_n
+    if can_afford(route, f):
+        return n >= LEAST_RESULTS
+    return not route.guaranteed and n >= LEAST_RESULTS and n * (1.0 - route.on_time) >= 5.0
+
+
+cdef inline int find_silent(
+    State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, float least, Forecast* f
+) noexcept nogil:
+    """The lane that was silent for longest, where the class may pay for it, and the job's forecast there; -1 = none."""
+    cdef Certificate* c = st.certificate + route.qos
+    cdef int lane
+    if c.n - c.probed_n < LEAST_RESULTS:
+        return -1
+    lane = longest_silent(st, route.model, least, now_ns)
+    if lane < 0:
+        return -1
+    forecast_lane(st, route, lane, x, left_s, now_ns, f)
+    if not may_pay(route, c, f):
+        st.model[route.model].next_stale_ns = now_ns + AGAIN_NS
+        return -1
+    c.probed_n = c.n
+    return lane
+
+
+cdef inline int find_recovering(
+    State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, float least, Forecast* f
+) noexcept nogil:
+    """A recovering lane and the job's forecast there; -1 = none. One job at a time, and it need not be paid for."""
+    cdef int lane = next_recovering(st, route.model, least)
+    if lane >= 0:
+        forecast_lane(st, route, lane, x, left_s, now_ns, f)
+        if route.guaranteed and not can_afford(route, f):
+            return -1
+        set_bit(st.model[route.model].recovering, lane, False)      # until its result says so again
+    return lane
+
+
+cdef inline bint is_asked(
+    State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, Forecast* f
+) noexcept nogil:
+    """Whether this job goes to a silent candidate, as a probe. After scoring, once next_stale_ns has come."""
+    cdef const Certificate* c = st.certificate + route.qos
+    cdef bint recovers = any_recovers(st, route.model)
+    cdef float least
+    cdef int lane = -1
+    if not (recovers or c.n - c.probed_n >= LEAST_RESULTS) or left_s <= 0.0 or st.head.mode > MODE_PART:
+        return False
+    least = least_of(st.cost, (st.head.n_resources + LANES - 1) // LANES)
+    if least == INFINITY or not st.head.detects_change:
+        return False
+    if recovers:
+        lane = find_recovering(st, route, x, left_s, now_ns, least, f)
+    if lane < 0:
+        lane = find_silent(st, route, x, left_s, now_ns, least, f)
+    if lane < 0:
+        return False
+    profile_at(st, route.model, lane).probed_ns = now_ns
+    f.probe = True
+    return True
