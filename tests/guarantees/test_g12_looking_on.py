@@ -108,14 +108,15 @@ def test_observe_changes_exactly_what_a_select_of_that_resource_would_have(
 
 
 def test_observe_redraws_no_line_but_that_of_the_resource_it_counts_on() -> None:
-    """The job on r0 overstays: its line has run out, so that a select looks at it again before it is chosen. What we
-    would have chosen looks too, and leaves no trace."""
+    """The job on r0 is as old as half of them get: its line has run out (a quarter of what was left), so that a
+    select draws it again before r0 is chosen. What we would have chosen does so too, and leaves no trace. At twice
+    its mean every decision looks at the job, and both lives would draw the line."""
     lives = [trained() for _ in range(2)]
     for life in lives:
         for lane in (2, 3):
             life.engine.drain(NAMES[lane])
         life.open.append(life.routes[0].select((8.0,), mask=1))
-        life.clock.advance(5.0)
+        life.clock.advance(life.open[-1].median_s)
         life.engine.mode("frozen")
     looks, picks = lives
     seen = looks.routes[0].observe("r1", (8.0,))
