@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,3 +54,41 @@ def test_any_life_of_a_fleet_ends_with_nothing_in_flight(actions: list[tuple[str
     assert e.in_flight == 0
     assert all(e.load(name) == (0, 0) for name in there)
     assert all(row.wait_s == 0.0 for row in route.peek(()))
+
+
+class Meddling:
+    """A clock that lets somebody else decide whenever it is read: what another thread may do at that moment."""
+
+    def __init__(self) -> None:
+        self.then: Callable[[], None] | None = None
+
+    def now_ns(self) -> int:
+        then, self.then = self.then, None
+        if then is not None:
+            then()
+            self.then = then
+        return 0
+
+
+def test_no_job_goes_to_a_resource_before_its_profiles_are_in_place() -> None:
+    """An untried idle resource attracts the next job; one whose given profile says that it is slow does not."""
+    clock, seen = Meddling(), []
+    e = tw.Engine(
+        [tw.Resource("r0")],
+        [tw.Model("m"), tw.Model("n")],
+        [tw.QoS("q", 1.0, contract="best_effort")],
+        profiles=[tw.Profile("r0", "m", 0.1, 0.3, 9.0)],
+        clock=clock,
+        max_resources=2,
+    )
+    route = e.route("m", "q")
+
+    def decide() -> None:
+        ticket = route.select(())
+        seen.append(ticket.resource.name)
+        ticket.cancel()
+
+    clock.then = decide
+    e.add(tw.Resource("slow"), profiles=[tw.Profile("slow", "m", 5.0, 0.3, 9.0)])
+    assert len(seen) >= 2  # one for each model that it joins
+    assert set(seen) == {"r0"}
