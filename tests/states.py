@@ -32,6 +32,14 @@ BENT = tw.Model(  # the same numbers with squares, products, and a column that a
         tw.Column("line", scale=4.0, tracked="waiting", plus="own"),
     ),
 )
+
+
+def plain_model(n_features: int, n_columns: int = 0) -> tw.Model:
+    """z = ln u, so that u = exp(z) encodes to z; a report of exp(c) - 1 encodes to c."""
+    features = tuple(tw.Feature(f"f{i}", typical=1.0) for i in range(n_features))
+    return tw.Model("m", features, tuple(tw.Column(f"c{i}", 1.0, reported=True) for i in range(n_columns)))
+
+
 SIZES = st.sampled_from([1, 2, 8, 16, 17, 64, 65, 100])  # a block has 16 lanes, a mask word 64
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -97,6 +105,17 @@ def random_state(k: int, seed: int, qos: Sequence[tw.QoS] = LEVELS) -> tuple[Twi
         ):
             twin.cancel(job)
     return twin, rng
+
+
+def decided_now(k: int, seed: int) -> tuple[Twin, np.random.Generator, tuple[float, float], np.ndarray, int]:
+    """A random state, a request (u, Z) and its level; each candidate's line of residuals is drawn at this moment, so
+    that its wait is the reference's."""
+    twin, rng = random_state(k, seed)
+    for lane, resource in enumerate(twin.resources):
+        if twin.model.resources is None or resource.name in twin.model.resources:
+            twin.redraw(lane, (8.0, 1.0))
+    u, Z = random_request(k, rng)
+    return twin, rng, u, Z, int(rng.choice([0, 3]))
 
 
 def random_mask(k: int, rng: np.random.Generator, usable: np.ndarray) -> int | None:

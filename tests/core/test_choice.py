@@ -12,21 +12,15 @@ from hypothesis import strategies as st
 
 import tailwise as tw
 from tailwise._core import reference as ref
-from tests.states import BENT, MODEL, SEEDS, SIZES, random_mask, random_request, random_state
+from tests.states import BENT, MODEL, SEEDS, SIZES, decided_now, random_mask, random_request, random_state
 from tests.twin import LEVELS, Twin
 
 
 @given(k=SIZES, seed=SEEDS, as_array=st.booleans())
 def test_choice_is_the_references(k: int, seed: int, as_array: bool) -> None:
     """Ties aside: costs are float32, so lanes whose order that error could turn are all right; where it could
-    not, the lane is one of those with the fewest open jobs among the cheapest, and the propensity counts them.
-    Lines are drawn at the moment of the decision, so the wait is that of the reference."""
-    twin, rng = random_state(k, seed)
-    for lane, resource in enumerate(twin.resources):
-        if twin.model.resources is None or resource.name in twin.model.resources:
-            twin.redraw(lane, (8.0, 1.0))
-    u, Z = random_request(k, rng)
-    level = int(rng.choice([0, 3]))
+    not, the lane is one of those with the fewest open jobs among the cheapest, and the propensity counts them."""
+    twin, rng, u, Z, level = decided_now(k, seed)
     usable = np.isfinite(twin.candidates(u, level, Z).cost_s)
     mask = random_mask(k, rng, usable)
     seen = twin.candidates(u, level, Z, mask)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 import tailwise as tw
 from tailwise._core import reference as ref
+from tests.states import SEEDS
 
 KINDS = ("gpu", "gpu", "gpu", "cpu", "")
 RESOURCES = tuple(tw.Resource(f"r{i}", kind=kind) for i, kind in enumerate(KINDS))
-SEEDS = st.integers(0, 2**32 - 1)
 
 
 def models(n: int) -> list[tw.Model]:

@@ -11,19 +11,12 @@ from hypothesis import strategies as st
 
 import tailwise as tw
 from tailwise._core import reference as ref
+from tests.states import SEEDS, plain_model
 from tests.twin import Twin
 
 TWO = (tw.Resource("a"), tw.Resource("b"))
-SEEDS = st.integers(0, 2**32 - 1)
 TAU = st.sampled_from([math.inf, 300.0, 20.0])
 KNOWN = tw.Profile("a", "m", mean_s=0.2, spread=0.4, weight=5.0)
-
-
-def model(n_features: int, n_columns: int = 0) -> tw.Model:
-    """Encoded features of any size: z = ln(u / 1), so u = exp(z)."""
-    features = tuple(tw.Feature(f"f{i}", typical=1.0) for i in range(n_features))
-    columns = tuple(tw.Column(f"c{i}", scale=1.0, reported=True) for i in range(n_columns))
-    return tw.Model("m", features, columns)
 
 
 def play(twin: Twin, rng: np.random.Generator, n: int, reach: float = 3.0, gap_s: float = 40.0) -> None:
@@ -60,7 +53,7 @@ def test_posterior_equals_the_closed_form(
 ) -> None:
     """Within 1e-9. The kernel solves L = L0 + A by Cholesky: relative error about eps cond(L), and with |x| <= 3,
     n <= 60, d <= 12 cond(L) <= (60 x 12 x 9 + 1) / (1/60) = 4e5, so 1e-10; the data have |y| < 20."""
-    twin = Twin(model(n_features, n_columns), TWO, tau_s=tau_s, profiles=profiles)
+    twin = Twin(plain_model(n_features, n_columns), TWO, tau_s=tau_s, profiles=profiles)
     play(twin, np.random.default_rng(seed), n)
     d = twin.model.d
     for lane in range(2):
@@ -81,7 +74,7 @@ def test_order_of_results_does_not_matter(seed: int) -> None:
     z, ln_s = rng.normal(0, 1, (40, 3)), rng.normal(-3, 1, 40)
     beliefs = []
     for order in (np.arange(40), rng.permutation(40)):
-        twin = Twin(model(3), TWO[:1])
+        twin = Twin(plain_model(3), TWO[:1])
         for i in order:
             twin.learn(0, tuple(np.exp(z[i])), math.exp(ln_s[i]))
         beliefs.append(twin.engine._core.posterior(0, 0))
@@ -93,7 +86,7 @@ def test_order_of_results_does_not_matter(seed: int) -> None:
 @settings(max_examples=20)
 def test_a_cold_profile_believes_what_its_model_does_elsewhere(seed: int) -> None:
     """The mean is the regression over all other resources as one; the spread is the prior's own."""
-    twin = Twin(model(3), (*TWO, tw.Resource("cold")))
+    twin = Twin(plain_model(3), (*TWO, tw.Resource("cold")))
     rng = np.random.default_rng(seed)
     for _ in range(30):
         z = rng.normal(0, 1, 3)
@@ -106,7 +99,7 @@ def test_a_cold_profile_believes_what_its_model_does_elsewhere(seed: int) -> Non
 
 
 def test_the_clock_alone_never_takes_a_profile_below_eight_results() -> None:
-    twin = Twin(model(1), TWO, tau_s=10.0)
+    twin = Twin(plain_model(1), TWO, tau_s=10.0)
     for k in range(20):
         twin.learn(0, (1.0 + k,), 0.1)
         if k < 5:
@@ -119,7 +112,7 @@ def test_the_clock_alone_never_takes_a_profile_below_eight_results() -> None:
 
 
 def test_failures_never_enter_the_latency_regression() -> None:
-    twin = Twin(model(2), TWO)
+    twin = Twin(plain_model(2), TWO)
     play(twin, np.random.default_rng(1), 20)
     before, sums = twin.engine._core.posterior(0, 0), twin.engine._core.sums(0, 0)
     for _ in range(50):
@@ -133,7 +126,7 @@ def test_failures_never_enter_the_latency_regression() -> None:
 
 def test_availability_fades_also_where_no_traffic_goes() -> None:
     """Ten failures, then nothing: after many tau the counts are down to 8, whoever completes elsewhere."""
-    twin = Twin(model(0), TWO, tau_s=10.0)
+    twin = Twin(plain_model(0), TWO, tau_s=10.0)
     for _ in range(80):
         twin.fail(twin.select((), mask=1))
     down = {c.resource.name: c.availability for c in twin.routes[0].peek(())}
@@ -147,7 +140,7 @@ def test_availability_fades_also_where_no_traffic_goes() -> None:
 
 
 def test_a_given_profile_is_believed_before_any_result_and_gives_way_to_data() -> None:
-    twin = Twin(model(1), TWO, profiles=[KNOWN])
+    twin = Twin(plain_model(1), TWO, profiles=[KNOWN])
     given_ = twin.engine._core.posterior(0, 0)
     assert given_["mean"][0] == pytest.approx(KNOWN.ln_median, rel=1e-12)
     assert given_["dof"] == 4.0 + KNOWN.weight

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 import tailwise as tw
 from tailwise._core import reference as ref
-from tests.states import SEEDS, SIZES, random_request, random_state
+from tests.states import SEEDS, SIZES, decided_now
 
 
 @given(k=SIZES, seed=SEEDS)
@@ -19,12 +19,7 @@ def test_every_lane_is_weighed_as_the_reference_forecasts_it(k: int, seed: int) 
     """s^2: products of d = 9 float32 numbers, summed, squared and summed again: 2e-5 relative. E[service] also has m
     in float32. P: ln(left) - ln(total) loses 2^-24 of each logarithm and the error of m, over s_total, and the
     density of t is at most .4; 2e-6 for the kernels' own series."""
-    twin, rng = random_state(k, seed)
-    for lane, resource in enumerate(twin.resources):
-        if twin.model.resources is None or resource.name in twin.model.resources:
-            twin.redraw(lane, (8.0, 1.0))
-    u, Z = random_request(k, rng)
-    level = int(rng.choice([0, 3]))
+    twin, _, u, Z, level = decided_now(k, seed)
     seen = twin.candidates(u, level, Z)
     left_s = twin.routes[level].qos.deadline_s
     weighed = twin.routes[level]._weigh(u, Z)

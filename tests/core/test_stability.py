@@ -9,6 +9,7 @@ import pytest
 
 import tailwise as tw
 from tailwise._core import reference as ref
+from tests.sound import check_below_prior, check_sound, factor_of
 
 #: Raw (u, v) rows whose encodings are hard: identical, collinear, zero, denormal, at the clip.
 ROWS: dict[str, list[tuple[float, float]]] = {
@@ -51,26 +52,18 @@ def check_closed_form(
     y = np.array([math.log(s) for _ in rows for s in seconds])
     want = ref.posterior(ref.Evidence(X, y, np.full(period, n / period)), ref.vague(3, 0))
     got = e._core.posterior(0, 0)
-    factor = np.zeros((3, 3))
-    factor[np.tril_indices(3)] = got["factor"]
     assert got["n"] == n
     assert got["scale2"] == pytest.approx(want.scale2, rel=1e-9)
     np.testing.assert_allclose(X @ got["mean"], X @ want.mean, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(
-        (X @ factor.T) ** 2 @ np.ones(3), np.sum(X @ want.covariance * X, axis=1), rtol=1e-6
+        (X @ factor_of(got).T) ** 2 @ np.ones(3), np.sum(X @ want.covariance * X, axis=1), rtol=1e-6
     )
 
 
-def check_sound(e: tw.Engine) -> None:
-    """Never more variance than the prior's, never a number that is none."""
-    got = e._core.posterior(0, 0)
-    factor = np.zeros((3, 3))
-    factor[np.tril_indices(3)] = got["factor"]
-    variance = np.sum(factor**2, axis=0)
-    assert np.all(np.diag(factor) > 0)
-    assert np.all(variance <= np.array([60.0, 3.0, 3.0]) * (1 + 1e-9))
-    assert np.isfinite(got["mean"]).all()
-    assert 0 < got["scale2"] < math.inf
+def check_engine(e: tw.Engine) -> None:
+    """Never more variance than the prior's, and no number that is none, neither believed nor ranked by."""
+    check_sound(e._core.posterior(0, 0))
+    check_below_prior(e._core.posterior(0, 0))
     for u in ((1.0, 0.0), (1e300, 1e300), (5e-324, 0.0)):
         (row,) = e.route("m", "q").peek(u)
         assert 0 < row.spread < math.inf
@@ -82,14 +75,14 @@ def test_a_hundred_thousand_updates_are_the_closed_form(rows: list[tuple[float, 
     n = 100_000 // (len(rows) * len(SECONDS)) * len(rows) * len(SECONDS)
     e = play(n, rows, SECONDS, math.inf)
     check_closed_form(e, n, rows, SECONDS)
-    check_sound(e)
+    check_engine(e)
 
 
 @pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
 def test_forgetting_without_excitation_does_not_inflate_the_variance(rows: list[tuple[float, float]]) -> None:
     """What drove covariance updates to NaN after 3e4 rows: ten results a time constant, one kind of row."""
     e = play(40_000, rows, SECONDS, tau_s=0.01)
-    check_sound(e)
+    check_engine(e)
     assert 8.0 <= e.profile("r", "m").n < 12.0
 
 
@@ -108,4 +101,4 @@ def test_ten_million_updates_are_the_closed_form(rows: list[tuple[float, float]]
     n = 10_000_000 // (len(rows) * len(SECONDS)) * len(rows) * len(SECONDS)
     e = play(n, rows, SECONDS, math.inf)
     check_closed_form(e, n, rows, SECONDS)
-    check_sound(e)
+    check_engine(e)

@@ -10,15 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tailwise as tw
+from tests.states import SEEDS, plain_model
 from tests.twin import Twin
-
-SEEDS = st.integers(0, 2**32 - 1)
-
-
-def model(n_features: int, n_columns: int) -> tw.Model:
-    """z = ln u, so that u = exp(z) encodes to z; a report of exp(c) - 1 encodes to c."""
-    features = tuple(tw.Feature(f"f{i}", typical=1.0) for i in range(n_features))
-    return tw.Model("m", features, tuple(tw.Column(f"c{i}", 1.0, reported=True) for i in range(n_columns)))
 
 
 def put(twin: Twin, state: np.ndarray) -> tuple[float, ...]:
@@ -57,7 +50,7 @@ def test_a_stall_never_misleads_where_three_ordinary_jobs_were_seen(
     h(x) <= 1/3, so that it is at most .289 r, whatever the prior. Here r = ln 1000, since all jobs take the second
     that the prior expects: 2.0, and ln 10 = 2.3. A floored load slope is a prior of infinite precision.
     """
-    rng, twin = np.random.default_rng(seed), Twin(model(n_features, n_columns), [tw.Resource("r")])
+    rng, twin = np.random.default_rng(seed), Twin(plain_model(n_features, n_columns), [tw.Resource("r")])
     z = rng.uniform(-2, 2, (n_states + 1, n_features))
     columns = rng.uniform(0, 2, (n_states + 1, n_columns)) * (rng.random((n_states + 1, 1)) < 0.5)
     states = np.hstack([z, columns])
@@ -79,7 +72,7 @@ def test_a_stall_in_the_first_busy_state_is_not_taken_for_the_price_of_load(
     Nothing tells the slope but the stall: 10x holds because its size counts as noise (`served.pxd`, fit). A prior
     that loosens with the noise gives ln 1000 h / (1 + h) with h = 1 + 1/n: 32 to 46x.
     """
-    rng, twin = np.random.default_rng(seed), Twin(model(0, n_columns), [tw.Resource("r")])
+    rng, twin = np.random.default_rng(seed), Twin(plain_model(0, n_columns), [tw.Resource("r")])
     direction = rng.uniform(0, 1, n_columns)
     idle, busy = np.zeros(n_columns), direction / np.linalg.norm(direction)
     for _ in range(n):
@@ -92,7 +85,7 @@ def test_a_stall_in_the_first_busy_state_is_not_taken_for_the_price_of_load(
 def test_the_price_of_load_is_learned_all_the_same() -> None:
     """Ten busy jobs that do take 5 times as long, 20% noise: h = 10 against a prior of 1, so 10/11 of ln 5 within
     three sd of .2 / sqrt(10)."""
-    rng, twin = np.random.default_rng(3), Twin(model(0, 1), [tw.Resource("r")])
+    rng, twin = np.random.default_rng(3), Twin(plain_model(0, 1), [tw.Resource("r")])
     for _ in range(10):
         learn(twin, np.zeros(1), -4.0 + rng.normal(0, 0.2))
         learn(twin, np.ones(1), -4.0 + math.log(5) + rng.normal(0, 0.2))
@@ -106,7 +99,7 @@ def test_noise_beyond_the_priors_tightens_slopes_as_the_reference_says(
     seed: int, n: int, n_features: int, noise: float
 ) -> None:
     """Three rounds of a closed form, each as exact as the first: 1e-9."""
-    rng, twin = np.random.default_rng(seed), Twin(model(n_features, 0), [tw.Resource("r")])
+    rng, twin = np.random.default_rng(seed), Twin(plain_model(n_features, 0), [tw.Resource("r")])
     for _ in range(n):
         learn(twin, np.clip(rng.normal(0, 1, n_features), -3, 3), -4.0 + rng.normal(0, noise))
     got, want = twin.engine._core.posterior(0, 0), twin.belief(0)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import tailwise as tw
 from tailwise._core import reference as ref
+from tests.states import SEEDS
 
 LLM = tw.Model(
     "llm",
@@ -28,7 +29,6 @@ BOUNDS = {
     "all": tw.QoS("all", deadline_s=9.0, ttft_s=0.6, tpot_s=0.05, contract="best_effort"),
 }
 N_REQUEST = 4
-SEEDS = st.integers(0, 2**32 - 1)
 
 
 def taught(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
 import tailwise as tw
+from tests.sound import check_sound
 
 MODELS = (
     tw.Model("plain", (tw.Feature("size", typical=8.0, knee=True),)),
@@ -95,13 +96,7 @@ class Machine(RuleBasedStateMachine):
         for m, model in enumerate(MODELS):
             for lane in self.engine.candidates(model.name):
                 for signal in range(len(model.signals)):
-                    belief = core.posterior(m, lane, signal)
-                    assert np.isfinite(belief["mean"]).all()
-                    assert np.isfinite(belief["factor"]).all()
-                    # L^-1 = F'F with F triangular: positive definite as long as no diagonal entry vanishes
-                    assert min(belief["factor"][i * (i + 1) // 2 + i] for i in range(model.d)) > 0.0
-                    assert 0.0 < belief["scale2"] < math.inf
-                    assert belief["n"] >= 0.0
+                    check_sound(core.posterior(m, lane, signal))
                 served = core.served(m, lane)
                 assert np.isfinite(served["mean"]).all()
                 assert 1.0 <= served["inv_availability"] < math.inf

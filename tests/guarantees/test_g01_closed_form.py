@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import tailwise as tw
 from tailwise._core import reference as ref
+from tests.sound import factor_of
 
 MODEL = tw.Model("m", (tw.Feature("u", typical=4.0, knee=True), "v"))
 Job = tuple[float, float, float]  # u, v, seconds
@@ -41,8 +42,7 @@ def engine(data: Sequence[Job]) -> tw.Engine:
 def check_equal(got: dict, want: ref.Posterior) -> None:
     """1e-9 of what the mean is a difference of: numbers of the size of y and of the intercept."""
     np.testing.assert_allclose(got["mean"], want.mean, rtol=1e-9, atol=1e-9)
-    factor = np.zeros((MODEL.d, MODEL.d))
-    factor[np.tril_indices(MODEL.d)] = got["factor"]
+    factor = factor_of(got)
     np.testing.assert_allclose(factor.T @ factor, want.covariance, rtol=1e-8, atol=1e-9)
     assert got["scale2"] == pytest.approx(want.scale2, rel=1e-9)
     assert got["dof"] == want.dof

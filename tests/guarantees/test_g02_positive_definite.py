@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tailwise as tw
+from tests.sound import check_below_prior, check_sound
 
 MODEL = tw.Model("m", (tw.Feature("u", typical=1.0, knee=True), "v", "w"))
 seconds = st.sampled_from([1e-9, 1e-4, 0.1, 0.125, 10.0, 1e6])
@@ -25,19 +26,6 @@ def engine(tau_s: float) -> tuple[tw.Engine, tw.ManualClock]:
     clock = tw.ManualClock()
     qos = tw.QoS("q", 1.0, contract="best_effort")
     return tw.Engine([tw.Resource("r")], [MODEL], [qos], clock=clock, tau_s=tau_s, seed=1), clock
-
-
-def check_sound(made: tw.Engine) -> None:
-    """L^-1 = F'F with F triangular is positive definite as long as no diagonal entry vanishes; and evidence never
-    adds variance: the diagonal of L^-1 stays below the prior's."""
-    got = made._core.posterior(0, 0)
-    factor = np.zeros((MODEL.d, MODEL.d))
-    factor[np.tril_indices(MODEL.d)] = got["factor"]
-    assert np.isfinite(factor).all()
-    assert (np.diag(factor) > 0).all()
-    assert (np.sum(factor**2, axis=0) <= np.array([60.0, 3.0, 3.0, 3.0, 3.0]) * (1 + 1e-9)).all()
-    assert np.isfinite(got["mean"]).all()
-    assert 0.0 < got["scale2"] < math.inf
 
 
 @settings(max_examples=150)
@@ -55,7 +43,8 @@ def test_any_admissible_input_leaves_a_finite_positive_definite_posterior(
         u, v, collinear, service_s = data[k % len(data)]
         clock.advance(1e-3)
         route.select((u, v, v if collinear else 0.0)).complete(service_s)
-    check_sound(made)
+    check_sound(made._core.posterior(0, 0))
+    check_below_prior(made._core.posterior(0, 0))
     for candidate in route.peek((1.0, 0.0, 0.0)):
         assert 0.0 < candidate.spread < math.inf
 
@@ -94,4 +83,5 @@ def test_ten_million_updates_are_the_closed_form_in_extended_precision() -> None
     got = made._core.posterior(0, 0)
     np.testing.assert_allclose(got["mean"], mean, rtol=1e-9, atol=1e-9)
     assert got["scale2"] * got["dof"] / 2 == pytest.approx(0.18 + excess, rel=1e-9)
-    check_sound(made)
+    check_sound(made._core.posterior(0, 0))
+    check_below_prior(made._core.posterior(0, 0))
