@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 import tailwise as tw
 from tailwise._core import reference as ref
+from tailwise.dispatch import Dispatch
+from tailwise.policy import Learned
 
 DEADLINE_S = 5.0
 NAMES = ("a", "b", "c")
@@ -232,3 +234,19 @@ def test_a_hedged_job_that_nobody_tries_again_still_has_its_copy() -> None:
     assert (made.certificate("q").n, made.certificate("q").open) == (0, 1)
     second.complete()
     assert (made.certificate("q").n, made.certificate("q").on_time) == (1, 0.0)
+
+
+def test_a_hedged_job_of_the_dispatch_is_counted_once() -> None:
+    """The copy wins on time; the first run ends after the deadline, and only teaches."""
+    made, clock, route = engine()
+    dispatch = Dispatch[str]([64] * 3, Learned(made), rules=tw.Rules(hedge_budget=1.0))
+    job, _ = dispatch.submit("payload", "m", route.qos, (), clock.now_ns())
+    clock.advance(2.0)
+    (copy,) = dispatch.due(clock.now_ns()).start
+    clock.advance(1.0)
+    dispatch.ended(copy, "completed", clock.now_ns())
+    clock.advance(9.0)
+    dispatch.ended(job.runs[0], "completed", clock.now_ns())
+    seen = made.certificate("q")
+    assert (job.end, seen.n, seen.open, seen.on_time) == ("completed", 1, 0, 1.0)
+    assert (len(dispatch), made.in_flight) == (0, 0)
