@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tailwise as tw
+from tests.later import Later
 from tests.states import SEEDS
 
 
@@ -26,23 +27,17 @@ def share_of_a_recovered_resource(policy: str, seed: int) -> tuple[float, float]
         seed=seed,
         tau_s=60.0,
     )
-    route, now, number = e.route("m", "q"), 0.0, 0
-    ends: list[tuple[float, int, tw.Ticket, float]] = []
+    route, now, ends = e.route("m", "q"), 0.0, Later(clock)
     free, chosen, took = [0.0] * 5, [], []
     while now < 420.0:
         now += float(rng.exponential(0.25))
-        while ends and ends[0][0] <= now:
-            end, _, ticket, service_s = heapq.heappop(ends)
-            clock.set(end)
-            ticket.complete(service_s)
-        clock.set(now)
+        ends.until(now)
         ticket = route.select(())
         lane = e.lane(ticket.resource.name)
         median = (0.24 if now < 120.0 else 0.08) if lane == 4 else 0.1
         service_s = median * math.exp(float(rng.normal(0.0, 0.3)))
         free[lane] = max(now, free[lane]) + service_s
-        number += 1
-        heapq.heappush(ends, (free[lane], number, ticket, service_s))
+        ends.at(free[lane], partial(ticket.complete, service_s))
         if now >= 120.0:
             chosen.append(lane == 4)
             took.append(free[lane] - now)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tailwise as tw
+from tests.later import Later
 
 RATE, TURNS_S, ENDS_S = 100.0, 6.0, 12.0
 MEDIAN_S, SPREAD = 0.04, 0.2
@@ -26,24 +27,19 @@ def shares(seed: int, detect_change: bool) -> tuple[float, float, float]:
         seed=seed,
         detect_change=detect_change,
     )
-    route = e.route("m", "q")
-    ends: list[tuple[float, int, tw.Ticket]] = []
+    route, ends = e.route("m", "q"), Later(clock)
     free_s = [[0.0] * 4 for _ in range(3)]  # by resource and slot: first come, first served
     sent: list[tuple[float, bool]] = []
     for k in range(int(RATE * ENDS_S)):
         now_s = k / RATE
-        while ends and ends[0][0] <= now_s:
-            end_s, _, ticket = heapq.heappop(ends)
-            clock.set(end_s)
-            ticket.complete()
-        clock.set(now_s)
+        ends.until(now_s)
         ticket = route.select(())
         lane = e.lane(ticket.resource.name)
         start_s = max(now_s, heapq.heappop(free_s[lane]))
         speed = 1.0 if lane else (2.0 if start_s < TURNS_S else 2.0 / 3.0)
         end_s = start_s + MEDIAN_S / speed * math.exp(SPREAD * rng.standard_normal())
         heapq.heappush(free_s[lane], end_s)
-        heapq.heappush(ends, (end_s, k, ticket))
+        ends.at(end_s, ticket.complete)
         sent.append((now_s, lane == 0))
     to_r0 = np.array([first for _, first in sent])
     at_s = np.array([s for s, _ in sent])

@@ -3,13 +3,14 @@ fails and however good it was; and it is used again once it is well."""
 
 from __future__ import annotations
 
-import heapq
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 
 import tailwise as tw
+from tests.later import Later
 
 RATE, WELL_S, ILL_S, AGAIN_S = 100.0, 5.0, 120.0, 60.0
 MEDIAN_S, SPREAD = 0.05, 0.3
@@ -28,17 +29,10 @@ def jobs_of(
         clock=clock,
         seed=seed,
     )
-    route, ends, mine = e.route("m", "q"), [], []
+    route, ends, mine = e.route("m", "q"), Later(clock), []
     for k in range(int(RATE * (WELL_S + ILL_S + AGAIN_S))):
         now_s = k / RATE
-        while ends and ends[0][0] <= now_s:
-            end_s, _, ticket, fails = heapq.heappop(ends)
-            clock.set(end_s)
-            if fails:
-                ticket.fail(retry_after_s=retry_after_s)
-            else:
-                ticket.complete()
-        clock.set(now_s)
+        ends.until(now_s)
         ticket = route.select(())
         assert ticket.admitted
         service_s = MEDIAN_S * math.exp(SPREAD * rng.standard_normal())
@@ -47,7 +41,8 @@ def jobs_of(
             mine.append((now_s, ticket.probe))
             fails = WELL_S <= now_s < WELL_S + ILL_S
             service_s = 0.005 if fails else service_s / faster
-        heapq.heappush(ends, (now_s + service_s, k, ticket, fails))
+        fail = partial(ticket.fail, retry_after_s=retry_after_s)
+        ends.at(now_s + service_s, fail if fails else ticket.complete)
     arrival_s, probe = np.array(mine).T
     return arrival_s, probe > 0
 

@@ -3,13 +3,13 @@ reports anything and nobody gives its jobs up."""
 
 from __future__ import annotations
 
-import heapq
 import math
 
 import numpy as np
 import pytest
 
 import tailwise as tw
+from tests.later import Later
 
 RATE, KNOWN_S, AFTER_S = 100.0, 5.0, 40.0
 MEDIAN_S, SPREAD = 0.05, 0.3
@@ -37,20 +37,16 @@ def test_a_hanging_resource_gets_what_one_horizon_lets_through_and_a_few_probes(
         health=None,
         seed=seed,
     )
-    route, ends, hung = e.route("m", "q"), [], []
+    route, ends, hung = e.route("m", "q"), Later(clock), []
     for k in range(int(RATE * (KNOWN_S + AFTER_S))):
         now_s = k / RATE
-        while ends and ends[0][0] <= now_s:
-            end_s, _, ticket = heapq.heappop(ends)
-            clock.set(end_s)
-            ticket.complete()
-        clock.set(now_s)
+        ends.until(now_s)
         ticket = route.select(())
         service_s = MEDIAN_S * math.exp(SPREAD * rng.standard_normal())
         if ticket.resource.name != "r0":
-            heapq.heappush(ends, (now_s + service_s, k, ticket))
+            ends.at(now_s + service_s, ticket.complete)
         elif now_s < KNOWN_S:
-            heapq.heappush(ends, (now_s + service_s / faster, k, ticket))
+            ends.at(now_s + service_s / faster, ticket.complete)
         else:
             hung.append(ticket)
     assert 1 <= len(hung) <= 24
