@@ -151,6 +151,31 @@ def test_the_whole_queue_of_a_disturbed_resource_is_reconsidered() -> None:
     assert play.waiting(1) == ["c", "d"]
 
 
+def test_a_disturbance_is_heeded_when_the_clock_looks_too() -> None:
+    """Nothing ended since: the alarm may come of a job that another owner of the engine sent."""
+    script = Script(wait=50.0)
+    play = Play(script)
+    for name in "ab":
+        play.submit(name)
+    script.moves_to, script.lanes = 1, 0b01
+    play.due(1.0)
+    assert play.started == [("a", 0), ("b", 1)]
+
+
+def test_a_job_that_was_looked_at_early_is_not_looked_at_at_its_old_moment_too() -> None:
+    script = Script(wait=20.0)
+    play = Play(script)
+    for name in "ab":
+        play.submit(name)
+    script.wait = 40.0
+    play.carry_out(play.dispatch.look_again(0b01, SECOND))
+    assert play.dispatch.next_due_ns() == 40 * SECOND
+    play.due(20.0)
+    assert script.masks == [0b11]
+    play.due(40.0)
+    assert script.masks == [0b11, 0b11]
+
+
 def test_a_queue_is_looked_at_again_when_its_owner_says_so() -> None:
     script = Script(wait=50.0)
     play = Play(script)

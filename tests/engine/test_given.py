@@ -58,6 +58,14 @@ def test_a_reset_goes_back_to_the_given_slopes() -> None:
     assert made.profile("a", "m", (64.0, 0.0)).median_s == pytest.approx(before, rel=1e-9)
 
 
+def test_a_profile_that_was_given_to_a_removed_resource_is_not_its_successors() -> None:
+    made = engine(tw.Profile("a", "m", 0.02))
+    assert made.profile("a", "m").source == "given"
+    made.remove("a")
+    made.add(tw.Resource("a"))
+    assert made.profile("a", "m").source == "unknown"
+
+
 def test_a_slope_of_a_feature_that_is_not_there_is_refused_and_adds_nothing() -> None:
     wrong = tw.Profile("a", "m", 0.02, slopes={"bach": 0.9})
     with pytest.raises(tw.ConfigError, match="'bach', but the model's features are 'batch', 'length'"):

@@ -77,6 +77,17 @@ def test_a_low_share_of_successes_opens_the_breaker_without_a_row_of_failures() 
     assert 7 <= rounds <= 10
 
 
+def test_two_resources_that_are_due_at_once_get_one_probe_each() -> None:
+    e, clock = engine(6)
+    for lane in (0, 2):
+        fail(e, lane, 3)
+    clock.set(max(e.health(name).until_s or 0.0 for name in ("r0", "r2")))
+    tickets = [pick(e) for _ in range(3)]
+    assert {t.resource.name for t in tickets[:2]} == {"r0", "r2"}
+    assert [t.probe for t in tickets] == [True, True, False]
+    assert tickets[2].resource.name not in ("r0", "r2")
+
+
 def test_a_resource_that_is_out_gets_nothing_before_its_backoff_ends() -> None:
     e, clock = engine()
     fail(e, 1, 3)
