@@ -21,6 +21,8 @@ class Health:
     drawn out by up to a half. max_ejected: the share in [0, 1] of a model's resources that may be out at once;
     beyond it those that went out last take its jobs all the same, and their costs decide.
 
+    A resource has one breaker over all its models: a model that keeps failing there ejects it for the others as well.
+
     At 100 jobs/s the defaults send a dead resource 1 job in 3,000 (_core/health.pxd derives it).
     """
 
@@ -41,7 +43,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """One resource's breaker, as `engine.health(name)` tells it."""
+    """One resource's breaker, over all its models, as `engine.health(name)` tells it."""
 
     resource: str
     state: Literal["closed", "open", "half-open"]  #: half-open: one probe is out, or the next job may be it
