@@ -33,7 +33,7 @@ cdef class Block:
         for i in range(max_tickets):
             self.st.ticket[i].next = i + 1 if i + 1 < max_tickets else -1
         for i in range(max_resources):
-            self.st.load[i].first_running = self.st.load[i].first_queued = self.st.load[i].last_queued = -1
+            clear_lines(self.st.load + i)
 
     cdef int _lay_out(self, int max_resources, int max_models, int max_classes, int max_tickets) except -1:
         cdef int n_blocks = (max_resources + LANES - 1) // LANES

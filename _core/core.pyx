@@ -28,7 +28,7 @@ from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing
 from _core.foreign cimport note_report, worth
 from _core.health cimport note_failure, note_success, openness_changed, schedule
 from _core.hedge cimport find_copy, mean_residual
-from _core.lanes cimport get_bit, is_candidate, set_bit, update_open
+from _core.lanes cimport clear_lines, get_bit, is_candidate, set_bit, update_open
 from _core.layout cimport *
 from _core.learn cimport learn_failure, learn_first, learn_service, learn_stream
 from _core.length cimport forecast_length, serve_length
@@ -46,7 +46,7 @@ from _core.served cimport (
 from _core.stream cimport count_produced, tightest_s
 from _core.student cimport normal_quantile, student_cdf, student_quantile
 from _core.throughput cimport items_of, throughput_of
-from _core.tickets cimport close_ticket, lane_changed, open_ticket, start_of, start_ticket, track_columns
+from _core.tickets cimport close_ticket, lane_changed, open_ticket, split_line, start_of, start_ticket, track_columns
 from _core.warmup cimport first_after_gap, learn_warmup
 from _core.wait cimport n_open, refresh, service_var, update_ahead
 

@@ -4,7 +4,7 @@ from libc.stdint cimport INT64_MAX
 from libc.string cimport memset
 
 from _core.health cimport openness_changed
-from _core.lanes cimport is_candidate, set_bit
+from _core.lanes cimport clear_lines, is_candidate, set_bit
 from _core.layout cimport (
     Given, LANES, Level, Load, MAX_COLUMNS, N_SIGNALS, Profile, ROW_COLUMN, ROW_OFFSET, SERVED_ROWS, State, WaitBlock, int64_t, levels_of,
     profile_at, served_block,
@@ -30,7 +30,7 @@ cdef inline void clear_load(State* st, int lane) noexcept nogil:
     cdef int i
     memset(load, 0, sizeof(load[0]))
     load.refresh_ns = INT64_MAX
-    load.first_running = load.first_queued = load.last_queued = -1
+    clear_lines(load)
     for i in range(<int>(sizeof(WaitBlock) // (LANES * sizeof(double)))):
         column[i * LANES] = 0.0
     set_bit(st.head.disturbed, lane, False)

@@ -2,7 +2,7 @@
 from libc.math cimport exp, isnan
 
 from _core.layout cimport (
-    Foreign, LANES, Load, PAST_JOBS, ROW_MEAN, State, TicketSlot, int64_t, served_block,
+    Foreign, LANES, Load, MAX_LEVELS, PAST_JOBS, ROW_MEAN, State, TicketSlot, int64_t, served_block,
 )
 
 cdef enum:
@@ -39,8 +39,8 @@ cdef inline void own_at(const State* st, int lane, int64_t at_ns, double* runnin
     cdef int t, k
     cdef bint runs
     running[0] = waiting[0] = 0.0
-    for k in range(2):
-        t = load.first_queued if k else load.first_running
+    for k in range(1 + MAX_LEVELS):
+        t = load.first_queued[k] if k < MAX_LEVELS else load.first_running
         while t >= 0:
             job = st.ticket + t
             t = job.next

@@ -1,7 +1,7 @@
-# Which lanes take jobs at all, and which ones changed so much that queued jobs should be looked at again.
+# A lane's lines of tickets; which lanes take jobs at all, and which ones changed so much that queued jobs should be looked at again.
 from libc.math cimport INFINITY
 
-from _core.layout cimport LANES, Load, ROW_OFFSET, State, served_block, uint64_t
+from _core.layout cimport LANES, Load, MAX_LEVELS, ROW_OFFSET, State, served_block, uint64_t
 
 
 cdef inline void set_bit(uint64_t* words, int lane, bint on) noexcept nogil:
@@ -13,6 +13,19 @@ cdef inline void set_bit(uint64_t* words, int lane, bint on) noexcept nogil:
 
 cdef inline bint get_bit(const uint64_t* words, int lane) noexcept nogil:
     return (words[lane >> 6] >> (lane & 63)) & 1
+
+
+cdef inline void clear_lines(Load* load) noexcept nogil:
+    """No ticket runs or is queued."""
+    cdef int line
+    load.first_running = -1
+    for line in range(MAX_LEVELS):
+        load.first_queued[line] = load.last_queued[line] = -1
+
+
+cdef inline int line_of(const Load* load, int level) noexcept nogil:
+    """Which line the queued jobs of a level stand in."""
+    return 0 if load.in_order else level
 
 
 cdef inline bint is_candidate(const State* st, int model, int lane) noexcept nogil:

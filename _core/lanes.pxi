@@ -60,8 +60,7 @@ cdef class Lanes(Block):
 
     def own_queue(self, int lane):
         """From now on the queue's owner says when service starts, and levels are served in order."""
-        self.st.load[lane].in_order = 0
-        update_ahead(&self.st, lane)
+        split_line(&self.st, lane)
 
     def now_s(self):
         """The clock, in seconds."""

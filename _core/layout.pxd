@@ -180,7 +180,9 @@ cdef struct Load:                    # one resource's own account of its jobs
     int64_t completed_ns             # when a job last completed
     int64_t idle_ns, gap_ended_ns    # since when it has no job; when a gap of idle_gap_ns last ended (warmup.pxd)
     int64_t doubted_ns, probe_ns     # since when it is doubted, 0 = it is not; when it is probed next
-    int32_t first_running, first_queued, last_queued   # ticket indices, -1 = none
+    int32_t first_running            # ticket indices, -1 = none
+    int32_t first_queued[MAX_LEVELS]     # by level; in one line, the first, where the lane is in_order
+    int32_t last_queued[MAX_LEVELS]
     double n_past, n_out, out_s      # decayed: jobs past exp(m + 2 s), past exp(m + 4 s), their seconds beyond the former
     Breaker breaker
     Foreign foreign

@@ -3,7 +3,7 @@ from libc.math cimport exp, isnan, log, log1p, rint, sqrt
 
 from _core.context cimport bent_location
 from _core.layout cimport (
-    LANES, Load, ModelInfo, ROW_DOF, State, TicketSlot, served_block,
+    LANES, Load, MAX_LEVELS, ModelInfo, ROW_DOF, State, TicketSlot, served_block,
 )
 from _core.length cimport length_moments
 from _core.predict cimport spread
@@ -93,13 +93,16 @@ cdef inline void remove_tokens(State* st, int t) noexcept nogil:
     """Of a job that is in its lane's counts no more. Cost O(jobs of the lane) when it was the one promised most."""
     cdef const TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + job.lane
+    cdef int line
     if job.tokens == 0.0:
         load.prefill_tokens -= job.own
     load.kv_tokens -= job.prompt + job.tokens
     if n_open(load) == 0:   # rounding must not outlive the jobs
         load.prefill_tokens = load.kv_tokens = load.kv_queued = 0.0
     if job.pace > 0.0 and job.pace >= load.pace:
-        load.pace = max(fastest(st, load.first_running, t), fastest(st, load.first_queued, t))
+        load.pace = fastest(st, load.first_running, t)
+        for line in range(MAX_LEVELS):
+            load.pace = max(load.pace, fastest(st, load.first_queued[line], t))
 
 
 cdef inline void count_produced(State* st, TicketSlot* job, double tokens) noexcept nogil:

@@ -6,6 +6,7 @@ from _core.encode cimport store_column
 from _core.forecast cimport Forecast
 from _core.foreign cimport note_past
 from _core.health cimport claim_probe, release_probe
+from _core.lanes cimport line_of
 from _core.layout cimport (
     COLUMN_IN_FLIGHT, COLUMN_KV, COLUMN_PREFILL, COLUMN_RUNNING, COLUMN_WAITING, Load, ModelInfo, State, TICKET_FREE, TICKET_QUEUED,
     TICKET_RUNNING, TicketSlot, int64_t,
@@ -52,16 +53,17 @@ cdef inline void lane_changed(State* st, int lane, bint running_changed, int64_t
 cdef inline void unlink(State* st, int t) noexcept nogil:
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + job.lane
+    cdef int line = line_of(load, job.level)
     if job.prev >= 0:
         st.ticket[job.prev].next = job.next
     elif job.state == TICKET_RUNNING:
         load.first_running = job.next
     else:
-        load.first_queued = job.next
+        load.first_queued[line] = job.next
     if job.next >= 0:
         st.ticket[job.next].prev = job.prev
     elif job.state == TICKET_QUEUED:
-        load.last_queued = job.prev
+        load.last_queued[line] = job.prev
 
 
 cdef inline void uncount_queued(State* st, int t) noexcept nogil:
@@ -107,19 +109,41 @@ cdef inline void run_ticket(State* st, int t, int64_t start_ns) noexcept nogil:
     watch(st, job, start_ns)
 
 
-cdef inline void queue_ticket(State* st, int t) noexcept nogil:
+cdef inline void join_line(State* st, int t) noexcept nogil:
+    """Links a queued ticket that is in no list behind all others of its line."""
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + job.lane
-    job.state = TICKET_QUEUED
-    job.start_ns = INT64_MAX
+    cdef int line = line_of(load, job.level)
     job.next = -1
-    job.prev = load.last_queued
+    job.prev = load.last_queued[line]
     if job.prev >= 0:
         st.ticket[job.prev].next = t
     else:
-        load.first_queued = t
-    load.last_queued = t
+        load.first_queued[line] = t
+    load.last_queued[line] = t
+
+
+cdef inline void queue_ticket(State* st, int t) noexcept nogil:
+    cdef TicketSlot* job = st.ticket + t
+    job.state = TICKET_QUEUED
+    job.start_ns = INT64_MAX
+    join_line(st, t)
     count_queued(st, t)
+
+
+cdef inline void split_line(State* st, int lane) noexcept nogil:
+    """The lane serves by priority from now on: who stood in its one line stands in those of the levels."""
+    cdef Load* load = st.load + lane
+    cdef int t = load.first_queued[0], following
+    if not load.in_order:
+        return
+    load.in_order = 0
+    load.first_queued[0] = load.last_queued[0] = -1
+    while t >= 0:
+        following = st.ticket[t].next
+        join_line(st, t)
+        t = following
+    update_ahead(st, lane)
 
 
 cdef inline void set_forecast(TicketSlot* job, const Forecast* f) noexcept nogil:
@@ -209,8 +233,8 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
     note_past(load, job, now_ns)
     if was_running:
         load.freed_ns = now_ns
-    while load.in_order and load.first_queued >= 0 and has_room(load):
-        waiting = load.first_queued
+    while load.in_order and load.first_queued[0] >= 0 and has_room(load):
+        waiting = load.first_queued[0]
         leave_queue(st, waiting)
         run_ticket(st, waiting, now_ns)
     leave_job(st, t)
