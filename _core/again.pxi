@@ -99,7 +99,7 @@ cdef Ticket retry_job(Ticket failed, Z, mask, int mate, const Promise* kept, int
         ticket._issue(route, &f, own_in(route, Z), now_ns)
     ticket.last = failed
     if not ticket.is_open or ticket.slot < 0:       # nobody tries again
-        lose(st, mate, kept)
+        lose(st, mate, kept, now_ns)
     else:
         if mate >= 0:
             join_job(st, ticket.slot, mate)

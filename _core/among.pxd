@@ -6,12 +6,15 @@ from libc.string cimport memcpy
 from _core.bandit cimport draw_services
 from _core.bounds cimport narrow, narrow_to_bounds, refuse_excluded
 from _core.choose cimport choose, mask_cost
+from _core.claim cimport cell_h, cell_u, read_claim, spreads_left
 from _core.decide cimport (
     ADMITTED, GUARANTEE, GUARANTEE_PROBES, LATE, NO_RESOURCE, admit_by_p, COMPLETION, THOMPSON, decide,
     mask_shut, refuse_or_probe, score_all, score_open,
 )
-from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing, occupied_s
-from _core.layout cimport LANES, Load, MAX_D, ModelInfo, ROW_DOF, State, int64_t, served_block, uint64_t
+from _core.forecast cimport (
+    Forecast, RouteInfo, forecast_lane, forecast_nothing, is_loaded, longest_queued, occupied_s,
+)
+from _core.layout cimport Claims, LANES, Load, MAX_D, ModelInfo, ROW_DOF, ROW_INV_AVAIL, State, int64_t, served_block, uint64_t
 from _core.objective cimport narrow_to_best
 from _core.pace cimport weigh_pace
 from _core.score cimport least_of, score_lane
@@ -25,15 +28,18 @@ cdef enum:
     TRUSTED = 2         # stands for the P(on time) of what is not known and may be tried
 
 
-cdef inline double claim_of(const State* st, const RouteInfo* route, const Forecast* f) noexcept nogil:
-    """What is promised of this forecast: what a guaranteed class is admitted by."""
-    return f.p_on_time
+cdef inline double weighed(const RouteInfo* route, const Forecast* f) noexcept nogil:
+    """The P(on time) that a class filters by: its claim where that is promised, else the forecast's own."""
+    return f.claim if route.guaranteed else f.p_on_time
 
 
 cdef inline bint is_weighed_by_blocks(const State* st, const RouteInfo* route) noexcept nogil:
     """Eight lanes a step; of two signals only first token and pace: an end, a cost and a bound need the whole answer."""
-    return st.model[route.model].n_signals == 1 \
-        or (route.first and route.end_after_s == INFINITY and not route.bounded and route.objective == COMPLETION)
+    cdef const ModelInfo* info = st.model + route.model
+    if route.guaranteed and is_loaded(info):    # a claim needs the spread of the idle lane, too
+        return False
+    return info.n_signals == 1 \
+        or (not route.guaranteed and route.first and route.end_after_s == INFINITY and not route.bounded and route.objective == COMPLETION)
 
 
 cdef inline void weigh_streams(
@@ -48,7 +54,21 @@ cdef inline void weigh_streams(
         strict.tpot_s = tightest_s(st, lane, route.tpot_s)
         forecast_lane(st, &strict, lane, x, left_s, now_ns, &f)
         st.mean_s[lane] = <float>occupied_s(&f)
-        st.on_time[lane] = <float>f.p_on_time
+        st.on_time[lane] = <float>weighed(route, &f)
+
+
+cdef inline void weigh_claims(
+    const State* st, const RouteInfo* route, double left_s, int64_t now_ns, int first, int n_blocks
+) noexcept nogil:
+    """After weigh_blocks: the claim of every candidate of a model with one signal instead of its raw P, as forecast_claim
+    has it but for float32. Cost: 20 ns a lane."""
+    cdef const Claims* table = &st.certificate[route.qos].claims
+    cdef int lane, u
+    for lane in range(first * LANES, min((first + n_blocks) * LANES, st.head.n_resources)):
+        if st.cost[lane] < INFINITY:
+            u = cell_u(spreads_left(left_s, st.waiting[lane] + st.mean_s[lane], sqrt(st.var[lane])))
+            st.on_time[lane] = <float>(read_claim(table, u, cell_h(longest_queued(st, route, lane, now_ns)))
+                                       / served_block(st, route.model, 0, lane // LANES)[ROW_INV_AVAIL * LANES + lane % LANES])
 
 
 cdef inline void weigh_blocks(
@@ -64,6 +84,8 @@ cdef inline void weigh_blocks(
     on_time_blocks(
         served_block(st, route.model, 0, first), st.service + at, st.waiting + at, st.wait_sd + at, st.var + at,
         <float>log(left_s if left_s > 1e-30 else 1e-30), n_blocks, st.mean_s + at, st.on_time + at)
+    if route.guaranteed:
+        weigh_claims(st, route, left_s, now_ns, first, n_blocks)
     if route.paced:
         weigh_pace(st, route.model, route.tpot_s, x, first, n_blocks)
 
@@ -149,9 +171,9 @@ cdef inline bint find_feasible(
         lane = look_closely(st, route, x, left_s, now_ns, f, n_tied)
         if lane < 0:
             return False
-        if claim_of(st, route, f) >= route.on_time or (st.on_time[lane] == TRUSTED and not route.guaranteed):
+        if weighed(route, f) >= route.on_time or (st.on_time[lane] == TRUSTED and not route.guaranteed):
             return True
-        st.on_time[lane] = <float>(f.p_on_time - 2e-4)
+        st.on_time[lane] = <float>(weighed(route, f) - 2e-4)
     return False
 
 
@@ -168,9 +190,9 @@ cdef inline int admit_guaranteed(
         seen = narrow_to_likeliest(st)
         if look_closely(st, route, x, left_s, now_ns, f, n_tied) < 0:
             return NO_RESOURCE
-        if claim_of(st, route, f) >= route.on_time:
+        if weighed(route, f) >= route.on_time:
             return ADMITTED
-        if f.p_on_time > seen - 1e-3:   # else its line had run out, and another may be likelier
+        if f.claim > seen - 1e-3:   # else its line had run out, and another may be likelier
             break
     return refuse_or_probe(st, f, GUARANTEE, GUARANTEE_PROBES) if route.explore else GUARANTEE
 

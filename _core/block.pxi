@@ -223,7 +223,7 @@ cdef class Block:
         places = []
         for t in range(self.st.head.max_tickets):
             job = self.st.ticket + t
-            if job.state != TICKET_FREE and job.promise.made:
+            if job.state != TICKET_FREE and job.promise.made and job.promise.binds:
                 places.append(t)
         return places
 

@@ -3,6 +3,7 @@
 # rounding adds up in it. A bound is issued at alpha as it then stands; z is the normal deviate at 1 - alpha.
 from libc.math cimport INFINITY, log
 
+from _core.claim cimport learn_claim
 from _core.forecast cimport Forecast, RouteInfo
 from _core.layout cimport Certificate, MODE_PART, Promise, State, TicketSlot, int64_t
 from _core.promise cimport hand_over, promise_of
@@ -28,23 +29,24 @@ cdef inline void certify(Certificate* c, double target) noexcept nogil:
     c.z = level_z(target)
 
 
-cdef inline void issue(State* st, int t, int qos, const Forecast* f) noexcept nogil:
-    """What is promised to the job of a ticket just opened: nothing in other modes, nor of a probe, which is sent to learn."""
+cdef inline void issue(State* st, int t, int qos, const Forecast* f, bint ours) noexcept nogil:
+    """What is told of the job of a ticket just opened. It binds us where the choice was ours, in active mode; a probe is
+    sent to learn."""
     cdef TicketSlot* job = st.ticket + t
     cdef Certificate* c = st.certificate + qos
-    if st.head.mode > MODE_PART or f.probe:
-        return
     job.promise = Promise(
-        made=1, qos=qos, since_ns=job.arrival_ns, left_s=f.left_s, claim=f.p_on_time, m_total=f.m_total,
+        made=1, qos=qos, binds=ours and not f.probe and st.head.mode <= MODE_PART, since_ns=job.arrival_ns,
+        left_s=f.left_s, u=f.u, h=f.h, raw=f.p_on_time, availability=f.availability, claim=f.claim, m_total=f.m_total,
         s_total=f.s_total, dof=f.dof, z_bound=c.z)
-    c.n_open += 1
+    c.n_open += job.promise.binds
     c.most_open = max(c.most_open, c.n_open)
 
 
 cdef inline void withdraw(State* st, Promise* p) noexcept nogil:
     """It counts in nothing."""
-    st.certificate[p.qos].n_open -= p.made
-    p.made = 0
+    if p.made:
+        st.certificate[p.qos].n_open -= p.binds
+        p.made = 0
 
 
 cdef inline bint misses_bound(const Promise* p, double completion_s) noexcept nogil:
@@ -55,12 +57,16 @@ cdef inline bint misses_bound(const Promise* p, double completion_s) noexcept no
     return z > p.z_bound
 
 
-cdef inline void report(State* st, Promise* p, double completion_s, bint on_time) noexcept nogil:
-    """The promise's one report. completion_s > 0, from the job's first decision; inf = it never completed."""
+cdef inline void report(State* st, Promise* p, double completion_s, bint on_time, int64_t now_ns) noexcept nogil:
+    """The promise's one report; claims learn from it. completion_s > 0, from the job's first decision; inf = it never
+    completed."""
     cdef Certificate* c = st.certificate + p.qos
     if not p.made:
         return
     p.made = 0
+    learn_claim(st, p, on_time, now_ns)
+    if not p.binds:
+        return
     c.n += 1
     c.n_open -= 1
     c.n_missed += misses_bound(p, completion_s)
@@ -80,7 +86,7 @@ cdef inline void report_result(State* st, int t, double service_s, int64_t now_n
     """Ticket t has completed, and with it its job."""
     cdef Promise* p = promise_of(st, t)
     cdef double completion_s = waited(p, service_s, now_ns) + service_s
-    report(st, p, completion_s, completion_s <= p.left_s)
+    report(st, p, completion_s, completion_s <= p.left_s, now_ns)
 
 
 cdef inline void report_stream(
@@ -93,18 +99,18 @@ cdef inline void report_stream(
     cdef double waited_s = waited(p, service_s, now_ns), first_s = waited_s + job.first_s
     cdef bint on_time = first_s <= p.left_s and waited_s + service_s <= p.left_s + route.end_after_s
     if job.tokens == 0.0 or (tokens < 0.0 and route.paced):
-        st.certificate[p.qos].n_untold += p.made
+        st.certificate[p.qos].n_untold += p.made and p.binds
         withdraw(st, p)
         return
     if tokens >= 2.0:
         on_time = on_time and service_s - job.first_s <= route.tpot_s * (tokens - 1.0)
-    report(st, p, first_s, on_time)
+    report(st, p, first_s, on_time, now_ns)
 
 
-cdef inline void report_failure(State* st, int t) noexcept nogil:
+cdef inline void report_failure(State* st, int t, int64_t now_ns) noexcept nogil:
     """Ticket t failed, was given up or dropped: its job never completed, unless another of its tickets still may."""
     if not hand_over(st, t):
-        report(st, &st.ticket[t].promise, INFINITY, False)
+        report(st, &st.ticket[t].promise, INFINITY, False, now_ns)
 
 
 cdef inline void report_cancel(State* st, int t, int64_t now_ns) noexcept nogil:
@@ -113,15 +119,15 @@ cdef inline void report_cancel(State* st, int t, int64_t now_ns) noexcept nogil:
     if hand_over(st, t):
         return
     if <double>(now_ns - p.since_ns) * 1e-9 >= p.left_s:
-        report(st, p, INFINITY, False)
+        report(st, p, INFINITY, False, now_ns)
     else:
         withdraw(st, p)
 
 
-cdef inline void lose(State* st, int mate, const Promise* kept) noexcept nogil:
+cdef inline void lose(State* st, int mate, const Promise* kept, int64_t now_ns) noexcept nogil:
     """A ticket that was set aside is tried no more: its end was a failure."""
     cdef Promise p = kept[0]
     if mate < 0:
-        report(st, &p, INFINITY, False)
+        report(st, &p, INFINITY, False, now_ns)
     elif p.made:
         st.ticket[mate].promise = p

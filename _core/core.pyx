@@ -14,6 +14,7 @@ from _core.censor cimport beyond, learn_censored
 from _core.certificate cimport (
     certify, error_level, issue, lose, report_cancel, report_failure, report_result, report_stream,
 )
+from _core.claim cimport FINE, build_claims, cell_h, cell_u, read_claim, spreads_left
 from _core.change cimport discount_availability, raise_alarm, rebuild_lane
 from _core.choose cimport draw, mask_cost, splitmix
 from _core.decide cimport (

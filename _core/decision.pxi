@@ -11,10 +11,10 @@ cdef class Decision:
 
     cdef RouteCore route
     cdef object chosen, other
-    cdef int slot, generation, n_tied, verdict
+    cdef int slot, generation, n_tied, verdict, h
     cdef bint is_open, observed
     cdef readonly bint probe            #: sent to learn, outside the promise: to an ejected or a silent resource, or else refused
-    cdef double regret, p, chance, left, wait, service_mean, m, s, dof, availability, m_total, s_total, z_bound
+    cdef double regret, p, raw, chance, left, wait, service_mean, m, s, dof, availability, m_total, s_total, z_bound
     cdef double tpot, length, busy      # two signals: E[seconds per token], E[tokens], E[start to end]
     cdef double[MAX_D] x                #: the request's encoded features, for explain()
     cdef int64_t made_ns                #: when it was decided
@@ -71,8 +71,15 @@ cdef class Decision:
 
     @property
     def p_on_time(self):
-        """The claim: predictive probability in [0, 1] that the job succeeds within its deadline."""
+        """The claim, in [0, 1]: P(the job succeeds within its deadline), by its forecast and by what became of jobs of
+        its class with forecasts like it. For one candidate it never falls when the deadline grows, nor rises when the
+        backlog does."""
         return self.p
+
+    @property
+    def p_raw(self):
+        """P(on time) by the forecast alone, in [0, 1]: what choices compare, and `reject_below` refuses by."""
+        return self.raw
 
     @property
     def left_s(self):
@@ -156,7 +163,9 @@ cdef class Decision:
         if f.lane >= 0:
             self.chosen = route.core.resources[f.lane]
         self.chance = f.chance
-        self.p = f.p_on_time
+        self.p = f.claim
+        self.raw = f.p_on_time
+        self.h = f.h
         self.left = f.left_s
         self.wait = f.wait_s
         self.service_mean = f.mean_s
@@ -168,7 +177,7 @@ cdef class Decision:
         self.s = f.s
         self.dof = f.dof
         self.availability = f.availability
-        self.z_bound = route.core.st.certificate[route.qos_index].z
+        self.z_bound = route.core.st.certificate[route.info.qos].z
         self.m_total = f.m_total
         self.s_total = f.s_total
         self.probe = f.probe

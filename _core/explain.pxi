@@ -37,7 +37,7 @@ cdef class Explaining(RouteCore):
             rows.append(dict(
                 lane=lane, rank_s=rank_of(st, info, lane), score=value_of(st, info, lane), wait_s=f.wait_s,
                 service_s=f.mean_s, ln_service=f.m, spread=f.s, dof=f.dof, availability=f.availability,
-                p_on_time=f.p_on_time, propensity=share[lane],
+                p_on_time=f.claim, p_raw=f.p_on_time, propensity=share[lane],
                 throughput_per_s=throughput_of(st, info.model, lane, items_of(st.model + info.model, x), occupied_s(&f), now_ns),
                 **stream_of(info, st, &f),
                 excluded=None if left[lane] else REASONS[static] if static else self._excluded(lane, bound),
@@ -173,7 +173,7 @@ cdef explain_ticket(Ticket t):
     for row in rows:
         if route.core.resources[row["lane"]] is t.chosen:
             row.update(
-                wait_s=t.wait, service_s=t.service_mean, ln_service=t.m, spread=t.s, dof=t.dof, p_on_time=t.p,
+                wait_s=t.wait, service_s=t.service_mean, ln_service=t.m, spread=t.s, dof=t.dof, p_on_time=t.p, p_raw=t.raw,
                 propensity=t.chance / t.n_tied, excluded=t.reason)
     return route._explanation(rows, verdict=verdict, recomputed=True)
 
@@ -194,8 +194,14 @@ cdef retry_after(Ticket t):
 
 
 cdef double p_at_wait(Ticket t, double wait_s):
-    """The ticket's P(on time) if its wait were this long, between 0 and what it was."""
+    """What admission compares, the ticket's claim or raw P, if its wait were this long, between 0 and what it was: with
+    the backlog the age of who is queued longest goes, too."""
     cdef Forecast f
+    if t.verdict == GUARANTEE:
+        return t.availability * read_claim(
+            &t.route.core.st.certificate[t.route.info.qos].claims,
+            cell_u(spreads_left(t.left, wait_s + t.service_mean, t.s)),
+            <int>(t.h * (wait_s / t.wait)) if t.wait > 0.0 else 0)
     f.mean_s = t.service_mean
     f.var_s2 = service_var(t.service_mean, t.s)
     f.wait_s = wait_s

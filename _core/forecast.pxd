@@ -2,8 +2,10 @@
 from libc.math cimport INFINITY, log, log1p, sqrt
 from libc.string cimport memset
 
+from _core.claim cimport cell_h, cell_u, read_claim, spreads_left
 from _core.context cimport bent_location, fill_row
-from _core.layout cimport LANES, MAX_COLUMNS, MAX_D, ModelInfo, ROW_DOF, ROW_INV_AVAIL, State, int64_t, served_block
+from _core.lanes cimport line_of
+from _core.layout cimport LANES, Load, MAX_COLUMNS, MAX_D, ModelInfo, ROW_DOF, ROW_INV_AVAIL, State, int64_t, served_block
 from _core.predict cimport spread
 from _core.stream cimport Stream, forecast_stream
 from _core.student cimport student_cdf
@@ -37,7 +39,9 @@ cdef struct Forecast:               # one job on one lane
     double wait_s, wait_var
     double left_s                   # until the deadline, at the decision; <= 0: none
     double m_total, s_total         # ln(completion), moment-matched lognormal
-    double availability, p_on_time
+    double availability, p_on_time  # raw: by the forecast alone
+    double claim                    # P(on time) as told; where it lies in the class's claims (claim.pxd):
+    int u, h
     double chance                   # of this outcome, ties aside: a probe may be drawn; NaN = not known
     bint probe                      # sent there to learn, not for its forecast
     bint streams                    # the model has two signals: service is the time to the first token, and
@@ -109,6 +113,60 @@ cdef inline void forecast_bounds(const RouteInfo* route, Forecast* f, double lef
     f.p_on_time = f.availability * max(0.0, 1.0 - missed)
 
 
+cdef inline bint is_loaded(const ModelInfo* info) noexcept nogil:
+    """Whether one of the model's columns is of load."""
+    cdef int i
+    for i in range(info.n_request, info.n_request + info.n_columns):
+        if info.is_load[i]:
+            return True
+    return False
+
+
+cdef inline double idle_spread(const State* st, int model, const Forecast* f) noexcept nogil:
+    """s as if the lane had no load: else more of it, where it lies nearer to the data, would make a forecast surer."""
+    cdef const ModelInfo* info = st.model + model
+    cdef double[MAX_D] x
+    cdef int i
+    if not is_loaded(info):
+        return f.s
+    for i in range(info.d):
+        x[i] = 0.0 if info.is_load[i] else f.x[i]
+    return spread(served_block(st, model, 0, f.lane // LANES) + f.lane % LANES, x, info.d, 0.0)
+
+
+cdef inline double least_spreads(const State* st, const RouteInfo* route, const Forecast* f, double left_s) noexcept nogil:
+    """u of the bound that is the hardest to hold."""
+    cdef double s = idle_spread(st, route.model, f)
+    cdef double mean_s = f.mean_s if s == f.s else service_mean(f.m, s)
+    cdef double u = INFINITY, end_s = left_s
+    if not f.streams:
+        return spreads_left(left_s, f.wait_s + mean_s, s)
+    if route.first:
+        u = spreads_left(left_s, f.wait_s + mean_s, s)
+        end_s = left_s + route.end_after_s
+    if end_s < INFINITY:
+        u = min(u, spreads_left(end_s, f.wait_s + f.stream.busy_s, f.stream.s))
+    if route.tpot_s < INFINITY:
+        u = min(u, (log(route.tpot_s) - f.stream.m) / f.stream.s)
+    return u
+
+
+cdef inline double longest_queued(const State* st, const RouteInfo* route, int lane, int64_t now_ns) noexcept nogil:
+    """h. 0 where nobody queues before the job, or the class has no deadline."""
+    cdef const Load* load = st.load + lane
+    cdef int t = load.first_queued[line_of(load, route.level)]
+    return <double>(now_ns - st.ticket[t].arrival_ns) * 1e-9 / route.deadline_s if t >= 0 else 0.0
+
+
+cdef inline void forecast_claim(
+    const State* st, const RouteInfo* route, double left_s, int64_t now_ns, Forecast* f
+) noexcept nogil:
+    """What is promised of a forecast: its availability times what the table says of jobs like it."""
+    f.u = cell_u(least_spreads(st, route, f, left_s))
+    f.h = cell_h(longest_queued(st, route, f.lane, now_ns))
+    f.claim = f.availability * read_claim(&st.certificate[route.qos].claims, f.u, f.h) if left_s > 0.0 else 0.0
+
+
 cdef inline void forecast_nothing(Forecast* f, double left_s) noexcept nogil:
     """What is known of a job that nobody takes: it never ends. Lane -1."""
     memset(f, 0, sizeof(f[0]))
@@ -123,7 +181,7 @@ cdef inline void forecast_nothing(Forecast* f, double left_s) noexcept nogil:
 cdef inline void forecast_lane(
     const State* st, const RouteInfo* route, int lane, const double* x, double left_s, int64_t now_ns, Forecast* f
 ) noexcept nogil:
-    """One lane looked at closely: service, wait, completion."""
+    """One lane looked at closely: service, wait, completion, claim."""
     forecast_service(st, route.model, lane, x, st.given, f)
     f.wait_s = wait_mean(st, lane, route.level, now_ns)
     f.wait_var = wait_var(st, lane, route.level) if f.wait_s > 0.0 else 0.0
@@ -131,3 +189,4 @@ cdef inline void forecast_lane(
         forecast_bounds(route, f, left_s)
     else:
         forecast_total(f, left_s)
+    forecast_claim(st, route, left_s, now_ns, f)

@@ -10,6 +10,8 @@ cdef enum:
     MAX_COLUMNS = 4
     MAX_LEVELS = 8      # priorities 0 (served first) .. 7
     N_SIGNALS = 2
+    U_CELLS = 12        # of a class's claims (claim.pxd)
+    H_CELLS = 8
     PAST_JOBS = 32      # ended jobs that a lane remembers the times of
     MASK_WORDS = 64     # 4096 lanes
     LENGTH_LIMIT = 16   # ln(tokens) of a forecast: nobody writes more than 9 million
@@ -198,7 +200,10 @@ cdef struct PriceBlock:              # what a second of service on LANES resourc
     float cost_per_s[LANES], power_w[LANES]
 
 cdef struct Promise:                 # to one job, in one of its open tickets (promise.pxd)
-    int32_t made, qos                # 1 = made and not settled: our choice, in active mode, no probe; its class
+    int32_t made, qos                # 1 = made and not settled; its class
+    int32_t binds, _pad              # 1 = it counts: our choice, in active mode, no probe. 0 = it only teaches claims
+    int32_t u, h                     # where the forecast lay among its class's claims
+    double raw, availability         # P(on time) as forecast, and the part of it that is not about time
     int64_t since_ns                 # when the job's first ticket was decided on; what follows is of that ticket
     double left_s                    # to the deadline
     double claim                     # P(on time) as told
@@ -222,6 +227,14 @@ cdef struct TicketSlot:
     double pace                      # 1 / the class's tpot_s; 0 = not bounded
     Promise promise
 
+cdef struct Claims:                  # what became of forecasts (claim.pxd): by u, then h; counts decayed together
+    double settled[U_CELLS * H_CELLS]    # sum of availabilities of the jobs that have reported
+    double raw[U_CELLS * H_CELLS]        # and of their P(on time) as forecast
+    double on_time[U_CELLS * H_CELLS]    # jobs within their deadline
+    double value[U_CELLS * H_CELLS]      # P(on time | available) of those to come
+    int64_t built_ns                 # when the values were worked out, and the counts faded
+    int64_t n_new                    # reports since
+
 cdef struct Certificate:             # of one QoS class
     double target                    # share of jobs that may miss the bound issued with them: 1 - on_time
     double eta, z                    # step of the error level per report; normal deviate of the bounds issued now
@@ -231,6 +244,7 @@ cdef struct Certificate:             # of one QoS class
     int64_t n_untold                 # promises to streams of which was not said what tells whether they were kept
     int64_t n_open, most_open        # promises open now, and at most at once
     int64_t probed_n                 # n when a job of the class was last sent to a silent lane (stale.pxd)
+    Claims claims
 
 cdef struct Header:
     int32_t max_resources, max_models, max_tickets, n_blocks

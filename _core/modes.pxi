@@ -62,7 +62,7 @@ cdef Ticket pass_by(RouteCore route, mask, int lane, int n_tied, double left_s, 
     ticket.made_ns = now_ns
     if lane >= 0:
         ticket.chosen = route.core.resources[lane]
-        ticket.p = NAN
+        ticket.p = ticket.raw = NAN
         ticket.slot = -1
         ticket.is_open = True
     return ticket
@@ -106,6 +106,7 @@ cdef Ticket observe_job(
         ticket.regret = 0.0 if wish.lane == lane else cost_s - wish.cost_s
     ticket.x = encoded
     ticket._issue(route, &f, own_in(route, Z), now_ns)
+    issue(st, ticket.slot, route.info.qos, &f, False)
     return ticket
 
 

@@ -11,7 +11,7 @@ cdef class RouteCore:
     cdef Core core
     cdef readonly object model, qos     #: as declared
     cdef RouteInfo info
-    cdef int qos_index, n_features, n_given, own_row
+    cdef int n_features, n_given, own_row
     cdef bint streams
     cdef uint64_t[MASK_WORDS] words
 
@@ -21,6 +21,7 @@ cdef class RouteCore:
         self.qos = qos
         self.info.model = model_index
         self.info.level = qos.priority
+        self.info.qos = qos_index
         self.streams = core.st.model[model_index].n_signals == 2
         self.info.first = self.streams and isfinite(qos.ttft_s)
         self.info.deadline_s = qos.ttft_s if self.info.first else qos.deadline_s
@@ -45,7 +46,6 @@ cdef class RouteCore:
         # money, energy and bounds have other reasons to pass a resource over; policies explore by themselves
         self.info.asks = (
             qos.explore and not self.info.bounded and self.info.objective == COMPLETION and self.info.policy == GREEDY)
-        self.qos_index = qos_index
         self.n_features = core.st.model[model_index].n_features
         self.n_given = core.st.model[model_index].n_given
         self.own_row = own_row(core.st.model + model_index)
@@ -246,7 +246,7 @@ cdef inline Ticket decide_job(RouteCore route, x, Z, mask, double left_s, int64_
     ticket.x = encoded
     ticket._issue(route, &f, own_in(route, Z), now_ns)
     if ticket.verdict == ADMITTED:
-        issue(st, ticket.slot, route.qos_index, &f)
+        issue(st, ticket.slot, route.info.qos, &f, True)
     return ticket
 
 

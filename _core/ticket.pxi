@@ -149,7 +149,7 @@ cdef class Ticket(Decision):
         self._check("fail() once, or not at all")
         learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
         note_failure(&self.route.core.st, self.slot, away_s, now_ns)
-        report_failure(&self.route.core.st, self.slot)
+        report_failure(&self.route.core.st, self.slot, now_ns)
         self._close(now_ns)
 
     def retry(self, Z=None, *, mask=None, retry_after_s=None):
@@ -195,7 +195,7 @@ cdef class Ticket(Decision):
             learn_failure(&self.route.core.st, job, now_ns)
             learn_censored(&self.route.core.st, job, now_ns)
             note_failure(&self.route.core.st, self.slot, 0.0, now_ns)
-        report_failure(&self.route.core.st, self.slot)
+        report_failure(&self.route.core.st, self.slot, now_ns)
         self._close(now_ns)
 
     def cancel(self):
@@ -218,7 +218,7 @@ cdef class Ticket(Decision):
             self.is_open = False
             return
         self._check("drop() once, or not at all")
-        report_failure(&self.route.core.st, self.slot)
+        report_failure(&self.route.core.st, self.slot, now_ns)
         self._close(now_ns)
 
     cdef void _close(self, int64_t now_ns):

@@ -29,7 +29,8 @@ class Candidate:
     spread: float  #: scale of ln(service seconds)
     dof: float
     availability: float
-    p_on_time: float
+    p_on_time: float  #: the claim
+    p_raw: float  #: by the forecast alone: what choices compare
     propensity: float  #: chance that the choice falls on it; under "thompson" from 256 draws
     excluded: str | None  #: what keeps it out: a bound, "drained" or "ejected"; None = nothing does
     features: NDArray[np.float64]  #: encoded (d,)

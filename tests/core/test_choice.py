@@ -49,7 +49,7 @@ def test_choice_is_the_references(k: int, seed: int, as_array: bool) -> None:
         deadline_s,
         seen.available[lane],
     )
-    assert ticket.p_on_time == pytest.approx(p, abs=5e-5)
+    assert ticket.p_raw == pytest.approx(p, abs=5e-5)
     ticket.cancel()
 
 

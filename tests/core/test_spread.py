@@ -63,5 +63,5 @@ def test_a_certain_and_an_uncertain_forecast_are_weighed_alike(spread: float, ti
     route = engine.route("m", "q")
     # ln 0.1 in float32 is 1.5e-7 off, over s; the rest are the series' 3e-6
     assert route._weigh(())["on_time"][0] == pytest.approx(
-        route.select(()).p_on_time, abs=5e-6 + 0.4 * 3e-7 / spread
+        route.select(()).p_raw, abs=5e-6 + 0.4 * 3e-7 / spread
     )

@@ -82,7 +82,7 @@ def test_wait_is_what_is_ahead_over_the_slots(starts: list[float], n_queued: int
         assert row.wait_s == pytest.approx(want, rel=1e-5)
         m, s = math.log(0.5) - 0.045, row.spread
         _, _, p = ref.forecast_total(m, s, row.dof, want, want_var, row_deadline(level), row.availability)
-        assert row.p_on_time == pytest.approx(p, abs=2e-5)
+        assert row.p_raw == pytest.approx(p, abs=2e-5)
 
 
 def row_deadline(level: int) -> float:

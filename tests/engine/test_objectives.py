@@ -56,12 +56,12 @@ def test_the_least_of_it_among_the_feasible_and_the_likeliest_when_none_is(
         value = {n: c.service_s * getattr(c.resource, PRICES[objective]) for n, c in seen.items()}
         ticket = e.route("m", "q").select(())
         chosen = seen[ticket.resource.name]
-        sure = [n for n, c in seen.items() if c.p_on_time >= 0.9 + 1e-3]
+        sure = [n for n, c in seen.items() if c.p_raw >= 0.9 + 1e-3]
         if sure:
-            assert chosen.p_on_time >= 0.9 - 1e-6
+            assert chosen.p_raw >= 0.9 - 1e-6
             assert value[chosen.resource.name] <= min(value[n] for n in sure) * (1 + 3e-4)
-        elif not any(c.p_on_time >= 0.9 - 1e-3 for c in seen.values()):
-            assert chosen.p_on_time >= max(c.p_on_time for c in seen.values()) - 1e-3
+        elif not any(c.p_raw >= 0.9 - 1e-3 for c in seen.values()):
+            assert chosen.p_raw >= max(c.p_raw for c in seen.values()) - 1e-3
         held.append(ticket)
 
 

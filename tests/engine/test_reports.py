@@ -57,7 +57,7 @@ def test_how_unsure_others_jobs_are_enters_the_claim() -> None:
     want, want_var = ref.foreign_ahead((1, 5), 0.0, SERVICES, 1, 0)
     (row,) = e.route("m", "strict").peek((), mask=1)
     _, _, p = ref.forecast_total(row.ln_service, row.spread, row.dof, want, want_var, 0.5, row.availability)
-    assert row.p_on_time == pytest.approx(p, abs=1e-5)
+    assert row.p_raw == pytest.approx(p, abs=1e-5)
 
 
 ACTION = st.tuples(

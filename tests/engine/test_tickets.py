@@ -267,7 +267,7 @@ def test_the_first_bound_holds_the_probability_that_the_class_asks_for() -> None
 
         bound_s = taught(1.0).select(()).bound_s
         (row,) = taught(bound_s).peek(())
-        assert row.p_on_time == pytest.approx(on_time * row.availability, abs=1e-6)
+        assert row.p_raw == pytest.approx(on_time * row.availability, abs=1e-6)
 
 
 def test_service_of_a_queued_job_starts_when_its_slot_was_freed() -> None:
