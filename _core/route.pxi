@@ -21,7 +21,6 @@ cdef class RouteCore:
         self.qos = qos
         self.info.model = model_index
         self.info.level = qos.priority
-        self.info.qos = qos_index
         self.streams = core.st.model[model_index].n_signals == 2
         self.info.first = self.streams and isfinite(qos.ttft_s)
         self.info.deadline_s = qos.ttft_s if self.info.first else qos.deadline_s

@@ -9,6 +9,7 @@ from tailwise._core.reference.censor import *  # noqa: F403
 from tailwise._core.reference.certificate import *  # noqa: F403
 from tailwise._core.reference.change import *  # noqa: F403
 from tailwise._core.reference.choice import *  # noqa: F403
+from tailwise._core.reference.claim import *  # noqa: F403
 from tailwise._core.reference.encoding import *  # noqa: F403
 from tailwise._core.reference.forecast import *  # noqa: F403
 from tailwise._core.reference.foreign import *  # noqa: F403
