@@ -81,7 +81,7 @@ def test_a_resource_is_not_asked_while_it_is_heard_of() -> None:
     bench = Bench(models=2)
     lane = bench.engine.lane("r0")
     for _ in range(30):
-        bench.send(20, each_s=0.02)
+        assert not any(bench.send(20, each_s=0.02))
         bench.engine.route("m1", "q").select((), mask=1 << lane).complete(1.0)
     assert not any(bench.send(20, each_s=0.02))
     assert any(bench.send(20, each_s=0.02))
