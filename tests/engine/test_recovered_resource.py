@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tailwise as tw
+from tests.later import Later
 
 RATE, SLOTS, SPREAD, WELL_S, DEADLINE_S = 100.0, 2, 0.3, 20.0, 1.0
 #: Four others serve 125 jobs a second: at 100 a second they are 80% busy.
@@ -45,16 +46,12 @@ def play(
         seed=seed,
     )
     route, back_s = engine.route("m", "q"), WELL_S + slow_s
-    ends: list[tuple[float, int, tw.Ticket]] = []
+    ends = Later(clock)
     free_s = [[0.0] * SLOTS for _ in range(5)]
     rows, alarms, found_s = [], -1, math.inf
     for k in range(int(RATE * (back_s + 10.0))):
         now_s = k / RATE
-        while ends and ends[0][0] <= now_s:
-            end_s, _, ticket = heapq.heappop(ends)
-            clock.set(end_s)
-            ticket.complete()
-        clock.set(now_s)
+        ends.until(now_s)
         if now_s >= back_s and alarms < 0:
             alarms = engine.alarms("r0")
         if found_s == math.inf and 0 <= alarms < engine.alarms("r0"):
@@ -66,7 +63,7 @@ def play(
         factor = 1.0 if lane else (slower if is_slow else 1.0 / faster)
         end_s = start_s + factor * MEDIAN_S * math.exp(SPREAD * rng.standard_normal())
         heapq.heappush(free_s[lane], end_s)
-        heapq.heappush(ends, (end_s, k, ticket))
+        ends.at(end_s, ticket.complete)
         rows.append((now_s, lane == 0, ticket.probe, end_s - now_s <= DEADLINE_S))
     columns = np.array(rows).T
     return Played(columns[0], *(c > 0 for c in columns[1:]), back_s, found_s, engine)

@@ -130,6 +130,16 @@ def test_a_guaranteed_class_asks_only_where_its_promise_holds() -> None:
     ticket.cancel()
 
 
+def test_a_guaranteed_class_does_not_follow_a_surprise_where_its_promise_does_not_hold() -> None:
+    """A result of the lazy class was three sd faster than believed: the next probe is a lazy job, not a tight one."""
+    tight = tw.QoS("tight", 0.5, 0.9, contract="guaranteed")
+    bench = Bench(tw.QoS("lazy", 10.0, priority=1), tight, known=8)
+    bench.send(102, qos="lazy")
+    assert bench.send(1, qos="lazy", r0_s=math.exp(-3 * SPREAD)) == [True]
+    assert not any(bench.send(20, qos="tight"))
+    assert bench.send(1, qos="lazy") == [True]
+
+
 @pytest.mark.parametrize(
     "qos",
     [
