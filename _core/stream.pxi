@@ -39,7 +39,7 @@ cdef int say_first(Ticket ticket, double seconds, int64_t now_ns) except -1:
     refute(st, job.lane, now_ns)
     if untimed:     # the clock went back
         st.head.n_untimed += 1
-    else:
+    elif not is_cold(st, job):
         learn_first(st, job, seconds, now_ns)
     return 0
 

@@ -60,7 +60,7 @@ cdef class Ticket(Decision):
 
         ttft_s: seconds from start to first token, finite, >= 0: the job has started so long ago, if it was taken for
         waiting or for started later. None = now minus the start. Never said, it is not inferred: the job then teaches
-        neither signal. Raises InputError (one signal; said before), TicketError;
+        neither signal. After an idle gap none is learned until the first job has completed. Raises InputError (one signal; said before), TicketError;
         then nothing changed. Cost: as complete.
         """
         cdef double seconds = -1.0 if ttft_s is None else seconds_of("ttft_s", ttft_s)

@@ -24,9 +24,13 @@ cdef inline void end_gap(State* st, int lane, int64_t now_ns) noexcept nogil:
         load.gap_ended_ns = now_ns
 
 
+cdef inline bint is_cold(const State* st, const TicketSlot* job) noexcept nogil:
+    """Whether its profile has completed nothing since the lane's last gap: first tokens until then are as slow."""
+    return st.load[job.lane].gap_ended_ns > profile_at(st, job.model, job.lane).completed_ns
+
+
 cdef inline bint first_after_gap(State* st, const TicketSlot* job, int64_t now_ns) noexcept nogil:
-    """Whether this is the first completion of its profile since the lane's last gap."""
-    cdef Profile* p = profile_at(st, job.model, job.lane)
-    cdef bint first = st.load[job.lane].gap_ended_ns > p.completed_ns
-    p.completed_ns = now_ns
+    """Whether this is the first completion of its profile since the lane's last gap; from now on it is none."""
+    cdef bint first = is_cold(st, job)
+    profile_at(st, job.model, job.lane).completed_ns = now_ns
     return first

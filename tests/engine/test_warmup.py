@@ -85,6 +85,30 @@ def test_the_first_completion_of_each_model_after_an_idle_gap_is_a_warm_up() -> 
     assert bench.n("other") == 11.0
 
 
+def test_first_tokens_after_an_idle_gap_teach_nothing_until_a_job_has_completed() -> None:
+    bench = Bench(idle_gap_s=30.0)
+
+    def answer(first_s: float, end_s: float) -> None:
+        ticket = bench.open("llm", qos="chat")
+        ticket.first(first_s)
+        ticket.complete(end_s, tokens=10)
+
+    for _ in range(10):
+        answer(0.1, 1.0)
+    assert bench.n("llm") == 10.0
+    bench.clock.advance(30.0)
+    cold, beside = bench.open("llm", qos="chat"), bench.open("llm", qos="chat")
+    for ticket in (cold, beside):
+        ticket.first(20.0)
+    assert bench.n("llm") == 10.0
+    cold.complete(21.0, tokens=10)
+    assert bench.n("llm") == 10.0
+    beside.complete(21.0, tokens=10)  # its pace is that of a warm resource
+    assert bench.engine._core.posterior(2, 0, 1)["n"] == 11.0
+    answer(0.1, 1.0)
+    assert bench.n("llm") == 11.0
+
+
 def test_no_gap_is_seen_while_any_job_is_on_the_resource_nor_before_its_time_nor_unless_asked_for() -> None:
     for idle_gap_s, wait_s, busy in ((30.0, 29.9, False), (30.0, 100.0, True), (None, 100.0, False)):
         bench = Bench(idle_gap_s)
