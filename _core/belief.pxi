@@ -61,6 +61,7 @@ cdef class Beliefs(Breakers):
             if not info.has_y0[s]:
                 info.has_y0[s] = 1
                 info.y0[s] = y0[s]
+            set_bit(info.untried, lane, False)
             merge_sums(&p.signal[s], <const double*>row.data, info.d, <double>y0[s] - info.y0[s])
         p.succeeded += succeeded
         p.failed += failed

@@ -4,10 +4,11 @@ from libc.string cimport memset
 
 from _core.context cimport bent_location
 from _core.forget cimport fade_profile
+from _core.lanes cimport set_bit
 from _core.layout cimport (
     LANES, LN_LIMIT, MAX_COLUMNS, ROW_DOF, State, TICKET_RUNNING, TicketSlot, int64_t, profile_at, served_block,
 )
-from _core.learn cimport learn_row, teaches, tried
+from _core.learn cimport learn_row, teaches
 from _core.predict cimport spread
 from _core.student cimport normal_cdf, student_z
 
@@ -68,5 +69,5 @@ cdef inline void learn_censored(State* st, const TicketSlot* job, int64_t now_ns
         return
     y = min(m + s * beyond((y - m) / s, row[ROW_DOF * LANES], &var), <double>LN_LIMIT)
     fade_profile(st, profile_at(st, job.model, job.lane), job.model, now_ns)
-    tried(st, job.model, job.lane)
+    set_bit(st.model[job.model].untried, job.lane, False)
     learn_row(st, job, 0, y, s * s * var, now_ns)

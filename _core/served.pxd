@@ -278,7 +278,7 @@ cdef inline void serve(State* st, int model, int signal, int lane, int64_t now_n
 cdef inline bint is_outdated(const State* st, int model, int lane, int64_t now_ns) noexcept nogil:
     """The served copy is older than tau / 8, or the profile has few results and has not heard the others' news."""
     cdef const Profile* p = profile_at(st, model, lane)
-    if p.n_results > 0 and <double>(now_ns - p.served_ns) * 8e-9 > st.model[model].tau_s:
+    if (p.n_results > 0 or p.signal[0].total[0] > 0.0) and <double>(now_ns - p.served_ns) * 8e-9 > st.model[model].tau_s:
         return True
     return st.head.n_models > 1 and p.heard != st.head.n_told and p.signal[0].total[0] < FEW \
         and is_candidate(st, model, lane)

@@ -45,9 +45,10 @@ def collect_statistics(core: Core, declared: Declared) -> tuple[Statistics, ...]
     for m, model in enumerate(declared.models):
         for lane in core.candidates(m):
             succeeded, failed, n_results = core.results(m, lane)
-            if n_results == 0:
-                continue
             sums, centre = zip(*(core.evidence(m, lane, s) for s in range(len(model.signals))), strict=True)
+            # jobs that were only given up are no results, but they teach
+            if n_results == 0 and not np.any(sums):
+                continue
             name = core.resources[lane].name
             found.append(Statistics(name, model.name, sums, centre, succeeded, failed, n_results))
     return tuple(found)

@@ -107,6 +107,40 @@ def test_a_timeout_counts_against_availability_and_a_cancel_does_not() -> None:
     assert bench.engine.profile("r", "m").n == pytest.approx(22.0, rel=1e-2)
 
 
+def test_a_job_that_timed_out_is_one_result_and_a_cancelled_one_is_none() -> None:
+    """n_results counts completed and failed jobs; what was given up teaches all the same, and is handed on."""
+    bench, other = Bench(), Bench()
+    bench.run(10.0).cancel()
+    assert (bench.knows()[2], bench.engine.profile("r", "m").n) == (0, 1.0)
+    other.engine.merge(bench.engine.statistics())
+    assert other.engine.profile("r", "m").n == 1.0
+    bench.run(10.0).timeout()
+    assert bench.knows()[2] == 1
+
+
+def test_what_given_up_jobs_taught_is_forgotten_with_time_too() -> None:
+    """Twenty on r; a thousand tau later eight of them are left, as soon as results of s come in."""
+    clock = tw.ManualClock()
+    e = tw.Engine(
+        [tw.Resource("r"), tw.Resource("s")],
+        [tw.Model("m")],
+        [tw.QoS("q", 1.0, contract="best_effort")],
+        clock=clock,
+        tau_s=1e6,
+        detect_change=False,
+        seed=1,
+    )
+    for _ in range(20):
+        ticket = e.route("m", "q").select((), mask=1)
+        clock.advance(1.1 * e.profile("r", "m").median_s)
+        ticket.cancel()
+    assert e._core.served(0, 0)["dof"] > 20.0
+    clock.advance(1e9)
+    for _ in range(4):
+        e.route("m", "q").select((), mask=2).complete(0.1)
+    assert e._core.served(0, 0)["dof"] == pytest.approx(4.0 + 8.0, abs=0.01)
+
+
 def test_a_resource_on_which_everything_times_out_is_believed_to_be_that_slow() -> None:
     """Known to take 50 ms from 200 jobs, then every job is given up after ten seconds. Each counts the full 3 sd
     towards a change, so the fourth alarms and leaves 8 results; sixteen more outweigh these two to one, and each is
