@@ -23,7 +23,7 @@ cdef class Decision:
     cdef object __weakref__
 
     def __init__(self):
-        raise TicketError("tickets are made by route.select(), not by hand")
+        raise by_hand()
 
     def __reduce__(self):
         raise TicketError("a ticket stands for one place in this engine: it cannot be copied or pickled")

@@ -15,7 +15,11 @@ cdef class RouteCore:
     cdef bint streams
     cdef uint64_t[MASK_WORDS] words
 
-    def __init__(self, Core core, model, qos, int model_index, int qos_index):
+    def __cinit__(self, Core core=None, model=None, qos=None, int model_index=-1, int qos_index=-1):
+        # not __init__, without which an object could be had whose route to the core leads nowhere
+        if core is None or not (
+                0 <= model_index < core.st.head.n_models and 0 <= qos_index < core.st.head.n_classes):
+            raise InputError("routes are made by engine.route(model, qos), not by hand")
         self.core = core
         self.model = model
         self.qos = qos

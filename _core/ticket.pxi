@@ -247,3 +247,16 @@ cdef class Ticket(Decision):
             self.route.core.st.head.n_abandoned += 1
             report_cancel(&self.route.core.st, self.slot, self.route.core.last_ns)
             close_ticket(&self.route.core.st, self.slot, self.route.core.last_ns)
+
+
+cdef by_hand():
+    return TicketError("tickets are made by route.select(), not by hand")
+
+
+cdef PyObject* refuse_by_hand(PyTypeObject* kind, PyObject* args, PyObject* kwargs) except NULL:
+    raise by_hand()
+
+
+# What Python calls for Ticket.__new__(Ticket), whose route would lead nowhere; Cython's own __new__ goes past it.
+(<PyTypeObject*>Decision).tp_new = <newfunc>refuse_by_hand
+(<PyTypeObject*>Ticket).tp_new = <newfunc>refuse_by_hand

@@ -21,6 +21,21 @@ def engine(**options: object) -> tw.Engine:
     )
 
 
+@pytest.mark.parametrize("kind", [tw.Route, *tw.Route.__mro__[1:-1]])
+@pytest.mark.parametrize("n", range(5))
+def test_a_route_cannot_be_made_by_hand(kind: type, n: int) -> None:
+    """Nor one of an engine that has no such model or class."""
+    e = engine()
+    some = (e._core, *e.models[:1], *e.qos[:1], 2, 0)[:n]
+    for make in (kind, lambda *args: kind.__new__(kind, *args)):
+        with pytest.raises(tw.InputError, match="by hand"):
+            make(*some)
+        with pytest.raises(tw.InputError, match="by hand"):
+            make(e._core, e.models[0], e.qos[0], 2, 0)
+        with pytest.raises(tw.InputError, match="by hand"):
+            make(e._core, e.models[0], e.qos[0], 0, 1)
+
+
 def given_profiles(near_s: float, far_s: float) -> list[tw.Profile]:
     return [tw.Profile("near", "m", near_s, 0.1, 1e6), tw.Profile("far", "m", far_s, 0.1, 1e6)]
 

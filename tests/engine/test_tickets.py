@@ -6,6 +6,7 @@ import asyncio
 import copy
 import gc
 import pickle
+from collections.abc import Callable
 
 import pytest
 
@@ -223,9 +224,11 @@ def test_a_ticket_cannot_be_copied(duplicate: object) -> None:
     assert e.counters["n_abandoned"] == 0
 
 
-def test_a_ticket_cannot_be_made_by_hand() -> None:
+@pytest.mark.parametrize("make", [tw.Ticket, lambda: tw.Ticket.__new__(tw.Ticket), tw.Ticket.__base__])
+def test_a_ticket_cannot_be_made_by_hand(make: Callable[[], object]) -> None:
+    """Nor by way of the class that it is derived from."""
     with pytest.raises(tw.TicketError, match="select"):
-        tw.Ticket()
+        make()
 
 
 def test_a_ticket_says_what_was_predicted() -> None:
