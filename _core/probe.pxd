@@ -1,4 +1,5 @@
-# When belief alone would drop or refuse a job, and when it lets one through all the same, to see whether it still holds.
+# When belief alone would drop or refuse a job, and when it lets one through all the same, to see whether it still holds;
+# and when a probe makes the next one due at once. Who is probed though no job would come there is in stale.pxd.
 from libc.math cimport exp
 
 from _core.lanes cimport set_bit
@@ -14,12 +15,12 @@ cdef extern from *:
     const double SURPRISING "TW_SURPRISING"
 
 cdef enum:
-    SILENT_NS = 1_000_000_000       # after that long without a result, belief may be asked whether it still holds
+    PROBE_GAP_NS = 1_000_000_000    # so long without a result, a job that belief would refuse may be let through
     NEW_RESULTS = 8                 # after which a profile that became faster is known again
 
 
 cdef inline void is_recovering(State* st, int model, int lane) noexcept nogil:
-    """The next job may be a probe of it, as soon as it is idle."""
+    """The next job may be a probe of it, as soon as it is idle (stale.pxd)."""
     set_bit(st.model[model].recovering, lane, True)
     st.model[model].next_stale_ns = 0
 
@@ -46,8 +47,8 @@ cdef inline void judge_probe(State* st, const TicketSlot* job, int signal, doubl
 
 cdef inline bint is_known(const Profile* p, bint streams) noexcept nogil:
     """Enough is known (n >= 8 of each signal, a given profile's weight counted in) to refuse by it. A cold profile would
-    refuse everything and never learn; one that has just been found to be faster, and still counts eight results of
-    before, would learn slowly."""
+    refuse everything and never learn; one that has just been found to be faster would be refused by what it
+    was like before."""
     return p.signal[0].total[0] + p.given.weight >= 8.0 and (not streams or p.signal[1].total[0] >= 8.0) \
         and p.n_results >= p.doubted_until
 
@@ -58,7 +59,7 @@ cdef inline bint probe_due(Profile* p, int64_t now_ns) noexcept nogil:
     forecast makes the next one due after a tenth of that: it takes several to tell a recovery from luck.
     (One in twenty of those that would be dropped, besides: +.11 +- .20 and -.05 +- .23 points of goodput at .95 and
     1.2 of the capacity over 14 seeds in tests/world.py; so not that.)"""
-    cdef int64_t gap = SILENT_NS // 10 if p.drift[0].faster > SURPRISING else SILENT_NS
+    cdef int64_t gap = PROBE_GAP_NS // 10 if p.drift[0].faster > SURPRISING else PROBE_GAP_NS
     if now_ns - p.decayed_ns < gap or now_ns - p.probed_ns < gap:
         return False
     p.probed_ns = now_ns

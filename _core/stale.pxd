@@ -8,6 +8,8 @@
 # Gain. K silent lanes are asked in turn, the one that was silent for longest first: at r results/s each every
 # max(.5, 110 K / r) s. Four results of a recovered lane raise the alarm (change.pxd), so at 100 jobs/s one lane is found
 # out after 1.1 s and four services, or what is left of a slow probe, .5 s and four services.
+# Goodput (tests/world.py, paired): with a slow-down at .6 of the capacity 0.00 +- .03 points over ten seeds, with a
+# slow, a failing and a hanging resource at .7 -.07 +- .21 over eight; at .95 and 1.2 nobody is silent, so nothing.
 from libc.math cimport INFINITY
 from libc.stdint cimport INT64_MAX
 
