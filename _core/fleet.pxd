@@ -81,9 +81,11 @@ cdef inline void reset_belief(State* st, int model, int lane, int64_t now_ns) no
     """Back to the prior, as given; not tried yet where nothing was given. Cost O(resources d^2)."""
     cdef Profile* p = profile_at(st, model, lane)
     cdef Given given = p.given
+    cdef int64_t n_gaps = p.n_gaps      # whether the resource is cold is no belief
     cdef int s
     clear_belief(st, model, lane)
     p.decayed_ns = now_ns
+    p.n_gaps = n_gaps
     p.given = given
     p.given.weight = given.n
     st.head.n_told += 1

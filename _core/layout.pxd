@@ -91,7 +91,7 @@ cdef struct Profile:                 # belief about one (model, resource)
     double succeeded, failed         # decayed counts behind availability
     Given given
     int64_t n_results                # completed + failed, ever
-    int64_t completed_ns             # when a job last completed, where idle gaps are watched (warmup.pxd)
+    int64_t n_gaps                   # of its lane, when a job last completed (warmup.pxd)
     int64_t probed_ns                # when a job last passed as a probe (see probe.pxd)
     int64_t doubted_until            # n_results up to which nothing is refused by it and it is probed, since it became faster
     int64_t pending[N_SIGNALS]       # results since the served copy was rebuilt
@@ -180,7 +180,7 @@ cdef struct Load:                    # one resource's own account of its jobs
     double doubt                     # odds that the lane hangs (overdue.pxd)
     int64_t look_ns                  # when its running jobs are looked at next
     int64_t completed_ns             # when a job last completed
-    int64_t idle_ns, gap_ended_ns    # since when it has no job; when a gap of idle_gap_ns last ended (warmup.pxd)
+    int64_t idle_ns, n_gaps          # since when it has no job; how many gaps of idle_gap_ns have ended (warmup.pxd)
     int64_t doubted_ns, probe_ns     # since when it is doubted, 0 = it is not; when it is probed next
     int32_t first_running            # ticket indices, -1 = none
     int32_t first_queued[MAX_LEVELS]     # by level; in one line, the first, where the lane is in_order
@@ -262,6 +262,7 @@ cdef struct Header:
     int64_t start_ns
     double tau_s                     # forgetting time constant of models that have none of their own
     HealthRules health
+    int64_t opened_ns                # when a breaker last opened
     uint64_t rng[4]
     int64_t n_clipped, n_abandoned, n_alarms
     int64_t n_told                   # how often a level doubled or halved its evidence

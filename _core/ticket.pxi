@@ -115,7 +115,7 @@ cdef class Ticket(Decision):
         elif n >= 0.0 and not self.route.streams:
             raise one_signal("complete(tokens=...)", self)
         self.route.core.st.head.n_untimed += untimed
-        if first_after_gap(&self.route.core.st, job, now_ns) or warmup or untimed:
+        if first_after_gap(&self.route.core.st, job) or warmup or untimed:
             learn_warmup(&self.route.core.st, job, now_ns)
         elif self.route.streams:
             learn_stream(&self.route.core.st, job, seconds, n, now_ns)

@@ -21,16 +21,16 @@ cdef inline void end_gap(State* st, int lane, int64_t now_ns) noexcept nogil:
     """A job comes to the lane: was the lane without any for idle_gap_ns?"""
     cdef Load* load = st.load + lane
     if load.idle_ns != 0 and now_ns - load.idle_ns >= st.head.idle_gap_ns and n_open(load) == 0:
-        load.gap_ended_ns = now_ns
+        load.n_gaps += 1
 
 
 cdef inline bint is_cold(const State* st, const TicketSlot* job) noexcept nogil:
     """Whether its profile has completed nothing since the lane's last gap: first tokens until then are as slow."""
-    return st.load[job.lane].gap_ended_ns > profile_at(st, job.model, job.lane).completed_ns
+    return profile_at(st, job.model, job.lane).n_gaps != st.load[job.lane].n_gaps
 
 
-cdef inline bint first_after_gap(State* st, const TicketSlot* job, int64_t now_ns) noexcept nogil:
+cdef inline bint first_after_gap(State* st, const TicketSlot* job) noexcept nogil:
     """Whether this is the first completion of its profile since the lane's last gap; from now on it is none."""
     cdef bint first = is_cold(st, job)
-    profile_at(st, job.model, job.lane).completed_ns = now_ns
+    profile_at(st, job.model, job.lane).n_gaps = st.load[job.lane].n_gaps
     return first

@@ -133,6 +133,30 @@ def test_a_gap_ends_where_the_job_came_and_not_elsewhere() -> None:
     assert bench.n() == 10.0
 
 
+def test_a_clock_that_went_back_after_a_gap_makes_no_more_warm_ups_of_it() -> None:
+    bench = Bench(idle_gap_s=30.0)
+    bench.learn(10)
+    bench.clock.advance(3600.0)
+    bench.learn(1, seconds=5.0)
+    bench.clock.set(1000.0)
+    bench.learn(5)
+    assert bench.n() == 15.0
+
+
+def test_a_profile_that_was_reset_learns_from_its_next_job_unless_a_gap_came_before_it() -> None:
+    bench = Bench(idle_gap_s=30.0)
+    bench.learn(10)
+    bench.clock.advance(60.0)
+    bench.learn(2)
+    bench.engine.reset("a")
+    bench.learn(1)
+    assert bench.n() == 1.0
+    bench.clock.advance(60.0)
+    bench.engine.reset("a")
+    bench.learn(1, seconds=5.0)
+    assert bench.n() == 0.0
+
+
 @pytest.mark.parametrize("model", ["m", "llm"])
 def test_a_clock_that_went_back_since_the_start_teaches_no_latency_and_is_counted(model: str) -> None:
     """A nanosecond, the least that a clock resolves, would be taken for the fastest job ever. A time that is given
