@@ -3,7 +3,7 @@ from libc.math cimport INFINITY
 
 from _core.choose cimport choose, draw, mask_cost
 from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing
-from _core.health cimport is_waiting_long, next_due
+from _core.health cimport is_waiting_long, may_be_due, next_due
 from _core.lanes cimport get_bit, is_candidate
 from _core.layout cimport LANES, MAX_D, ModelInfo, State, int64_t, profile_at, seconds_at, served_block, uint64_t
 from _core.overdue cimport look_around
@@ -101,7 +101,7 @@ cdef inline void mask_shut(State* st, const RouteInfo* route, int64_t now_ns) no
     cdef float cost = 0.0
     if info.n_pardoned:
         takes = info.pardoned_open
-    if now_ns >= info.next_probe_ns:
+    if may_be_due(st, route.model, now_ns):
         spare = next_due(st, -1, now_ns)
         while spare >= 0 and not (st.cost[spare] < INFINITY and is_waiting_long(st, spare, now_ns)):
             spare = next_due(st, spare, now_ns)
@@ -134,7 +134,7 @@ cdef inline bint score_open(
     f.probe = False
     f.chance = 1.0
     if st.head.n_shut:
-        if explore and left_s > 0.0 and now_ns >= st.model[route.model].next_probe_ns \
+        if explore and left_s > 0.0 and may_be_due(st, route.model, now_ns) \
                 and is_probe(st, route, x, left_s, now_ns, f):
             return True
         mask_shut(st, route, now_ns)

@@ -14,11 +14,12 @@ cdef inline void scale_work(Work* work, double factor) noexcept nogil:
 
 
 cdef inline void fade_profile(State* st, Profile* p, int model, int64_t now_ns) noexcept nogil:
-    """Brings every decayed number of the profile to now. A clock that went back fades nothing."""
+    """Brings every decayed number of the profile to now. A clock that went back fades nothing, and goes on from there."""
     cdef double age_s = profile_age_s(p, now_ns)
     cdef double factor
     cdef int s
     if age_s <= 0.0:
+        p.decayed_ns = now_ns
         return
     for s in range(st.model[model].n_signals):
         factor = kept(p.signal[s].total[0], age_s, st.model[model].tau_s)

@@ -19,9 +19,19 @@ cdef enum:
     MAX_STEP = 32
 
 
+cdef inline bint has_ended(const Breaker* b, int64_t now_ns) noexcept nogil:
+    """Its backoff has; or the clock went back behind its beginning, and nobody knows how much of it is over."""
+    return now_ns >= b.until_ns or now_ns < b.opened_ns
+
+
 cdef inline bint is_due(const Load* load, int64_t now_ns) noexcept nogil:
     """Its backoff has ended, and no probe is out."""
-    return load.ejected and load.breaker.probe == 0 and now_ns >= load.breaker.until_ns and not load.drained
+    return load.ejected and load.breaker.probe == 0 and has_ended(&load.breaker, now_ns) and not load.drained
+
+
+cdef inline bint may_be_due(const State* st, int model, int64_t now_ns) noexcept nogil:
+    """Whether it is worth looking for a candidate of the model that is due."""
+    return now_ns >= st.model[model].next_probe_ns or now_ns < st.head.opened_ns
 
 
 cdef inline int next_due(const State* st, int lane, int64_t now_ns) noexcept nogil:
@@ -34,7 +44,8 @@ cdef inline int next_due(const State* st, int lane, int64_t now_ns) noexcept nog
 
 cdef inline bint is_waiting_long(const State* st, int lane, int64_t now_ns) noexcept nogil:
     """Due for as long as the shortest backoff, and no job that could afford the probe came."""
-    return <double>(now_ns - st.load[lane].breaker.until_ns) * 1e-9 >= st.head.health.backoff_s
+    cdef const Breaker* b = &st.load[lane].breaker
+    return <double>(now_ns - b.until_ns) * 1e-9 >= st.head.health.backoff_s or now_ns < b.opened_ns
 
 
 cdef inline double backoff_s(const HealthRules* rules, int step) noexcept nogil:
@@ -100,7 +111,7 @@ cdef inline void open_breaker(State* st, int lane, double retry_after_s, int64_t
         b.step += 1
     out_s = backoff_s(rules, b.step) * (1.0 + 0.5 * <double>(draw(st.head.rng) >> 11) * 2.0 ** -53)
     b.held = retry_after_s > out_s
-    b.opened_ns = now_ns
+    b.opened_ns = st.head.opened_ns = now_ns
     b.until_ns = now_ns + <int64_t>(1e9 * (retry_after_s if b.held else out_s))
     b.probe = 0
     st.load[lane].ejected = 1
@@ -139,7 +150,7 @@ cdef inline void note_success(State* st, int t, int64_t now_ns) noexcept nogil:
         return
     b.n_failures = 0
     b.failing -= b.failing / MEMORY
-    if st.load[lane].ejected and not (b.held and now_ns < b.until_ns) \
+    if st.load[lane].ejected and not (b.held and not has_ended(b, now_ns)) \
             and (b.probe == t + 1 or b.opened_ns < st.ticket[t].start_ns < INT64_MAX):
         close_breaker(st, lane, now_ns)
 

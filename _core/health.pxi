@@ -20,7 +20,7 @@ cdef class Breakers(Lanes):
         cdef int64_t now_ns = self.clock.read()
         state = "closed"
         if load.ejected:
-            state = "half-open" if now_ns >= load.breaker.until_ns or load.breaker.probe else "open"
+            state = "half-open" if has_ended(&load.breaker, now_ns) or load.breaker.probe else "open"
         return dict(
             state=state, failures=load.breaker.n_failures, success=1.0 - load.breaker.failing,
             until_s=load.breaker.until_ns * 1e-9 if load.ejected else None)

@@ -234,7 +234,7 @@ class Twin:
         if age_s > 0:
             self.evidence[lane] = self._now(lane)
             self.counts[lane] *= ref.kept(self.counts[lane].sum(), age_s, self.tau_s)
-            self.seen_s[lane] = self.now_s
+        self.seen_s[lane] = self.now_s
 
     def _prior(self, lane: int) -> ref.Prior:
         others = [self._now(r) for r in range(len(self.resources)) if r != lane]

@@ -176,3 +176,20 @@ def test_the_monotonic_clock_goes_forward() -> None:
     clock = tw.MonotonicClock()
     first = clock.now_ns()
     assert clock.now_ns() >= first > 0
+
+
+def test_a_clock_that_goes_back_does_not_put_off_the_probe_of_what_is_refused() -> None:
+    """Known to take 1 s, refused for a deadline of 0.1 s, probed once a second while nothing is learned of it."""
+    clock = tw.ManualClock(3600.0)
+    e = tw.Engine([tw.Resource("a")], [tw.Model("m")], [tw.QoS("q", 0.1)], clock=clock, seed=1)
+    route = e.route("m", "q")
+    for _ in range(20):
+        route.select((), deadline_s=10.0).complete(1.0)
+    clock.advance(1.0)
+    route.select(()).cancel()
+    assert not route.select(()).admitted
+    clock.set(0.0)
+    assert route.select(()).probe
+    assert not route.select(()).admitted
+    clock.advance(1.0)
+    assert route.select(()).probe

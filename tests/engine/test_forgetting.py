@@ -46,6 +46,17 @@ def test_a_model_forgets_by_its_own_time_constant(tau_s: float | None, left: flo
     assert raw["succeeded"] == pytest.approx(100.0 * left + 1.0)
 
 
+def test_a_clock_that_goes_back_fades_nothing_and_forgetting_goes_on_from_there() -> None:
+    e, clock = engine(tw.Model("m"))
+    clock.set(3600.0)
+    learn(e, "m", "a", 100, 0.1)
+    clock.set(0.0)
+    learn(e, "m", "a", 1, 0.1)
+    assert e.profile("a", "m").n == pytest.approx(101.0)
+    clock.advance(100.0)
+    assert e.profile("a", "m").n == pytest.approx(101.0 * math.exp(-1.0))
+
+
 def test_a_served_copy_is_renewed_within_an_eighth_of_its_models_time_constant() -> None:
     """Two profiles, so that the second completion of the other model sweeps over this one."""
     e, clock = engine(tw.Model("m", tau_s=8.0), tw.Model("other", tau_s=math.inf))

@@ -183,6 +183,33 @@ def test_what_was_running_when_the_breaker_opened_neither_closes_it_nor_lengthen
     assert e.health("r0").until_s == before
 
 
+def test_a_clock_that_goes_back_behind_the_opening_ends_the_backoff() -> None:
+    """Else a resource would stay out for as long as the step was: an hour here."""
+    e, clock = engine()
+    clock.set(3600.0)
+    fail(e, 0, 3)
+    clock.set(0.0)
+    assert state(e) == "half-open"
+    probe = pick(e, "hasty")
+    assert (probe.resource.name, probe.probe) == ("r0", True)
+    probe.complete(0.1)
+    assert state(e) == "closed"
+
+
+def test_a_clock_that_goes_back_within_the_backoff_lengthens_it_by_the_step() -> None:
+    e, clock = engine()
+    clock.set(3600.0)
+    fail(e, 0, 3)
+    until_s = e.health("r0").until_s
+    assert until_s is not None
+    clock.set(until_s - 0.1)
+    clock.set(3600.5)
+    assert state(e) == "open"
+    assert not pick(e).probe
+    clock.set(until_s)
+    assert pick(e).probe
+
+
 def test_of_several_that_are_due_the_nearest_is_probed_first() -> None:
     """r0 takes 1 s, r1 0.07 s."""
     e, clock = engine()
