@@ -16,7 +16,7 @@ cdef class Block:
     def __cinit__(self, *, int max_resources, int max_models, int max_classes, int max_tickets, uint64_t seed, double tau_s, clock):
         if max_resources > MASK_WORDS * 64:
             raise CapacityError(f"{max_resources} resources: an engine holds at most {MASK_WORDS * 64}; split them")
-        self.clock = clock if isinstance(clock, Clock) else ForeignClock(clock)
+        self.clock = as_clock(clock)
         self.resources = []
         self.kinds = {}
         self.lanes = {}

@@ -2,6 +2,9 @@
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 
+cdef double LATEST_S = 8e9     # with the longest span that is added to a reading, 1e9 s, it still fits int64 nanoseconds
+
+
 cdef class Clock:
     """Base of the built-in clocks; anything with `now_ns() -> int` is accepted where a clock is."""
 
@@ -36,20 +39,22 @@ cdef class ManualClock(Clock):
     def set(self, seconds):
         """Jumps to `seconds` (finite; going back is allowed, tests need it). Raises InputError."""
         cdef double at_s = number_of("seconds", seconds, "a clock reads a number of seconds")
-        if not fabs(at_s) <= 9e9:
-            raise InputError(f"seconds={seconds!r}: a clock reads a finite number of seconds below 9e9")
+        if not fabs(at_s) <= LATEST_S:
+            raise InputError(f"seconds={seconds!r}: a clock reads a finite number of seconds within {LATEST_S:g}")
         self._now_ns = <int64_t>llround(at_s * 1e9)
 
     def advance(self, seconds):
         """Moves forward by `seconds` >= 0. Raises InputError."""
         cdef double more_s = number_of("seconds", seconds, "advance takes a number of seconds")
-        if not 0.0 <= more_s <= 9e9:
-            raise InputError(f"seconds={seconds!r}: advance takes a finite number >= 0; set() may go back")
+        if not (0.0 <= more_s and 1e-9 * self._now_ns + more_s <= LATEST_S):
+            raise InputError(
+                f"seconds={seconds!r}: advance takes a number >= 0 that leaves the clock below {LATEST_S:g} s; set() may go back")
         self._now_ns += <int64_t>llround(more_s * 1e9)
 
 
 cdef class ForeignClock(Clock):
-    """Wraps a user's object with `now_ns() -> int`; costs a Python call a reading."""
+    """Wraps a user's object with `now_ns() -> int`; costs a Python call a reading. So it does with a built-in clock whose
+    class overrides now_ns: its own reading would not be asked."""
 
     cdef object _now
 
@@ -63,3 +68,10 @@ cdef class ForeignClock(Clock):
         except (TypeError, OverflowError):
             raise InputError(
                 f"clock: now_ns() returned {now_ns!r}, but nanoseconds as an int of 64 bits are expected") from None
+
+
+cdef Clock as_clock(clock):
+    """The clock that is read for a user's one."""
+    if isinstance(clock, Clock) and type(clock).now_ns is Clock.now_ns:
+        return clock
+    return ForeignClock(clock)

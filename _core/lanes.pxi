@@ -8,10 +8,10 @@ cdef class Lanes(Block):
         """Writes a reported column, raw; NaN = unknown."""
         store_column(&self.st, model, column, lane, value)
 
-    def report_jobs(self, int lane, running, waiting, at):
+    def report_jobs(self, int lane, running, waiting, double at):
         """How many jobs of everybody are on the resource: float, NaN = became unknown, None = not said. at: seconds."""
         cdef int64_t now_ns = self.clock.read()
-        cdef int64_t at_ns = now_ns if at is None else min(now_ns, <int64_t>llround(max(-9e9, min(9e9, at)) * 1e9))
+        cdef int64_t at_ns = min(now_ns, <int64_t>llround(max(-LATEST_S, min(LATEST_S, at)) * 1e9))
         note_report(
             &self.st, lane, running is not None, 0.0 if running is None else running, waiting is not None,
             0.0 if waiting is None else waiting, at_ns)

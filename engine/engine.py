@@ -164,8 +164,9 @@ class Engine(Fleet, Modes):
         unknown. Ours are always counted as we know them: dispatches since the report are in. Say
         `complete(service_s)` where others use the resource too: inferred starts know nothing of them.
         A resource with a soft capacity (`max_running`) heeds the counts only where they are columns too.
-        at: when it was measured, seconds of the engine's clock (None = now); a report older than the last one of
-        this resource is ignored. Raises UnknownName, InputError, and then changes nothing. Cost: microseconds.
+        at: when it was measured, seconds of the engine's clock (None = now, and what lies ahead of it); a report
+        older than the last one of this resource is ignored.
+        Raises UnknownName, InputError, and then changes nothing. Cost: microseconds.
         """
         self._reports.report(resource, self.lane(resource), at, values)
 

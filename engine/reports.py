@@ -36,6 +36,7 @@ class Reports:
 
     def report(self, resource: str, lane: int, at: float | None, values: Mapping[str, float]) -> None:
         """Raises UnknownName, InputError and then changes nothing."""
+        now_s = self._core.now_s()
         me = f"report of {resource!r}"
         for name, value in values.items():
             if name not in self._targets and name not in COUNTS:
@@ -46,11 +47,13 @@ class Reports:
             require(usable, me, name, value, "a number >= 0 or NaN", InputError)
         if at is not None:
             require(math.isfinite(as_number(at)), me, "at", at, "finite seconds", InputError)
-            if at < self._reported_at.get(lane, -math.inf):
-                return
-        self._reported_at[lane] = self._core.now_s() if at is None else float(at)
+        # by another clock, or from before this one went back, it must not make the next ones look old
+        at_s = now_s if at is None else min(float(at), now_s)
+        if at_s < min(self._reported_at.get(lane, -math.inf), now_s):
+            return
+        self._reported_at[lane] = at_s
         if not COUNTS.isdisjoint(values):
-            self._core.report_jobs(lane, values.get("running"), values.get("waiting"), at)
+            self._core.report_jobs(lane, values.get("running"), values.get("waiting"), at_s)
         for name, value in values.items():
             for model, column in self._targets.get(name, ()):
                 self._core.store(model, column, lane, value)

@@ -172,6 +172,23 @@ def test_a_manual_clock_refuses_what_is_no_time(seconds: float) -> None:
     assert clock.now_ns() == 7_000_000_000
 
 
+def test_a_manual_clock_is_not_advanced_beyond_what_it_can_read() -> None:
+    clock = tw.ManualClock(7e9)
+    with pytest.raises(tw.InputError):
+        clock.advance(2e9)
+    clock.advance(1e9)
+    assert clock.now_ns() == 8_000_000_000_000_000_000
+
+
+def test_a_built_in_clock_that_is_made_another_one_is_asked_as_such() -> None:
+    class Shifted(tw.ManualClock):
+        def now_ns(self) -> int:
+            return super().now_ns() + 5_000_000_000
+
+    assert engine(Shifted(1.0))._core.now_s() == 6.0
+    assert engine(type("Named", (tw.ManualClock,), {})(1.0))._core.now_s() == 1.0
+
+
 def test_the_monotonic_clock_goes_forward() -> None:
     clock = tw.MonotonicClock()
     first = clock.now_ns()

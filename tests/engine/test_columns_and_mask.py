@@ -93,6 +93,7 @@ def test_a_report_changes_the_choice() -> None:
 
 def test_an_older_report_is_ignored() -> None:
     e = engine(COLUMNS[3])
+    e.clock.advance(10.0)
     e.report("r0", kv=5.0, at=10.0)
     e.report("r0", kv=1.0, at=9.0)
     assert columns_of(e, 0) == [5.0]

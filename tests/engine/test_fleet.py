@@ -179,6 +179,7 @@ def test_a_lane_is_handed_on_without_its_old_load_reports_or_drain() -> None:
     """Byte by byte as the lane of an engine that never had the old resource, generator and generations aside."""
     model = tw.Model("m", columns=(tw.Column("kv", scale=1.0, reported=True), tw.Column("own", 1.0)))
     e = engine("a", "b", models=[model])
+    e.clock.advance(50.0)
     e.report("b", kv=9.0, at=50.0)
     tickets = [e.route("m", "q").select((), mask=2) for _ in range(4)]
     e.own_queue("b")

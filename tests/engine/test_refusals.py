@@ -247,6 +247,7 @@ def test_an_unknown_name_is_named_and_changes_nothing(call: object) -> None:
 )
 def test_a_refused_report_changes_nothing(values: dict[str, float]) -> None:
     e = engine()
+    e.clock.set(9.0)
     before = e._core.snapshot()
     with pytest.raises((tw.InputError, tw.UnknownName)):
         e.report("r0", at=9.0, **values)

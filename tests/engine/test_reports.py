@@ -235,6 +235,20 @@ def test_a_report_from_the_future_is_one_of_now() -> None:
     assert wait_s(e) == pytest.approx(want, rel=1e-6)
 
 
+def test_a_report_from_the_future_or_from_before_the_clock_went_back_mutes_no_later_one() -> None:
+    """Seconds since 1970 are the usual mistake."""
+    e = engine()
+    e.report("r0", waiting=4, at=1.7e9)
+    e.clock.advance(1.0)
+    e.report("r0", waiting=5, at=e.clock.now_ns() * 1e-9)
+    assert e._core.foreign(0)["waiting"] == 5
+    e.clock.set(0.5)
+    e.report("r0", waiting=6, at=0.5)
+    assert e._core.foreign(0)["waiting"] == 6
+    e.report("r0", waiting=7, at=0.4)
+    assert e._core.foreign(0)["waiting"] == 6
+
+
 def test_before_any_result_others_jobs_take_what_is_believed_of_the_models() -> None:
     e = tw.Engine(
         [tw.Resource("r0")],
