@@ -1,6 +1,7 @@
 # Jobs that others put on a resource: counted from its reports, less our own at that time, worth less with age.
 from libc.math cimport exp, isnan
 
+from _core.lanes cimport is_candidate
 from _core.layout cimport (
     Foreign, LANES, Load, MAX_LEVELS, PAST_JOBS, ROW_MEAN, State, TicketSlot, int64_t, served_block,
 )
@@ -59,12 +60,14 @@ cdef inline double typical_service(const State* st, int lane) noexcept nogil:
     """Mean service on the lane; before any was seen, what its models are believed to take there, typically."""
     cdef const Foreign* f = &st.load[lane].foreign
     cdef double total = 0.0
-    cdef int m
+    cdef int m, n = 0
     if f.n_services > 0.0:
         return f.mean_s
     for m in range(st.head.n_models):
-        total += exp(served_block(st, m, 0, lane // LANES)[ROW_MEAN * LANES + lane % LANES])
-    return total / st.head.n_models if st.head.n_models else 1.0
+        if is_candidate(st, m, lane):
+            total += exp(served_block(st, m, 0, lane // LANES)[ROW_MEAN * LANES + lane % LANES])
+            n += 1
+    return total / n if n else 1.0
 
 
 cdef inline void note_report(

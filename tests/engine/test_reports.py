@@ -249,10 +249,10 @@ def test_a_report_from_the_future_or_from_before_the_clock_went_back_mutes_no_la
     assert e._core.foreign(0)["waiting"] == 6
 
 
-def test_before_any_result_others_jobs_take_what_is_believed_of_the_models() -> None:
+def test_before_any_result_others_jobs_take_what_is_believed_of_the_models_that_run_there() -> None:
     e = tw.Engine(
-        [tw.Resource("r0")],
-        [tw.Model("m")],
+        [tw.Resource("r0"), tw.Resource("r1")],
+        [tw.Model("m"), tw.Model("elsewhere", resources=("r1",))],
         [tw.QoS("q", 5.0)],
         profiles=[tw.Profile("r0", "m", 0.2, 0.1, 100.0)],
         clock=tw.ManualClock(),
