@@ -136,6 +136,21 @@ cdef inline void trust_unknown(const State* st, int model) noexcept nogil:
             st.on_time[lane] = TRUSTED
 
 
+cdef inline void weigh_again(
+    const State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, int lane
+) noexcept nogil:
+    """One lane whose wait was drawn anew. It is weighed with its block, of which the others stay as they were: trusted, or
+    looked at closely."""
+    cdef float* on_time = st.on_time + lane // LANES * LANES
+    cdef float[LANES] kept
+    cdef int i
+    memcpy(kept, on_time, sizeof(kept))
+    weigh_blocks(st, route, x, left_s, now_ns, lane // LANES, 1)
+    for i in range(LANES):
+        if i != lane % LANES or kept[i] == TRUSTED:
+            on_time[i] = kept[i]
+
+
 cdef inline int look_closely(
     State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, Forecast* f, int* n_tied
 ) noexcept nogil:
@@ -152,7 +167,7 @@ cdef inline int look_closely(
         refresh(st, lane, now_ns)
         score_lane(st, route.model, lane, wait_mean(st, lane, route.level, now_ns), (st.drawn if route.policy else st.service)[lane])
         st.pick[lane] = st.cost[lane]
-        weigh_blocks(st, route, x, left_s, now_ns, lane // LANES, 1)
+        weigh_again(st, route, x, left_s, now_ns, lane)
     forecast_lane(st, route, lane, x, left_s, now_ns, f)
     return lane
 

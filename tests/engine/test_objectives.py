@@ -137,3 +137,27 @@ def test_an_unknown_cheap_resource_is_tried_until_it_is_known() -> None:
             ticket.complete(0.1)
         assert (names[0] == "cheap") == explore
         assert (names[-1] == "cheap") == explore
+
+
+def test_a_line_that_is_drawn_again_takes_no_trust_from_its_neighbours() -> None:
+    """The cheapest looks free, since its job overstays, and is not. Next comes one that nothing is known of: idle,
+    it is tried before the dear one that is sure."""
+    clock = tw.ManualClock()
+    e = tw.Engine(
+        [
+            tw.Resource("late", cost_per_s=1.0),
+            tw.Resource("new", cost_per_s=2.0),
+            tw.Resource("sure", cost_per_s=50.0),
+        ],
+        [tw.Model("m")],
+        [tw.QoS("q", 0.105, 0.95, objective="cost", contract="best_effort")],
+        profiles=[tw.Profile(name, "m", 0.1, 0.02, 1e6) for name in ("late", "sure")],
+        clock=clock,
+        seed=1,
+    )
+    route = e.route("m", "q")
+    held = route.select((), mask=1)
+    clock.advance(0.1001)
+    assert route.peek((), mask=1)[0].p_on_time > 0.95
+    assert route.select(()).resource.name == "new"
+    held.cancel()
