@@ -20,7 +20,7 @@ from _core.pace cimport weigh_pace
 from _core.score cimport least_of, score_lane
 from _core.spread cimport on_time_blocks, spread_blocks
 from _core.stream cimport tightest_s
-from _core.untried cimport favour_untried
+from _core.untried cimport favour_untried, learns
 from _core.wait cimport n_open, refresh, wait_mean, wait_var
 
 cdef enum:
@@ -223,7 +223,7 @@ cdef inline int prepare(
     bound = narrow_to_bounds(st, route, x, now_ns) if route.bounded else 0
     if route.policy:
         draw_services(st, route)
-    if route.explore and (route.objective or route.paced) and not route.guaranteed:
+    if route.explore and (route.objective or route.paced) and not route.guaranteed and learns(st):
         trust_unknown(st, route.model)
     start_over(st)
     return bound

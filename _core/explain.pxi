@@ -105,7 +105,7 @@ cdef class Explaining(RouteCore):
             if st.pick[lane] < rank_s:
                 rank_s = st.pick[lane]
                 score = value_of(st, &self.info, lane)
-        return dict(bound=bound, feasible=p >= self.info.on_time - 1e-4, untried=untried and not tried, score=score,
+        return dict(bound=bound, feasible=p >= self.info.on_time - 1e-4, untried=untried and not tried and learns(st), score=score,
                     rank_s=rank_s, p_on_time=p)
 
     def _weigh(self, x, Z=None, *, mask=None):

@@ -7,7 +7,7 @@ from _core.foreign cimport note_service
 from _core.hedge cimport note_end
 from _core.lanes cimport set_bit
 from _core.layout cimport (
-    LANES, MODE_SHADOW, ModelInfo, Profile, ROW_INV_AVAIL, State, TicketSlot, int64_t, profile_at, served_block,
+    LANES, ModelInfo, Profile, ROW_INV_AVAIL, State, TicketSlot, int64_t, profile_at, served_block,
     uint64_t,
 )
 from _core.length cimport learn_length
@@ -15,6 +15,7 @@ from _core.posterior cimport observe
 from _core.probe cimport judge_probe
 from _core.served cimport any_cold, is_outdated, serve, serve_cold, served_inv_availability
 from _core.throughput cimport learn_work
+from _core.untried cimport learns
 
 
 cdef inline void sweep(State* st, int64_t now_ns) noexcept nogil:
@@ -38,7 +39,7 @@ cdef inline void tried(State* st, int model, int lane) noexcept nogil:
 cdef inline bint teaches(const State* st, const TicketSlot* job) noexcept nogil:
     """Whether the end of a job is learned from: not while the engine is frozen or bypassed, nor on a resource that
     was removed meanwhile."""
-    return st.head.mode <= MODE_SHADOW and not st.load[job.lane].removed
+    return learns(st) and not st.load[job.lane].removed
 
 
 cdef inline void learn_row(
@@ -105,7 +106,7 @@ cdef inline void learn_stream(
     State* st, const TicketSlot* job, double service_s, double tokens, int64_t now_ns
 ) noexcept nogil:
     """A completed answer: its length where it was said (tokens >= 1), its pace where the first token was, too."""
-    if tokens >= 1.0 and st.head.mode <= MODE_SHADOW:    # of the model, whatever became of the resource
+    if tokens >= 1.0 and learns(st):    # of the model, whatever became of the resource
         learn_length(st, job.model, job.x, tokens, now_ns)
     if not teaches(st, job):
         return

@@ -1,9 +1,13 @@
-# What has not shown one result yet.
+# What has not shown one result yet is tried; not where nothing is learned, since it would be for ever.
 from libc.math cimport INFINITY
 
-from _core.layout cimport ModelInfo, State, uint64_t
+from _core.layout cimport MODE_SHADOW, ModelInfo, State, uint64_t
 from _core.score cimport score_lane
 from _core.wait cimport n_open
+
+
+cdef inline bint learns(const State* st) noexcept nogil:
+    return st.head.mode <= MODE_SHADOW
 
 
 cdef inline void favour_untried(const State* st, int model) noexcept nogil:
@@ -15,7 +19,7 @@ cdef inline void favour_untried(const State* st, int model) noexcept nogil:
     cdef uint64_t any_untried = 0
     for lane in range((n + 63) >> 6):
         any_untried |= info.untried[lane]
-    if not any_untried:
+    if not any_untried or not learns(st):
         return
     for lane in range(n):
         if not (info.untried[lane >> 6] >> (lane & 63)) & 1 and st.cost[lane] < INFINITY:

@@ -130,3 +130,12 @@ def test_variants_must_take_the_same_inputs_and_declare_their_accuracy() -> None
         e.family("x", "q")
     with pytest.raises(tw.UnknownName, match="'y'"):
         e.family("y", "q")
+
+
+def test_frozen_tries_no_variant_that_it_will_never_know() -> None:
+    e = engine(known=False)
+    for k in range(20):
+        e.route("int8", "q").select((4.0,)).complete(0.1 + 0.001 * (k % 3))
+    assert e.family("net", "q").select((4.0,)).model.name != "int8"
+    e.mode("frozen")
+    assert e.family("net", "q").select((4.0,)).model.name == "int8"

@@ -197,6 +197,27 @@ def test_tickets_of_before_settle_in_bypass_and_teach_nothing() -> None:
     assert e.in_flight == 0
 
 
+@pytest.mark.parametrize("objective", ["completion", "cost"])
+def test_frozen_favours_nothing_for_being_unknown(objective: str) -> None:
+    """It would stay unknown, and have all of the jobs for ever. "new" costs less, and is not known to be in time."""
+    e = tw.Engine(
+        [tw.Resource("known", cost_per_s=2.0), tw.Resource("new", cost_per_s=1.0)],
+        [tw.Model("m")],
+        [tw.QoS("q", 0.15, 0.95, objective=objective, contract="best_effort")],
+        clock=tw.ManualClock(),
+        seed=1,
+    )
+    route = e.route("m", "q")
+    for k in range(30):
+        route.select((), mask=1).complete(0.1 * (1 + 0.01 * (k % 3)))
+    assert route.select(()).resource.name == "new"
+    e.mode("frozen")
+    for _ in range(5):
+        ticket = route.select(())
+        assert ticket.resource.name == "known"
+        ticket.complete(0.1)
+
+
 @pytest.mark.parametrize("mode", ["active", "shadow", "frozen", "bypass"])
 def test_an_unknown_default_is_refused_in_every_mode_and_changes_nothing(mode: str) -> None:
     """Before the switch is thrown, not after: who will be the fallback is checked while it is not yet needed."""
