@@ -26,10 +26,11 @@ cdef class Changes(Beliefs):
         reset_belief(&self.st, model, lane, now_ns)
 
     def changed(self, int lane):
-        """The lane is not what it was: latency and availability of all its models count as at most 8 results, and where
-        it is passed over it is probed."""
+        """The lane is not what it was: latency and availability of all its models count as at most 8 results, its breaker
+        forgets, and where it is passed over it is probed."""
         cdef int64_t now_ns = self.clock.read()
         raise_alarm(&self.st, lane, False, now_ns)
         doubt_slowness(&self.st, lane)
         discount_availability(&self.st, lane)
         rebuild_lane(&self.st, lane, now_ns)
+        forgive(&self.st, lane, now_ns)

@@ -28,7 +28,7 @@ from _core.encode cimport (
 from _core.fleet cimport clear_load, clear_served, join_model, remove_lane, reset_belief, vacant_lane
 from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing, forecast_total, occupied_s
 from _core.foreign cimport note_report, worth
-from _core.health cimport has_ended, note_failure, note_success, openness_changed, schedule
+from _core.health cimport forgive, has_ended, note_failure, note_success, openness_changed, schedule
 from _core.hedge cimport find_copy, mean_residual
 from _core.lanes cimport clear_lines, get_bit, is_candidate, set_bit, update_open
 from _core.layout cimport *

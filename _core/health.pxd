@@ -67,7 +67,7 @@ cdef inline void pardon(State* st, int model) noexcept nogil:
     if excess <= 0:
         return
     memcpy(info.pardoned_open, st.head.open_lanes, MASK_WORDS * sizeof(uint64_t))
-    for step in range(1, MAX_STEP + 1):
+    for step in range(MAX_STEP + 1):
         for lane in range(st.head.n_resources):
             if excess > 0 and st.load[lane].ejected and st.load[lane].breaker.step == step \
                     and not (st.load[lane].breaker.held or st.load[lane].drained) and is_candidate(st, model, lane):
@@ -126,6 +126,16 @@ cdef inline void close_breaker(State* st, int lane, int64_t now_ns) noexcept nog
     b.closed_ns = now_ns
     st.load[lane].ejected = 0
     openness_changed(st, lane)
+
+
+cdef inline void forgive(State* st, int lane, int64_t now_ns) noexcept nogil:
+    """The resource is not what failed: if it is out it is due at once, and its backoffs start over."""
+    cdef Breaker* b = &st.load[lane].breaker
+    b.n_failures = b.step = b.held = 0
+    b.failing = 0.0
+    if st.load[lane].ejected:
+        b.until_ns = min(b.until_ns, now_ns)
+        openness_changed(st, lane)
 
 
 cdef inline void claim_probe(State* st, int lane, int t, int64_t now_ns) noexcept nogil:

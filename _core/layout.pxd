@@ -133,7 +133,7 @@ cdef struct ModelInfo:
 
 cdef struct Breaker:                 # of one lane (health.pxd); zero = closed, nothing known against it
     int32_t n_failures               # in a row
-    int32_t step                     # how often the backoff doubled; 0 = never opened, or well since
+    int32_t step                     # how often the backoff doubled; 0 = never opened, well since, or said to have changed
     int32_t probe                    # 1 + index of the ticket whose end decides; 0 = none out
     int32_t held                     # open until until_ns because the resource asked for it
     double failing                   # decayed share of failures

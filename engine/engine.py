@@ -238,7 +238,8 @@ class Engine(Fleet, Modes):
 
     def changed(self, resource: str) -> None:
         """Tells that a resource is not what it was (restarted, throttled, repaired): acts like an alarm, and what
-        is known of its availability counts as at most 8 results too. Raises UnknownName.
+        is known of its availability counts as at most 8 results too. An ejected resource is due for a probe at once,
+        and its backoffs start over. Raises UnknownName.
         """
         self._core.changed(self.lane(resource))
 

@@ -183,6 +183,38 @@ def test_what_was_running_when_the_breaker_opened_neither_closes_it_nor_lengthen
     assert e.health("r0").until_s == before
 
 
+@pytest.mark.parametrize("retry_after_s", [None, 1e6])
+def test_a_resource_that_is_said_to_have_changed_is_probed_at_once_and_starts_over(
+    retry_after_s: float | None,
+) -> None:
+    """Out for the third time, for 4 s, or for as long as it wished."""
+    e, clock = engine()
+    fail(e, 0, 3)
+    for _ in range(2):
+        wait_out(e, clock)
+        pick(e).fail(retry_after_s=retry_after_s)
+        if retry_after_s is not None:
+            break
+    assert not pick(e).probe
+    e.changed("r0")
+    probe = pick(e)
+    assert (probe.resource.name, probe.probe) == ("r0", True)
+    probe.fail()
+    until_s = e.health("r0").until_s
+    assert until_s is not None
+    assert 1.0 <= until_s - clock.now_ns() * 1e-9 <= 1.5 + 1e-6
+
+
+def test_failures_of_before_a_change_count_no_more_towards_the_breaker() -> None:
+    e, _ = engine()
+    fail(e, 0, 2)
+    e.changed("r0")
+    fail(e, 0, 2)
+    assert state(e) == "closed"
+    fail(e, 0)
+    assert state(e) == "open"
+
+
 def test_a_clock_that_goes_back_behind_the_opening_ends_the_backoff() -> None:
     """Else a resource would stay out for as long as the step was: an hour here."""
     e, clock = engine()
