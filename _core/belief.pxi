@@ -40,14 +40,20 @@ cdef class Beliefs(Breakers):
         cdef double factor = kept(p.succeeded + p.failed, profile_age_s(p, now_ns), self.st.model[model].tau_s)
         return factor * p.succeeded, factor * p.failed, p.n_results
 
+    def work(self, int model, int lane):
+        """(items, busy seconds, jobs) behind throughput, as of now."""
+        cdef Work work = work_now(&self.st, model, lane, self.clock.read())
+        return work.items, work.busy_s, work.n
+
     def throughput(self, int model, int lane, x, double service_s):
         """Items per busy second as of now, an encoded request x (d,) of service_s seconds counted as one job more."""
         cdef cnp.ndarray[double, ndim=1] row = np.ascontiguousarray(x, dtype=np.float64)
         cdef double items = items_of(self.st.model + model, <const double*>row.data)
         return throughput_of(&self.st, model, lane, items, service_s, self.clock.read())
 
-    def merge(self, int model, int lane, sums, y0, double succeeded, double failed, int64_t n_results):
-        """Adds what another engine saw: sums and y0 (n_signals,) as `sums` gives them, of the same model."""
+    def merge(self, int model, int lane, sums, y0, work, double succeeded, double failed, int64_t n_results):
+        """Adds what another engine saw: sums and y0 (n_signals,) as `sums` gives them, work as `work` does, of the same
+        model."""
         cdef int64_t now_ns = self.clock.read()
         cdef ModelInfo* info = self.st.model + model
         cdef Profile* p = profile_at(&self.st, model, lane)
@@ -63,6 +69,10 @@ cdef class Beliefs(Breakers):
                 info.y0[s] = y0[s]
             set_bit(info.untried, lane, False)
             merge_sums(&p.signal[s], <const double*>row.data, info.d, <double>y0[s] - info.y0[s])
+        items, busy_s, jobs = work
+        p.work.items += items
+        p.work.busy_s += busy_s
+        p.work.n += jobs
         p.succeeded += succeeded
         p.failed += failed
         p.n_results += n_results

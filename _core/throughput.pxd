@@ -22,12 +22,18 @@ cdef inline void learn_work(State* st, const TicketSlot* job, double service_s) 
     work.n += 1.0
 
 
-cdef inline double throughput_of(
-    const State* st, int model, int lane, double items, double service_s, int64_t now_ns
-) noexcept nogil:
-    """Items per busy second: what was seen, weighted as of now, and this request with its expected service as one job
-    more, so that nothing known is the forecast."""
+cdef inline Work work_now(const State* st, int model, int lane, int64_t now_ns) noexcept nogil:
+    """What was done, weighted as of now."""
     cdef const Profile* p = profile_at(st, model, lane)
     cdef Work work = p.work
     scale_work(&work, kept(work.n, profile_age_s(p, now_ns), st.model[model].tau_s))
+    return work
+
+
+cdef inline double throughput_of(
+    const State* st, int model, int lane, double items, double service_s, int64_t now_ns
+) noexcept nogil:
+    """Items per busy second: what was seen and this request with its expected service as one job more, so that nothing
+    known is the forecast."""
+    cdef Work work = work_now(st, model, lane, now_ns)
     return (work.items + items) / (work.busy_s + service_s)

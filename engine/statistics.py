@@ -22,7 +22,8 @@ class Statistics:
 
     sums: one float64 array (d (d + 1) / 2 + d + 1,) a signal: sum w x x' as packed lower triangle, sum w x y,
     sum w y^2, where y = ln(seconds) - centre, x are encoded features and w weights that fade with age. centre: one
-    a signal. succeeded, failed: faded counts behind availability. n_results: completed and failed, ever.
+    a signal. succeeded, failed: faded counts behind availability. n_results: completed and failed, ever. work: faded
+    items, busy seconds and jobs behind throughput.
     """
 
     resource: str
@@ -32,6 +33,7 @@ class Statistics:
     succeeded: float
     failed: float
     n_results: int
+    work: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @property
     def n(self) -> float:
@@ -50,7 +52,9 @@ def collect_statistics(core: Core, declared: Declared) -> tuple[Statistics, ...]
             if n_results == 0 and not np.any(sums):
                 continue
             name = core.resources[lane].name
-            found.append(Statistics(name, model.name, sums, centre, succeeded, failed, n_results))
+            found.append(
+                Statistics(name, model.name, sums, centre, succeeded, failed, n_results, core.work(m, lane))
+            )
     return tuple(found)
 
 
@@ -69,12 +73,13 @@ def add_statistics(core: Core, declared: Declared, statistics: Sequence[Statisti
                 f"merge: sums of {one.model!r} have shapes {[np.shape(s) for s in one.sums]}, here {shapes}: both "
                 "engines must declare the same features, columns and signals"
             )
-        counts = [as_number(v) for v in (one.succeeded, one.failed, *one.centre, *np.concatenate(one.sums))]
-        counted = is_whole(one.n_results, 0)
-        if not (np.isfinite(counts).all() and counted and min(one.succeeded, one.failed, one.n) >= 0):
+        counts = [one.succeeded, one.failed, one.n, *one.work]
+        numbers = [as_number(v) for v in (*counts, *one.centre, *np.concatenate(one.sums))]
+        counted = is_whole(one.n_results, 0) and len(one.work) == 3
+        if not (np.isfinite(numbers).all() and counted and min(counts) >= 0):
             raise InputError(
                 f"merge: {one.model!r} on {one.resource!r} holds a number that is not finite or < 0"
             )
         checked.append((model, lane, one))
     for model, lane, one in checked:
-        core.merge(model, lane, one.sums, one.centre, one.succeeded, one.failed, one.n_results)
+        core.merge(model, lane, one.sums, one.centre, one.work, one.succeeded, one.failed, one.n_results)

@@ -116,3 +116,20 @@ def test_of_answers_it_is_items_by_the_seconds_from_start_to_end() -> None:
     assert candidate.busy_s is not None
     assert candidate.throughput_per_s == pytest.approx((80.0 + 8.0) / (40.0 + candidate.busy_s), rel=1e-9)
     assert e.profile("r", "m").throughput_per_s == pytest.approx(candidate.throughput_per_s, rel=1e-4)
+
+
+def test_throughput_of_engines_that_are_merged_is_that_of_all_their_jobs() -> None:
+    """16 items in 1 s there, 8 items a second here, as many jobs: weighted as of the moment of each."""
+    clock = tw.ManualClock()
+    here, there = engine("r", clock=clock), engine("r", clock=clock)
+    for _ in range(40):
+        only(here, "r", 8.0, 1.0)
+        only(there, "r", 16.0, 1.0)
+    clock.advance(20.0)
+    here.merge(there.statistics())
+    work = here._core.work(0, 0)
+    left = math.exp(-20.0 / TAU_S)
+    assert work == pytest.approx((40 * 24.0 * left, 80 * left, 80 * left))
+    assert here._core.throughput(0, 0, np.array([1.0, 0.0]), 1.0) == pytest.approx(
+        (work[0] + 8.0) / (work[1] + 1.0)
+    )

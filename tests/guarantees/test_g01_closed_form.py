@@ -70,6 +70,7 @@ def test_two_engines_merged_are_one_that_saw_all(data: list[Job], cut: int) -> N
     np.testing.assert_allclose(got["factor"], want["factor"], rtol=1e-9, atol=1e-9)
     assert got["scale2"] == pytest.approx(want["scale2"], rel=1e-9)
     assert (got["n"], got["succeeded"], got["n_results"]) == (want["n"], want["succeeded"], want["n_results"])
+    assert one._core.work(0, 0) == pytest.approx(all_._core.work(0, 0), rel=1e-9)
     assert one.profile("r", "m", (4.0, 1.0)).median_s == pytest.approx(
         all_.profile("r", "m", (4.0, 1.0)).median_s, rel=1e-7
     )
@@ -82,6 +83,9 @@ def test_two_engines_merged_are_one_that_saw_all(data: list[Job], cut: int) -> N
         ({"sums": (np.zeros(3),)}, "same features"),
         ({"succeeded": math.nan}, "not finite"),
         ({"failed": -1.0}, "not finite or < 0"),
+        ({"work": (1.0, math.inf, 1.0)}, "not finite or < 0"),
+        ({"work": (-1.0, 1.0, 1.0)}, "not finite or < 0"),
+        ({"work": (1.0, 1.0)}, "not finite or < 0"),
     ],
 )
 def test_statistics_that_do_not_fit_are_refused_and_change_nothing(change: dict, message: str) -> None:
