@@ -89,7 +89,7 @@ cdef Ticket retry_job(Ticket failed, Z, mask, int mate, const Promise* kept, int
         attempt = attempt.last
     if st.head.mode == MODE_BYPASS or failed.slot < 0:
         lane = least_loaded(st, route.info.model, route.words, st.head.rng, &n_tied, &fewest)
-        ticket = pass_by(route, None, lane, n_tied, left_s, now_ns)
+        ticket = pass_by(route, lane, n_tied, left_s, now_ns)
     else:
         if st.head.free_ticket < 0:
             raise all_open(st)

@@ -36,7 +36,7 @@ from _core.learn cimport learn_failure, learn_first, learn_service, learn_stream
 from _core.length cimport forecast_length, serve_length
 from _core.moves cimport keep_given, reconsider, unrefusing
 from _core.objective cimport narrow_to_best, value_of
-from _core.observe cimport Wish, forecast_theirs, least_loaded, prefer
+from _core.observe cimport Wish, forecast_theirs, least_loaded, may_take, prefer
 from _core.overdue cimport refute
 from _core.forget cimport fade_profile
 from _core.posterior cimport kept, merge_sums, n_sums

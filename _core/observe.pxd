@@ -1,26 +1,48 @@
 # Jobs that somebody else sends: what we would have chosen, and where a job goes when nobody says.
+from libc.math cimport NAN, isnan
 from libc.stdint cimport INT64_MAX
 from libc.string cimport memcpy
 
 from _core.among cimport decide_any
 from _core.choose cimport draw, splitmix, ties
-from _core.decide cimport NO_RESOURCE
+from _core.decide cimport ADMITTED, GUARANTEE, NO_RESOURCE
 from _core.forecast cimport Forecast, RouteInfo, forecast_lane
 from _core.lanes cimport get_bit, is_candidate, set_bit
-from _core.layout cimport LANES, Load, MASK_WORDS, ModelInfo, State, WaitBlock, int64_t, uint64_t
+from _core.layout cimport LANES, Load, MASK_WORDS, ModelInfo, State, WaitBlock, int64_t, profile_at, uint64_t
+from _core.probe cimport is_known
 from _core.score cimport score_lane
 from _core.wait cimport n_open
 
 cdef struct Wish:           # what we would have chosen instead
     int lane                # -1 = no candidate takes the job
-    double theirs           # with what probability we would have chosen the lane that somebody else chose
+    double theirs           # with what probability we would have admitted the job where it went; NaN = not known
     double cost_s           # seconds of rank
 
 
-cdef inline bint ties_with(const State* st, const RouteInfo* route, int lane, int chosen) noexcept nogil:
+cdef inline bint ties_with(const State* st, const RouteInfo* route, int lane, int chosen, int n_tied) noexcept nogil:
     """Whether the generator, after a decision on `chosen`, could as well have drawn `lane`."""
     cdef const float* cost = st.pick if route.among else st.cost
-    return lane == chosen or (n_open(st.load + lane) == n_open(st.load + chosen) and ties(cost[lane], cost[chosen]))
+    return lane == chosen or (
+        n_tied > 1 and n_open(st.load + lane) == n_open(st.load + chosen) and ties(cost[lane], cost[chosen]))
+
+
+cdef inline double chance_of(
+    const State* st, const RouteInfo* route, int lane, int verdict, const Forecast* f, int n_tied
+) noexcept nogil:
+    """With what probability a decision that came out like this would have admitted the job on `lane`; NaN = not known.
+    It was made as if the class refused nothing but by guarantee."""
+    cdef double chance = f.chance
+    if isnan(chance):
+        return NAN
+    if verdict == GUARANTEE:
+        chance = 1.0 - chance       # of its being let through as a probe
+    elif verdict != ADMITTED:
+        return 0.0
+    if not ties_with(st, route, lane, f.lane, n_tied):
+        return 0.0
+    if f.p_on_time < route.reject_below and is_known(profile_at(st, route.model, f.lane), f.streams):
+        return NAN if route.explore else 0.0    # unless a probe were due
+    return chance / n_tied
 
 
 cdef inline void prefer(
@@ -32,7 +54,7 @@ cdef inline void prefer(
     every tie alike. Cost: a decision and 0.5 KiB to copy twice a lane."""
     cdef RouteInfo ours = route[0]
     cdef Forecast f
-    cdef int n_tied
+    cdef int n_tied, verdict
     cdef uint64_t[4] rng
     cdef uint64_t stir = <uint64_t>now_ns + <uint64_t>st.head.free_ticket
     cdef size_t n_wait = (st.head.n_resources + LANES - 1) // LANES * sizeof(WaitBlock)
@@ -45,9 +67,9 @@ cdef inline void prefer(
     memcpy(st.kept_load, st.load, n_load)
     st.head.rng[0] ^= splitmix(&stir)
     st.head.next_look_ns = INT64_MAX    # a look at running jobs would change more than accounts
-    decide_any(st, &ours, x, mask, left_s, now_ns, &f, &n_tied)
+    verdict = decide_any(st, &ours, x, mask, left_s, now_ns, &f, &n_tied)
     st.head.next_look_ns = next_look_ns
-    wish.theirs = f.chance / n_tied if f.lane >= 0 and ties_with(st, route, theirs, f.lane) else 0.0
+    wish.theirs = chance_of(st, route, theirs, verdict, &f, n_tied)
     memcpy(st.load, st.kept_load, n_load)
     memcpy(st.wait, st.kept_wait, n_wait)
     memcpy(st.head.rng, rng, sizeof(rng))

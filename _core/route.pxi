@@ -224,29 +224,48 @@ cdef inline const double* own_in(RouteCore route, Z):
     return <const double*>cnp.PyArray_DATA(Z) + route.own_row * route.core.st.head.n_resources
 
 
-cdef inline Ticket decide_job(RouteCore route, x, Z, mask, double left_s, int64_t now_ns):
-    """Reads the request, decides, and counts the job where it goes. A refused call changes nothing."""
-    cdef Core core = route.core
-    cdef State* st = &core.st
-    cdef Ticket ticket = Ticket.__new__(Ticket)
-    cdef Forecast f
-    cdef double[MAX_D] encoded
-    cdef int64_t clipped = 0
-    cdef const uint64_t* words = NULL
-    route._read_features(x, encoded, &clipped)
+cdef struct Request:                # what a call asks for
+    double[MAX_D] x                 # encoded
+    int64_t clipped
+    const uint64_t* mask            # NULL = all candidates
+
+
+cdef inline int read_request(RouteCore route, x, Z, mask, Request* out) except -1:
+    """Raises what a call is refused for, mask without a candidate aside; then nothing has changed. An array of the user's
+    may run Python, and so another call, here: which lanes there are is asked afterwards."""
+    out.clipped = 0
+    out.mask = NULL
+    route._read_features(x, out.x, &out.clipped)
     if route.n_given or Z is not None:
         route._read_given(Z)
     if mask is not None:
         route._read_mask(mask)
-        words = route.words
-    if st.head.free_ticket < 0:
-        raise all_open(st)
-    ticket.verdict = decide_any(st, &route.info, encoded, words, left_s, now_ns, &f, &ticket.n_tied)
-    if ticket.verdict == NO_RESOURCE and mask is not None and not names_candidate(st, route.info.model, words):
+        out.mask = route.words
+    if route.core.st.head.free_ticket < 0:
+        raise all_open(&route.core.st)
+    return 0
+
+
+cdef inline Ticket decide_job(RouteCore route, x, Z, mask, double left_s, int64_t now_ns):
+    """Reads the request, decides, and counts the job where it goes. A refused call changes nothing."""
+    cdef Request asked
+    read_request(route, x, Z, mask, &asked)
+    return decide_request(route, &asked, Z, mask, left_s, now_ns)
+
+
+cdef inline Ticket decide_request(
+    RouteCore route, const Request* asked, Z, mask, double left_s, int64_t now_ns
+):
+    cdef Core core = route.core
+    cdef State* st = &core.st
+    cdef Ticket ticket = Ticket.__new__(Ticket)
+    cdef Forecast f
+    ticket.verdict = decide_any(st, &route.info, asked.x, asked.mask, left_s, now_ns, &f, &ticket.n_tied)
+    if ticket.verdict == NO_RESOURCE and asked.mask != NULL and not names_candidate(st, route.info.model, asked.mask):
         raise no_candidate(route, mask)
-    st.head.n_clipped += clipped
+    st.head.n_clipped += asked.clipped
     core.last_ns = now_ns
-    ticket.x = encoded
+    ticket.x = asked.x
     ticket._issue(route, &f, own_in(route, Z), now_ns)
     if ticket.verdict == ADMITTED:
         issue(st, ticket.slot, route.info.qos, &f, True)

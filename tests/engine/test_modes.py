@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 import tailwise as tw
@@ -254,3 +255,37 @@ def test_a_wrong_mode_or_share_is_refused_and_changes_nothing(
     with pytest.raises(tw.ConfigError):
         e.mode(mode, rollout=rollout)  # type: ignore[arg-type]
     assert e._core.snapshot() == before
+
+
+@pytest.mark.parametrize("how", ["observe", "default"])
+def test_a_resource_that_leaves_while_a_request_is_read_is_not_the_one_that_takes_its_lane(how: str) -> None:
+    """An array of the user's own runs Python when it is read, here what another thread might as well."""
+    e, route = engine()
+
+    class Array:
+        def __array__(self, *_: object, **__: object) -> np.ndarray:
+            if "slow" in {r.name for r in e.resources}:
+                e.remove("slow")
+                e.add(tw.Resource("other"))
+            return np.zeros(0)
+
+    e.mode("shadow")
+    calls = {
+        "observe": lambda: route.observe("slow", Array()),
+        "default": lambda: route.select(Array(), default="slow"),
+    }
+    with pytest.raises(tw.UnknownName, match="slow"):
+        calls[how]()
+    assert e.load("other") == (0, 0)
+    assert e.in_flight == 0
+
+
+def test_what_somebody_else_chose_has_the_propensity_1_under_any_policy() -> None:
+    qos = tw.QoS("q", 5.0, contract="best_effort", policy="thompson")
+    e = tw.Engine(
+        [tw.Resource("a"), tw.Resource("b")], [tw.Model("m")], [qos], clock=tw.ManualClock(), seed=1
+    )
+    assert e.route("m", "q").observe("a", ()).propensity == 1.0
+    e.mode("active", rollout=0.5)
+    ours = e.route("m", "q").select((), default="a")
+    assert ours.propensity is None

@@ -89,6 +89,62 @@ def test_a_probe_of_the_last_resource_has_a_propensity_under_a_rollout() -> None
     ticket.cancel()
 
 
+def test_a_refusal_is_as_likely_as_its_share() -> None:
+    """Nothing is in time: we refuse, the others send the job all the same."""
+    firm = tw.Engine([tw.Resource("a")], [tw.Model("m")], [tw.QoS("q", 0.01)], clock=tw.ManualClock(), seed=1)
+    route = firm.route("m", "q")
+    for _ in range(20):
+        route.select((), deadline_s=60.0).complete(1.0)
+    firm.mode("active", rollout=0.25)
+    refused = 0
+    for default in ("a", None) * 20:
+        ticket = route.select((), default=default)
+        refused += not ticket.admitted
+        # of the others' 1 - .25, and ours were it a probe: nobody knows without asking
+        assert ticket.propensity == (None if ticket.admitted else 0.25)
+    assert 0 < refused < 40
+
+
+def test_a_probe_of_an_ejected_resource_is_only_ours() -> None:
+    """The others take the open ones with the fewest jobs, of which the ejected one is none however few it has."""
+    e = tw.Engine(
+        [tw.Resource("a"), tw.Resource("b")],
+        [tw.Model("m")],
+        [tw.QoS("q", 5.0)],
+        clock=tw.ManualClock(),
+        seed=1,
+    )
+    route = e.route("m", "q")
+    for _ in range(3):
+        route.select((), mask=1).fail()
+    e.clock.advance(3.0)
+    e.mode("active", rollout=0.25)
+    seen = {}
+    for _ in range(40):
+        ticket = route.select(())
+        seen[ticket.resource.name] = ticket.propensity
+        ticket.cancel()
+    assert seen == {"a": 0.25, "b": 0.75}
+
+
+def test_what_a_guaranteed_class_would_have_refused_is_ours_by_its_probes_only() -> None:
+    """No claim reaches the promise: 1 refusal in 50 is let through. Without exploration none is."""
+    for explore, ours in ((True, 0.02), (False, 0.0)):
+        qos = tw.QoS("q", 0.01, 0.95, contract="guaranteed", explore=explore)
+        e = tw.Engine([tw.Resource("a")], [tw.Model("m")], [qos], clock=tw.ManualClock(), seed=1)
+        route = e.route("m", "q")
+        for _ in range(20):
+            route.observe("a", ()).complete(1.0)
+        e.mode("active", rollout=0.25)
+        for _ in range(400):
+            ticket = route.select((), default="a")
+            if ticket.admitted:
+                assert ticket.propensity == pytest.approx(0.75 + 0.25 * ours)
+                ticket.cancel()
+            else:
+                assert ticket.propensity == pytest.approx(0.25 * (1.0 - ours))
+
+
 def test_a_refused_select_of_a_rollout_draws_nothing() -> None:
     e, route = engine()
     e.mode("active", rollout=0.5)
