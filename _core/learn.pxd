@@ -8,7 +8,6 @@ from _core.hedge cimport note_end
 from _core.lanes cimport set_bit
 from _core.layout cimport (
     LANES, ModelInfo, Profile, ROW_INV_AVAIL, State, TicketSlot, int64_t, profile_at, served_block,
-    uint64_t,
 )
 from _core.length cimport learn_length
 from _core.posterior cimport observe
@@ -33,7 +32,7 @@ cdef inline void sweep(State* st, int64_t now_ns) noexcept nogil:
 cdef inline void tried(State* st, int model, int lane) noexcept nogil:
     cdef Profile* p = profile_at(st, model, lane)
     p.n_results += 1
-    st.model[model].untried[lane >> 6] &= ~(<uint64_t>1 << (lane & 63))
+    set_bit(st.model[model].untried, lane, False)
 
 
 cdef inline bint teaches(const State* st, const TicketSlot* job) noexcept nogil:
@@ -123,12 +122,20 @@ cdef inline void write_availability(State* st, int model, int lane, int64_t now_
             served_inv_availability(st, model, lane, now_ns)
 
 
+cdef inline void count_end(State* st, const TicketSlot* job, bint succeeded, int64_t now_ns) noexcept nogil:
+    """Counts an end for availability, and nothing else."""
+    cdef Profile* p = profile_at(st, job.model, job.lane)
+    fade_profile(st, p, job.model, now_ns)
+    if succeeded:
+        p.succeeded += 1.0
+    else:
+        p.failed += 1.0
+    p.n_results += 1
+    write_availability(st, job.model, job.lane, now_ns)
+
+
 cdef inline void learn_failure(State* st, const TicketSlot* job, int64_t now_ns) noexcept nogil:
     """A failure says nothing about latency: fast errors must not look fast. It counts against availability."""
-    cdef Profile* p = profile_at(st, job.model, job.lane)
-    if not teaches(st, job):
-        return
-    fade_profile(st, p, job.model, now_ns)
-    p.failed += 1.0
-    tried(st, job.model, job.lane)
-    write_availability(st, job.model, job.lane, now_ns)
+    if teaches(st, job):
+        count_end(st, job, False, now_ns)
+        set_bit(st.model[job.model].untried, job.lane, False)

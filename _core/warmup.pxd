@@ -1,20 +1,14 @@
 # Completions whose time says nothing of the next one: after an idle gap or the load of a model, or by a clock that
 # went back. They count for availability, and nothing else.
-from _core.forget cimport fade_profile
 from _core.layout cimport Load, Profile, State, TicketSlot, int64_t, profile_at
-from _core.learn cimport teaches, write_availability
+from _core.learn cimport count_end, teaches
 from _core.wait cimport n_open
 
 
 cdef inline void learn_warmup(State* st, const TicketSlot* job, int64_t now_ns) noexcept nogil:
     """A profile that was seen in warm-ups only still counts as untried."""
-    cdef Profile* p = profile_at(st, job.model, job.lane)
-    if not teaches(st, job):
-        return
-    fade_profile(st, p, job.model, now_ns)
-    p.succeeded += 1.0
-    p.n_results += 1
-    write_availability(st, job.model, job.lane, now_ns)
+    if teaches(st, job):
+        count_end(st, job, True, now_ns)
 
 
 cdef inline void end_gap(State* st, int lane, int64_t now_ns) noexcept nogil:
