@@ -1,12 +1,18 @@
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Protocol, TypeAlias, final
+from typing import Any, Final, Protocol, TypeAlias, TypedDict, Unpack, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 _Features: TypeAlias = tuple[float, ...] | Sequence[float] | NDArray[np.float64]
 _Mask: TypeAlias = NDArray[np.bool_] | int
+_Given: TypeAlias = NDArray[np.float64] | None
+
+class _Options(TypedDict, total=False):  # as `select` says them
+    mask: _Mask | None
+    deadline_s: float | None
+    arrival_s: float | None
 
 class _Time(Protocol):
     def now_ns(self) -> int: ...
@@ -171,7 +177,7 @@ class RouteCore:
     def select(
         self,
         x: _Features,
-        Z: NDArray[np.float64] | None = None,
+        Z: _Given = None,
         *,
         mask: _Mask | None = None,
         deadline_s: float | None = None,
@@ -182,37 +188,16 @@ class RouteCore:
 
 class Explaining(RouteCore):
     def _forecasts(
-        self,
-        x: _Features,
-        Z: NDArray[np.float64] | None = None,
-        *,
-        mask: _Mask | None = None,
-        deadline_s: float | None = None,
-        arrival_s: float | None = None,
+        self, x: _Features, Z: _Given = None, **options: Unpack[_Options]
     ) -> list[dict[str, Any]]: ...
-    def _outlook(
-        self,
-        x: _Features,
-        Z: NDArray[np.float64] | None = None,
-        *,
-        mask: _Mask | None = None,
-        deadline_s: float | None = None,
-        arrival_s: float | None = None,
-    ) -> dict[str, Any]: ...
+    def _outlook(self, x: _Features, Z: _Given = None, **options: Unpack[_Options]) -> dict[str, Any]: ...
     def _weigh(
-        self, x: _Features, Z: NDArray[np.float64] | None = None, *, mask: _Mask | None = None
+        self, x: _Features, Z: _Given = None, *, mask: _Mask | None = None
     ) -> dict[str, NDArray[np.float32]]: ...
 
 class Observing(Explaining):
     def observe(
-        self,
-        resource: str,
-        x: _Features,
-        Z: NDArray[np.float64] | None = None,
-        *,
-        mask: _Mask | None = None,
-        deadline_s: float | None = None,
-        arrival_s: float | None = None,
+        self, resource: str, x: _Features, Z: _Given = None, **options: Unpack[_Options]
     ) -> Ticket: ...
 
 @final
@@ -268,10 +253,8 @@ class Ticket:
     def residual_s(self) -> float: ...
     def start(self) -> None: ...
     def may_start(self, left_s: float) -> bool: ...
-    def reconsider(
-        self, Z: NDArray[np.float64] | None = None, *, mask: _Mask | None = None, bonus: float = 0.1
-    ) -> bool: ...
-    def copy(self, Z: NDArray[np.float64] | None = None, *, mask: _Mask | None = None) -> Ticket | None: ...
+    def reconsider(self, Z: _Given = None, *, mask: _Mask | None = None, bonus: float = 0.1) -> bool: ...
+    def copy(self, Z: _Given = None, *, mask: _Mask | None = None) -> Ticket | None: ...
     def first(self, ttft_s: float | None = None) -> None: ...
     def progress(self, tokens: int) -> None: ...
     def complete(
@@ -280,7 +263,7 @@ class Ticket:
     def fail(self, *, retry_after_s: float | None = None) -> None: ...
     def retry(
         self,
-        Z: NDArray[np.float64] | None = None,
+        Z: _Given = None,
         *,
         mask: _Mask | None = None,
         retry_after_s: float | None = None,
