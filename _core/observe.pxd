@@ -11,6 +11,7 @@ from _core.lanes cimport get_bit, is_candidate, set_bit
 from _core.layout cimport LANES, Load, MASK_WORDS, ModelInfo, State, WaitBlock, int64_t, profile_at, uint64_t
 from _core.probe cimport is_known
 from _core.score cimport score_lane
+from _core.stale cimport may_be_asked
 from _core.wait cimport n_open
 
 cdef struct Wish:           # what we would have chosen instead
@@ -27,12 +28,13 @@ cdef inline bint ties_with(const State* st, const RouteInfo* route, int lane, in
 
 
 cdef inline double chance_of(
-    const State* st, const RouteInfo* route, int lane, int verdict, const Forecast* f, int n_tied
+    const State* st, const RouteInfo* route, int lane, int verdict, const Forecast* f, int n_tied, int64_t now_ns
 ) noexcept nogil:
     """With what probability a decision that came out like this would have admitted the job on `lane`; NaN = not known.
-    It was made as if the class refused nothing but by guarantee."""
+    It was made as if the class refused nothing but by guarantee, and asked no silent lane."""
     cdef double chance = f.chance
-    if isnan(chance):
+    if isnan(chance) or (
+            route.asks and now_ns >= st.model[route.model].next_stale_ns and may_be_asked(st, route, f.left_s)):
         return NAN
     if verdict == GUARANTEE:
         chance = 1.0 - chance       # of its being let through as a probe
@@ -69,7 +71,7 @@ cdef inline void prefer(
     st.head.next_look_ns = INT64_MAX    # a look at running jobs would change more than accounts
     verdict = decide_any(st, &ours, x, mask, left_s, now_ns, &f, &n_tied)
     st.head.next_look_ns = next_look_ns
-    wish.theirs = chance_of(st, route, theirs, verdict, &f, n_tied)
+    wish.theirs = chance_of(st, route, theirs, verdict, &f, n_tied, now_ns)
     memcpy(st.load, st.kept_load, n_load)
     memcpy(st.wait, st.kept_wait, n_wait)
     memcpy(st.head.rng, rng, sizeof(rng))

@@ -142,20 +142,25 @@ cdef inline int find_recovering(
     return lane
 
 
+cdef inline bint may_be_asked(const State* st, const RouteInfo* route, double left_s) noexcept nogil:
+    """Whether it is worth looking for a silent lane that could be sent this job."""
+    cdef const Certificate* c = st.certificate + route.qos
+    return (any_recovers(st, route.model) or c.n - c.probed_n >= LEAST_RESULTS) and left_s > 0.0 \
+        and st.head.mode <= MODE_PART and st.head.detects_change
+
+
 cdef inline bint is_asked(
     State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, Forecast* f
 ) noexcept nogil:
     """Whether this job goes to a silent candidate, as a probe. After scoring, once next_stale_ns has come."""
-    cdef const Certificate* c = st.certificate + route.qos
-    cdef bint recovers = any_recovers(st, route.model)
     cdef float least
     cdef int lane = -1
-    if not (recovers or c.n - c.probed_n >= LEAST_RESULTS) or left_s <= 0.0 or st.head.mode > MODE_PART:
+    if not may_be_asked(st, route, left_s):
         return False
     least = least_of(st.cost, (st.head.n_resources + LANES - 1) // LANES)
-    if least == INFINITY or not st.head.detects_change:
+    if least == INFINITY:
         return False
-    if recovers:
+    if any_recovers(st, route.model):
         lane = find_recovering(st, route, x, left_s, now_ns, least, f)
     if lane < 0:
         lane = find_silent(st, route, x, left_s, now_ns, least, f)

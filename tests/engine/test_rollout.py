@@ -153,3 +153,19 @@ def test_a_refused_select_of_a_rollout_draws_nothing() -> None:
         with pytest.raises(tw.InputError):
             route.select((1.0,))
     assert e._core.snapshot() == before
+
+
+def test_what_might_have_gone_to_a_silent_resource_has_no_propensity_where_the_others_chose() -> None:
+    """Whether we would have asked it is only known once we do."""
+    seen = set()
+    for seed in range(12):
+        e, route = engine(seed)
+        for _ in range(120):
+            route.select(()).complete(0.1)
+        e.clock.advance(1.0)
+        e.mode("active", rollout=0.25)
+        ticket = route.select((), default="fast")
+        assert ticket.propensity == (0.25 if ticket.probe else None)
+        seen.add(ticket.probe)
+        ticket.cancel()
+    assert seen == {True, False}
