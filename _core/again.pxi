@@ -70,24 +70,19 @@ cdef Ticket copy_job(Ticket ticket, Z, mask):
     return second
 
 
-cdef Ticket retry_job(Ticket failed, Z, mask, int mate, const Promise* kept, int64_t now_ns):
-    """Decides again without the resources that the job's attempts were on. Writes nothing when it raises.
+cdef Ticket retry_job(Ticket failed, Ticket ticket, Z, int mate, const Promise* kept, int64_t now_ns):
+    """`ticket`, a new one, decides again on the lanes in the route's scratch; pass_by makes another one for bypass.
 
-    mate, kept: the failed ticket's, as `set_aside` gave them.
+    mate, kept: the failed ticket's, as `set_aside` gave them. Neither survives the collector, which may free the slot
+    `mate`: nothing is allocated before the promise is where it belongs.
     """
     cdef RouteCore route = failed.route
     cdef State* st = &route.core.st
-    cdef Ticket ticket = Ticket.__new__(Ticket)
-    cdef Ticket attempt = failed
     cdef double left_s = failed.left - <double>(now_ns - failed.made_ns) * 1e-9
     cdef int n_tied = 1, fewest = -1, lane
     cdef Forecast f
-    while attempt is not None:      # by name: a lane may belong to somebody else by now
-        lane = -1 if attempt.chosen is None else route.core.lanes.get(attempt.chosen.name, -1)
-        if lane >= 0:
-            set_bit(route.words, lane, False)
-        attempt = attempt.last
     if st.head.mode == MODE_BYPASS or failed.slot < 0:
+        lose(st, mate, kept, now_ns)
         lane = least_loaded(st, route.info.model, route.words, st.head.rng, &n_tied, &fewest)
         ticket = pass_by(route, lane, n_tied, left_s, now_ns)
     else:
@@ -97,22 +92,31 @@ cdef Ticket retry_job(Ticket failed, Z, mask, int mate, const Promise* kept, int
         route.core.last_ns = now_ns
         ticket.x = failed.x
         ticket._issue(route, &f, own_in(route, Z), now_ns)
+        if not ticket.is_open:      # nobody tries again
+            lose(st, mate, kept, now_ns)
+        else:
+            if mate >= 0:
+                join_job(st, ticket.slot, mate)
+            st.ticket[ticket.slot].promise = kept[0]
     ticket.last = failed
-    if not ticket.is_open or ticket.slot < 0:       # nobody tries again
-        lose(st, mate, kept, now_ns)
-    else:
-        if mate >= 0:
-            join_job(st, ticket.slot, mate)
-        st.ticket[ticket.slot].promise = kept[0]
     return ticket
 
 
-cdef int read_retry(RouteCore route, Z, mask) except -1:
-    """Z and the mask (all lanes without one) of another try, into the route's scratch."""
+cdef int read_retry(Ticket failed, Z, mask) except -1:
+    """Z and the mask (all lanes without one) of another try, into the route's scratch, less the resources that the
+    job's attempts were on."""
+    cdef RouteCore route = failed.route
+    cdef Ticket attempt = failed
+    cdef int lane
     if route.n_given or Z is not None:
         route._read_given(Z)
     if mask is not None:
         route._read_mask(mask)
     else:
         memset(route.words, 0xFF, sizeof(route.words))
+    while attempt is not None:      # by name: a lane may belong to somebody else by now
+        lane = -1 if attempt.chosen is None else route.core.lanes.get(attempt.chosen.name, -1)
+        if lane >= 0:
+            set_bit(route.words, lane, False)
+        attempt = attempt.last
     return 0

@@ -162,6 +162,7 @@ cdef class Ticket(Decision):
         TicketError when this one was refused, InputError, CapacityError; then nothing changed. Cost: as select.
         """
         cdef double away_s = 0.0 if retry_after_s is None else away_of(retry_after_s)
+        cdef Ticket second = Ticket.__new__(Ticket)     # first of all: the collector may come, and free tickets
         cdef int64_t now_ns = self.route.core.now()
         cdef int mate = -1
         cdef Promise kept
@@ -170,14 +171,14 @@ cdef class Ticket(Decision):
             raise TicketError(f"ticket was rejected ({self.reason}): nothing failed, and nothing can be tried again")
         if self.is_open and self.slot >= 0:
             self._check("retry() while it is open, or after it has failed")
-        read_retry(self.route, Z, mask)
+        read_retry(self, Z, mask)
         if self.is_open and self.slot >= 0:
             learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
             note_failure(&self.route.core.st, self.slot, away_s, now_ns)
             mate = set_aside(&self.route.core.st, self.slot, &kept)
             self._close(now_ns)
         self.is_open = False
-        return retry_job(self, Z, mask, mate, &kept, now_ns)
+        return retry_job(self, second, Z, mate, &kept, now_ns)
 
     def timeout(self):
         """Settles as timed out: nobody waits for it any longer. In service it counts as a failure, and
