@@ -62,7 +62,7 @@ cdef Ticket copy_job(Ticket ticket, Z, mask):
         return None
     info = unrefusing(&ticket.route.info)
     left_s = ticket.left - <double>(now_ns - job.arrival_ns) * 1e-9
-    if not find_copy(st, job, &info, words, left_s, now_ns, &f, &second.n_tied):
+    if not find_copy(st, ticket.slot, &info, words, left_s, now_ns, &f, &second.n_tied):
         return None
     second.x = ticket.x
     second._issue(ticket.route, &f, own_in(ticket.route, Z), now_ns)

@@ -41,7 +41,7 @@ from _core.overdue cimport refute
 from _core.forget cimport fade_profile
 from _core.posterior cimport kept, merge_sums, n_sums
 from _core.probe cimport doubt_slowness, may_start
-from _core.promise cimport join_job, set_aside
+from _core.promise cimport join_job, leave_out_job, set_aside
 from _core.served cimport (
     Posterior, Prior, fresh_offset, pooled_mean, posterior_of, prior_of, profile_age_s, read_sums, serve, serve_cold,
 )

@@ -5,8 +5,8 @@ from libc.string cimport memcpy
 from _core.among cimport decide_any
 from _core.decide cimport has_place
 from _core.forecast cimport Forecast, RouteInfo, occupied_s
-from _core.lanes cimport set_bit
 from _core.layout cimport Load, MASK_WORDS, State, TicketSlot, int64_t, uint64_t
+from _core.promise cimport leave_out_job
 from _core.wait cimport residual
 
 
@@ -45,12 +45,14 @@ cdef inline double mean_residual(const State* st, const TicketSlot* job, int64_t
 
 
 cdef inline bint find_copy(
-    State* st, const TicketSlot* job, const RouteInfo* route, const uint64_t* mask, double left_s,
-    int64_t now_ns, Forecast* f, int* n_tied,
+    State* st, int t, const RouteInfo* route, const uint64_t* mask, double left_s, int64_t now_ns, Forecast* f,
+    int* n_tied,
 ) noexcept nogil:
-    """The best other lane is f  # OUT. True when W + E[S] there is below what the job is expected to take yet."""
+    """The best lane without a ticket of the job is f  # OUT. True when W + E[S] there is below what ticket t is expected
+    to take yet."""
+    cdef const TicketSlot* job = st.ticket + t
     cdef uint64_t[MASK_WORDS] others
     memcpy(others, mask if mask != NULL else st.head.open_lanes, sizeof(others))
-    set_bit(others, job.lane, False)
+    leave_out_job(st, t, others)
     return has_place(decide_any(st, route, job.x, others, left_s, now_ns, f, n_tied)) \
         and f.wait_s + occupied_s(f) < mean_residual(st, job, now_ns)

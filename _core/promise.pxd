@@ -1,6 +1,7 @@
 # One promise a job. A hedge or a retry is another ticket of the same job: its open tickets form a ring (`mate`, itself
 # when alone), and one of them carries what was promised by the first.
-from _core.layout cimport Promise, State
+from _core.lanes cimport set_bit
+from _core.layout cimport Promise, State, uint64_t
 
 
 cdef inline void join_job(State* st, int t, int mate) noexcept nogil:
@@ -16,6 +17,16 @@ cdef inline void leave_job(State* st, int t) noexcept nogil:
         before = st.ticket[before].mate
     st.ticket[before].mate = st.ticket[t].mate
     st.ticket[t].mate = t
+
+
+cdef inline void leave_out_job(const State* st, int t, uint64_t* lanes) noexcept nogil:
+    """Clears the lanes that the open tickets of t's job are on: what holds one up would hold up another as well."""
+    cdef int other = t
+    while True:
+        set_bit(lanes, st.ticket[other].lane, False)
+        other = st.ticket[other].mate
+        if other == t:
+            return
 
 
 cdef inline Promise* promise_of(State* st, int t) noexcept nogil:

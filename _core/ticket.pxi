@@ -46,8 +46,8 @@ cdef class Ticket(Decision):
         return reconsider_job(self, Z, mask, bonus_of(bonus))
 
     def copy(self, Z=None, *, mask=None):
-        """A second ticket for a running job (a hedge), on the best other resource; None when the job is expected
-        to end sooner where it runs, or when no other resource or ticket is free.
+        """A second ticket for a running job (a hedge), on the best resource that has none of its open tickets; None
+        when the job is expected to end sooner where it runs, or when no such resource or ticket is free.
 
         Both tickets are settled on their own: the first result is the job's, and settles what the first ticket promised;
         the other one's end still teaches. Nothing is promised of the copy's own numbers.
@@ -153,7 +153,8 @@ cdef class Ticket(Decision):
         self._close(now_ns)
 
     def retry(self, Z=None, *, mask=None, retry_after_s=None):
-        """Another try of a job that failed: a new Ticket, on none of the resources that this job was on before.
+        """Another try of a job that failed: a new Ticket, on none of the resources that this job was on before. Of one
+        that is open still, on none of those that its copies are on, either.
 
         A ticket that is still open is settled by `fail(retry_after_s=...)` first. The request's features are kept; Z and
         mask are as in select. What has passed since the first decision is gone from the deadline: the new ticket may be
@@ -175,6 +176,7 @@ cdef class Ticket(Decision):
         if self.is_open and self.slot >= 0:
             learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
             note_failure(&self.route.core.st, self.slot, away_s, now_ns)
+            leave_out_job(&self.route.core.st, self.slot, self.route.words)
             mate = set_aside(&self.route.core.st, self.slot, &kept)
             self._close(now_ns)
         self.is_open = False

@@ -29,6 +29,21 @@ def engine(k: int = 3, *, seed: int = 1, max_tickets: int = 8) -> tuple[tw.Engin
     return made, clock
 
 
+def outlived(names: str) -> tuple[tw.Engine, tw.ManualClock]:
+    """Profiles of .1 s, known for good: a job of five seconds is better copied."""
+    clock = tw.ManualClock(1.0)
+    made = tw.Engine(
+        [tw.Resource(n) for n in names],
+        [tw.Model("m")],
+        [tw.QoS("q", 10.0, contract="best_effort")],
+        profiles=[tw.Profile(n, "m", 0.1, 0.3, 1e6) for n in names],
+        clock=clock,
+        seed=1,
+        health=None,
+    )
+    return made, clock
+
+
 @given(k=st.integers(1, 70), seed=st.integers(0, 99), by_hand=st.booleans())
 def test_no_resource_is_tried_twice_and_then_none_is_left(k: int, seed: int, by_hand: bool) -> None:
     made, _ = engine(k, seed=seed)
@@ -116,6 +131,36 @@ def test_bad_input_is_refused_and_the_ticket_stays_open(bad: dict) -> None:
     assert not ticket.settled
 
 
+@pytest.mark.parametrize("of_copy", [False, True])
+def test_a_retry_goes_where_no_other_ticket_of_its_job_is_open(of_copy: bool) -> None:
+    """With two resources there is none: the copy that still runs is all that is left of the job."""
+    for names in ("ab", "abc"):
+        made, clock = outlived(names)
+        first = made.route("m", "q").select((), mask=0b001)
+        clock.advance(5.0)
+        copy = first.copy(mask=0b010)
+        second = (copy if of_copy else first).retry()
+        assert second.reason == ("no_resource" if names == "ab" else None)
+        if names == "abc":
+            assert second.resource.name == "c"
+            second.cancel()
+        (first if of_copy else copy).complete()
+        assert made.in_flight == 0
+        assert made._core.certificate(0)["n_open"] == 0
+
+
+def test_each_copy_of_a_job_goes_elsewhere() -> None:
+    made, clock = outlived("abc")
+    first = made.route("m", "q").select((), mask=0b001)
+    clock.advance(5.0)
+    copy = first.copy(mask=0b011)
+    assert copy.resource.name == "b"
+    assert first.copy(mask=0b011) is None
+    another = first.copy()
+    assert another.resource.name == "c"
+    assert first.copy() is None
+
+
 class Cycle:
     """Keeps a ticket until the collector comes."""
 
@@ -129,17 +174,7 @@ def retry_collected_into(after: int, *, refused: bool) -> tuple[int, tw.Engine]:
 
     Returns how many tickets it had freed when retry() returned, and the engine, where all is settled by then.
     """
-    clock = tw.ManualClock(1.0)
-    names = "ab" if refused else "abc"
-    made = tw.Engine(
-        [tw.Resource(n) for n in names],
-        [tw.Model("m")],
-        [tw.QoS("q", 10.0, contract="best_effort")],
-        profiles=[tw.Profile(n, "m", 0.1, 0.3, 1e6) for n in names],
-        clock=clock,
-        seed=1,
-        health=None,
-    )
+    made, clock = outlived("ab" if refused else "abc")
     route = made.route("m", "q")
     first = route.select((), mask=0b001)
     clock.advance(5.0)
