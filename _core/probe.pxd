@@ -2,7 +2,7 @@
 # and when a probe makes the next one due at once. Who is probed though no job would come there is in stale.pxd.
 from libc.math cimport exp
 
-from _core.lanes cimport set_bit
+from _core.lanes cimport is_candidate, set_bit
 from _core.layout cimport LANES, Profile, State, TicketSlot, int64_t, profile_at, served_block
 from _core.predict cimport location
 
@@ -32,17 +32,20 @@ cdef inline void doubt_slowness(State* st, int lane) noexcept nogil:
     for m in range(st.head.n_models):
         p = profile_at(st, m, lane)
         p.doubted_until = p.n_results + NEW_RESULTS
-        is_recovering(st, m, lane)
+        if is_candidate(st, m, lane):
+            is_recovering(st, m, lane)
 
 
 cdef inline void judge_probe(State* st, const TicketSlot* job, int signal, double faster) noexcept nogil:
     """After a result was tested for change, `faster` being the CUSUM before: whether the next probe of its profile is
     due at once. Not after one that was slower than the median, however fast those before it: luck that lasts for three
-    would else take another ten to come down."""
+    would else take another ten to come down. Whatever was due before, a job's first signal decides anew."""
     cdef const Profile* p = profile_at(st, job.model, job.lane)
     if p.n_results < p.doubted_until or (
             job.probe and p.drift[signal].faster > max(SURPRISING, faster - DRIFT)):
         is_recovering(st, job.model, job.lane)
+    elif signal == 0:
+        set_bit(st.model[job.model].recovering, job.lane, False)
 
 
 cdef inline bint is_known(const Profile* p, bint streams) noexcept nogil:

@@ -81,10 +81,11 @@ cdef inline int longest_silent(State* st, int model, float least, int64_t now_ns
 cdef inline int next_recovering(const State* st, int model, float least) noexcept nogil:
     """An idle candidate that was faster than believed when it was last heard of, and is still passed over."""
     cdef const ModelInfo* info = st.model + model
+    cdef float fastest = fastest_service(st)
     cdef int lane
     for lane in range(st.head.n_resources):
         if get_bit(info.recovering, lane) and starts_at_once(st, lane) \
-                and is_passed_over(st, model, lane, least, fastest_service(st)):
+                and is_passed_over(st, model, lane, least, fastest):
             return lane
     return -1
 

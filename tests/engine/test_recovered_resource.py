@@ -96,3 +96,38 @@ def test_a_class_that_forbids_exploration_pays_nothing_and_finds_nothing() -> No
     assert not played.probe.any()
     assert played.found_s == math.inf
     assert played.share(played.to_r0, played.back_s + 2.0, math.inf) == 0.0
+
+
+def test_what_was_once_faster_and_is_slow_again_is_probed_no_more() -> None:
+    """b is found to be faster by an alarm, has 300 results as fast as a's, and then 30 slower than ever. Its last
+    ones do not say that it recovers, so jobs of another class, which has had no results yet to pay for probes with,
+    go to a."""
+    clock, rng = tw.ManualClock(1.0), np.random.default_rng(0)
+    engine = tw.Engine(
+        [tw.Resource("a"), tw.Resource("b")],
+        [tw.Model("m")],
+        [tw.QoS("q", 10.0, contract="best_effort"), tw.QoS("new", 10.0, contract="best_effort")],
+        clock=clock,
+        seed=1,
+        health=None,
+    )
+
+    def teach(lane: int, median_s: float, n: int) -> None:
+        for _ in range(n):
+            ticket = engine.route("m", "q").select((), mask=1 << lane)
+            clock.advance(median_s * math.exp(0.1 * rng.standard_normal()))
+            ticket.complete()
+
+    teach(0, 0.02, 30)
+    teach(1, 0.1, 30)
+    teach(1, 0.02, 300)
+    assert engine.alarms("b") == 1
+    teach(1, 0.2, 30)
+    teach(0, 0.02, 5)
+    clock.advance(1.0)
+    for _ in range(40):
+        ticket = engine.route("m", "new").select(())
+        assert ticket.resource.name == "a"
+        assert not ticket.probe
+        clock.advance(0.02)
+        ticket.complete()
