@@ -4,7 +4,7 @@ from typing import Protocol, runtime_checkable
 
 from tailwise._core.core import ManualClock, MonotonicClock
 
-__all__ = ["Clock", "ManualClock", "MonotonicClock"]
+__all__ = ["Clock", "ManualClock", "MonotonicClock", "as_ns"]
 
 
 @runtime_checkable
@@ -14,3 +14,8 @@ class Clock(Protocol):
     def now_ns(self) -> int:
         """Nanoseconds since an arbitrary moment."""
         ...
+
+
+def as_ns(seconds: float) -> int:
+    """Nanoseconds; what is thirty years off or more, and infinity, is as good as never."""
+    return round(min(seconds, 1e9) * 1e9)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeVar
 
+from tailwise.clock import as_ns
 from tailwise.errors import InputError
 from tailwise.job import Job, Orders, Run
 from tailwise.places import Places
@@ -177,7 +178,7 @@ class Dispatch(Places[T]):
     def _watch(self, run: Run[T], now_ns: int) -> None:
         """Sets the one timer of a queued run: at its predicted start."""
         if run.entry is not None and self._forecasts is not None and self.rules.re_decide:
-            start_ns = run.job.arrival_ns + _ns(self._forecasts.wait_s(run.assignment))
+            start_ns = run.job.arrival_ns + as_ns(self._forecasts.wait_s(run.assignment))
             run.timer = self._timers.set(run, max(start_ns, now_ns + LOOK_NS))
 
     def _fill(self, lane: int, now_ns: int, orders: Orders[T], *, test: bool = True) -> None:
@@ -209,7 +210,7 @@ class Dispatch(Places[T]):
             and run.job.qos.priority == 0
             and not run.job.hedged
         ):
-            run.timer = self._timers.set(run, now_ns + _ns(self._forecasts.hedge_at_s(run.assignment)))
+            run.timer = self._timers.set(run, now_ns + as_ns(self._forecasts.hedge_at_s(run.assignment)))
 
     def _reconsider(self, run: Run[T], now_ns: int, orders: Orders[T]) -> None:
         assert self._forecasts is not None
@@ -265,8 +266,3 @@ class Dispatch(Places[T]):
                 for run in self._queues.queued(lane):
                     if run.entry is not None:
                         self._reconsider(run, now_ns, orders)
-
-
-def _ns(seconds: float) -> int:
-    """Nanoseconds; a forecast beyond thirty years is as good as never."""
-    return round(min(seconds, 1e9) * 1e9)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from tailwise.clock import as_ns
 from tailwise.policy import Assignment, End
 from tailwise.qos import QoS
 from tailwise.queue import Queued
@@ -35,7 +36,7 @@ class Job(Generic[T]):
 
     @property
     def deadline_ns(self) -> int:
-        return self.arrival_ns + round(self.deadline_s * 1e9)
+        return self.arrival_ns + as_ns(self.deadline_s)
 
     @property
     def hedged(self) -> bool:

@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tailwise as tw
+from tailwise.dispatch import Dispatch
+from tailwise.policy import Learned
+from tests.engine.script import Script
 
 CLASS_S = 0.5
 
@@ -92,3 +95,26 @@ def test_a_time_that_is_none_is_refused_and_changes_nothing(options: dict[str, f
     with pytest.raises(tw.InputError, match="_s="):
         getattr(e.route("m", "q"), call)((), **options)
     assert e._core.snapshot() == before
+
+
+def test_a_job_with_a_budget_beyond_what_nanoseconds_hold_is_queued_and_ends_as_any_other() -> None:
+    e, clock = engine()
+    dispatch: Dispatch[str] = Dispatch([1], Learned(e))
+    running = dispatch.submit("a", "m", e.qos[0], (), clock.now_ns())[1].start
+    job, orders = dispatch.submit("b", "m", e.qos[0], (), clock.now_ns(), deadline_s=1e300)
+    assert orders.start == []
+    assert [run.job for run in dispatch.queued(0)] == [job]
+    started = dispatch.ended(running[0], "completed", clock.now_ns()).start
+    assert [run.job for run in started] == [job]
+    dispatch.ended(started[0], "completed", clock.now_ns())
+    assert (job.end, len(dispatch), e.in_flight) == ("completed", 0, 0)
+
+
+def test_a_job_of_a_class_without_a_deadline_waits_for_its_turn_however_late() -> None:
+    dispatch: Dispatch[str] = Dispatch([1], Script())
+    endless = tw.QoS("first words", math.inf, ttft_s=1.0)
+    running = dispatch.submit("a", "m", endless, (), 0)[1].start
+    waiting, _ = dispatch.submit("b", "m", endless, (), 0)
+    ten_years_ns = 10 * 365 * 86_400 * 10**9
+    assert dispatch.due(ten_years_ns).ended == []
+    assert dispatch.ended(running[0], "completed", ten_years_ns).start == waiting.runs
