@@ -111,18 +111,20 @@ class Dispatch(Places[T]):
         return orders
 
     def set_slots(self, lane: int, n_slots: int, now_ns: int) -> Orders[T]:
-        """How many jobs a lane serves at once from now on, >= 0; jobs in service beyond that end as ever, and those
-        queued at a lane that has none are decided again.
+        """How many jobs a lane serves at once from now on, >= 0; jobs in service beyond that end as ever. Those
+        queued at a lane that has none are decided again where the policy forecasts and the rules re-decide; else
+        they wait for slots, and expire.
 
         A lane that had none is usable from now on: the policy is asked for lanes with slots here and no others, so
-        say this once a resource has joined the engine and its own queue (`Engine.add`, `Engine.own_queue`).
+        say this once a resource has joined the engine and its own queue (`Engine.add`, `Engine.own_queue`). Raises
+        InputError, and then changes nothing.
         """
         orders: Orders[T] = Orders()
         self._queues.set_slots(lane, n_slots)
         if n_slots:
             self._fill(lane, now_ns, orders)
         else:
-            self._look_at(1 << lane, now_ns, orders)
+            self._look_at(1 << int(lane), now_ns, orders)
         return orders
 
     def cancel(self, job: Job[T], now_ns: int) -> Orders[T]:

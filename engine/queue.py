@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from tailwise.errors import InputError
 from tailwise.share import Shares
+from tailwise.validate import is_whole, require
 
 __all__ = ["Queued", "Queues"]
 
@@ -55,7 +57,11 @@ class Queues(Generic[T]):
             self.set_slots(lane, n_slots)
 
     def set_slots(self, lane: int, n_slots: int) -> None:
-        """How many jobs a lane serves at once from now on; those in service go on. Lanes may be added by it."""
+        """How many jobs a lane serves at once from now on; those in service go on. Lanes may be added by it.
+        Raises InputError, and then changes nothing."""
+        for name, value in (("lane", lane), ("n_slots", n_slots)):
+            require(is_whole(value, 0), "set_slots", name, value, "an int >= 0", InputError)
+        lane, n_slots = int(lane), int(n_slots)  # a shift of NumPy's ends at 64 bits
         while lane >= len(self._slots):
             self._slots.append(0)
             self._free.append(0)

@@ -2,11 +2,17 @@
 
 import gc
 import weakref
+from typing import Any
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tailwise as tw
+from tailwise.dispatch import Dispatch
 from tailwise.queue import Queues
+from tests.engine.script import Script
 
 SECOND = 1_000_000_000
 
@@ -162,3 +168,46 @@ def test_every_job_leaves_exactly_once_and_in_order(actions: list[tuple]) -> Non
         assert [queues.length(lane) for lane in range(3)] == [
             sum(w[0] == lane for w in waiting.values()) for lane in range(3)
         ]
+
+
+@pytest.mark.parametrize(
+    ("lane", "n_slots", "named"),
+    [
+        (-1, 5, "lane=-1"),
+        (0.0, 5, "lane=0.0"),
+        (0, -1, "n_slots=-1"),
+        (2, 1.5, "n_slots=1.5"),
+        (0, True, "True"),
+    ],
+)
+def test_slots_that_are_no_whole_number_are_refused_and_change_nothing(
+    lane: Any, n_slots: Any, named: str
+) -> None:
+    dispatch: Dispatch[str] = Dispatch([1, 1], Script())
+    before = repr(vars(dispatch._queues))
+    with pytest.raises(tw.InputError, match=f"{named}, but an int >= 0"):
+        dispatch.set_slots(lane, n_slots, SECOND)
+    assert repr(vars(dispatch._queues)) == before
+    with pytest.raises(tw.InputError, match="n_slots=-1"):
+        Dispatch([1, -1], Script())
+
+
+def test_a_lane_beyond_64_may_be_one_of_numpys_numbers() -> None:
+    dispatch: Dispatch[str] = Dispatch([0], script := Script(lane=70, moves_to=0))
+    for _ in range(2):
+        dispatch.set_slots(np.int64(70), np.int64(1), 0)  # type: ignore[arg-type]
+    qos = tw.QoS("q", 10.0)
+    assert len([run for _ in range(2) for run in dispatch.submit("a", "m", qos, (), 0)[1].start]) == 1
+    assert script.seen == [1 << 70] * 2
+    dispatch.set_slots(np.int64(70), 0, SECOND)  # type: ignore[arg-type]
+    assert [len(dispatch.queued(lane)) for lane in (0, 70)] == [1, 0]
+
+
+@pytest.mark.parametrize("re_decide", [True, False])
+def test_what_waits_at_a_lane_without_slots_moves_only_where_the_rules_re_decide(re_decide: bool) -> None:
+    dispatch: Dispatch[str] = Dispatch([1, 1], Script(moves_to=1), rules=tw.Rules(re_decide=re_decide))
+    qos = tw.QoS("q", 10.0)
+    for name in "ab":
+        waiting, _ = dispatch.submit(name, "m", qos, (), 0)
+    assert (dispatch.set_slots(0, 0, SECOND).start == waiting.runs) is re_decide
+    assert dispatch.due(10 * SECOND).ended == ([] if re_decide else [waiting])
