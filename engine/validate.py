@@ -131,7 +131,8 @@ def as_items(
 ) -> tuple[T, ...]:
     """What users give as a sequence: neither one text, which is a sequence of its letters, nor one bare item."""
     iterable = isinstance(items, Iterable) and not isinstance(items, str | bytes | Mapping)
-    require(iterable, owner, name, items, expected, error)
+    # an array of no dimension has __iter__, and no items
+    require(iterable and getattr(items, "ndim", 1) != 0, owner, name, items, expected, error)
     assert isinstance(items, Iterable)
     found = tuple(items)
     for i, item in enumerate(found):

@@ -124,6 +124,7 @@ DECLARATIONS: dict[str, tuple[Callable[[], object], str]] = {
     "one profile, bare": (lambda: engine(profiles=tw.Profile("r", "m", 1.0)), "profiles="),
     "a mode as a list": (lambda: engine().mode(["active"]), "mode="),  # type: ignore[arg-type]
     "a resource by name": (lambda: engine().add("x"), "resource='x'"),  # type: ignore[arg-type]
+    "one array of no dimension": (lambda: tw.Model("m", features=np.array(3)), "features=array"),  # type: ignore[arg-type]
     "models as one text": (lambda: engine().add(tw.Resource("x"), models="m"), "models='m'"),
 }
 
@@ -147,6 +148,8 @@ CALLS: dict[str, tuple[Callable[[tw.Engine, tw.Ticket], object], str]] = {
     "profile": (lambda e, t: e.profile("r", "m", 5), "features=5"),  # type: ignore[arg-type]
     "profile of a text": (lambda e, t: e.profile("r", "m", "8"), "features='8'"),  # type: ignore[arg-type]
     "profile of texts": (lambda e, t: e.profile("r", "m", ("8",)), r"features\[0\]='8'"),  # type: ignore[arg-type]
+    "profile of no dimension": (lambda e, t: e.profile("r", "m", np.array(8.0)), "features=array"),  # type: ignore[arg-type]
+    "merge of no dimension": (lambda e, t: e.merge(np.array(1.0)), "statistics=array"),  # type: ignore[arg-type]
     "quantile": (lambda e, t: e.profile("r", "m").quantile("x"), "probability='x'"),  # type: ignore[arg-type]
     "report at": (lambda e, t: e.report("r", at="x"), "at='x'"),  # type: ignore[arg-type]
     "report of a bool": (lambda e, t: e.report("r", running=True), "running=True"),
