@@ -108,8 +108,9 @@ class Fleet:
             names = as_items("add", "models", models, str, "a sequence of names of models")
             joined = {declared.model_index(name) for name in names}
         for profile in profiles:
-            if profile.resource != resource.name or declared.model_index(profile.model) not in joined:
-                raise ConfigError(f"add: {profile!r} is not of {resource.name!r} and one of its models")
+            if profile.resource != resource.name:
+                raise ConfigError(f"add: {profile!r}, but a profile of {resource.name!r} is expected")
+            profile.require_runs(declared.model_index(profile.model) in joined)
             slopes_of(declared.model(profile.model), profile)
         lane = self._core.add_resource(resource, *capacity_of(resource))
         self._core.price(lane, resource.cost_per_s, resource.power_w)
@@ -137,6 +138,7 @@ class Fleet:
 
     def _give(self, profile: Profile) -> None:
         lane, index = self.lane(profile.resource), self._declared.model_index(profile.model)
+        profile.require_runs(lane in self._core.candidates(index))
         slopes = slopes_of(self._declared.models[index], profile)
         self._core.give(index, lane, profile.ln_median, profile.spread, profile.weight, slopes)
         self._given.add((profile.resource, profile.model))

@@ -56,6 +56,14 @@ class Profile:
         """ln of the median seconds of a lognormal with this mean and spread."""
         return math.log(self.mean_s) - 0.5 * self.spread**2
 
+    def require_runs(self, runs: bool) -> None:
+        """Raises ConfigError unless its resource runs its model: nothing would ever go by it."""
+        if not runs:
+            raise ConfigError(
+                f"Profile ({self.resource!r}, {self.model!r}): the resource cannot run the model; drop the profile, "
+                "or declare that it can"
+            )
+
 
 def load_profiles(path: str | PathLike[str]) -> tuple[Profile, ...]:
     """Reads given profiles from a table.

@@ -114,3 +114,17 @@ def test_a_table_that_is_wrong_says_where_and_why(tmp_path: Path, name: str, tex
     (tmp_path / name).write_text(text)
     with pytest.raises(tw.ConfigError, match=message):
         tw.load_profiles(tmp_path / name)
+
+
+def test_a_profile_of_what_its_resource_cannot_run_is_refused_by_engine_and_add_alike() -> None:
+    models = [MODEL, tw.Model("elsewhere", resources=("b",))]
+    resources, wrong = [tw.Resource("a"), tw.Resource("b")], tw.Profile("a", "elsewhere", 0.02)
+    message = r"Profile \('a', 'elsewhere'\): the resource cannot run the model"
+    with pytest.raises(tw.ConfigError, match=message):
+        tw.Engine(resources, models, QOS, profiles=[wrong])
+    made = tw.Engine(resources[1:], models, QOS, clock=tw.ManualClock(), seed=1)
+    before = made._core.snapshot()
+    for profile, named in ((wrong, message), (tw.Profile("b", "m", 0.02), "a profile of 'a' is expected")):
+        with pytest.raises(tw.ConfigError, match=named):
+            made.add(resources[0], profiles=[profile])
+        assert made._core.snapshot() == before
