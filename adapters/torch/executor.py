@@ -247,6 +247,7 @@ class Executor:
         with self._lock:
             if not job.payload.running:
                 self._accept(self._dispatch.cancel(job, self._now_ns()))
+                job.payload.future.withdraw = None  # a caller who keeps the future keeps no inputs
 
     def _run_timer(self) -> None:
         """One timer for all queues: sleeps until a queued job expires or any job is to be looked at again."""

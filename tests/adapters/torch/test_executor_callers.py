@@ -66,6 +66,23 @@ def test_a_future_that_is_kept_does_not_keep_the_inputs_of_its_job() -> None:
         assert inputs() is None
 
 
+def test_a_cancelled_future_that_is_kept_keeps_neither_the_inputs_nor_the_executor() -> None:
+    gate = Gate()
+    with start(gate) as executor:
+        executor.submit("gate", "batch", number(0.0))
+        assert gate.entered.wait(60)
+        x = number(1.0)
+        inputs = weakref.ref(x)
+        future = executor.submit("gate", "batch", x)
+        assert future.cancel()
+        del x
+        gc.collect()
+        assert inputs() is None
+        assert future.withdraw is None  # it would hold the executor
+        assert not executor.cancel_queued()
+        gate.opened.set()
+
+
 @pytest.mark.parametrize("call", [Executor.close, Executor.drain])
 @pytest.mark.parametrize("end", ["completed", "expired"])
 def test_closing_in_a_callback_is_refused_since_it_would_wait_for_itself(
