@@ -63,7 +63,7 @@ class Executor:
         self._resources = engine.resources
         self._names = tuple(r.name for r in self._resources)
         self._wakes_ns: int | None = None  # when the timer's thread looks next
-        self._serves = threading.local()  # .now: this thread is a worker's or the timer's
+        self._serves = threading.local()  # .now: callbacks of jobs run in this thread
         self._closed = False
         self._ended = False
         for resource in engine.resources:
@@ -126,8 +126,7 @@ class Executor:
             )
             future.withdraw = partial(self._withdraw, job)
             runs = self._accept(orders)
-        self._launch(runs)
-        answer(orders)
+        self._carry_out(runs, orders)
         return future
 
     @property
@@ -139,14 +138,15 @@ class Executor:
         """Cancels every job that has not started; returns how many."""
         with self._lock:
             orders = self._dispatch.clear(self._now_ns())
-            self._accept(orders)
-        answer(orders)
+            runs = self._accept(orders)
+        self._carry_out(runs, orders)
         return len(orders.ended)
 
     def drain(self, timeout_s: float | None = None) -> bool:
         """Waits until no job is queued or running; False when `timeout_s` passed first.
 
-        Raises WorkerError in the callback of a job: it would wait for the thread that it runs in.
+        Raises WorkerError in the callback of a job, which may run in a thread that it would wait for; not in one
+        that `future.cancel()` calls.
         """
         self._refuse_in_a_callback("drain")
         with self._changed:
@@ -203,6 +203,12 @@ class Executor:
             self._changed.notify_all()
         return orders.start
 
+    def _carry_out(self, runs: list[Run[Work]], orders: Orders[Work]) -> None:
+        """Starts what is to run and wakes whoever waits for what ended; not under the lock, since callbacks run."""
+        with self._serving():
+            self._launch(runs)
+            answer(orders)
+
     def _launch(self, runs: list[Run[Work]]) -> None:
         """Hands started runs to their workers; one that cannot be handed over fails, and the next is tried."""
         for run in runs:  # grows while it is walked through
@@ -221,10 +227,7 @@ class Executor:
 
     def _done(self, run: Run[Work], outcome: Outcome) -> None:
         """A worker hands a result back: learn, keep the slot busy, only then wake whoever waits for the job."""
-        runs, orders = self._end(run, outcome)
-        with self._serving():
-            self._launch(runs)
-            answer(orders)
+        self._carry_out(*self._end(run, outcome))
 
     def _end(self, run: Run[Work], outcome: Outcome) -> tuple[list[Run[Work]], Orders[Work]]:
         """Settles a started run and frees its slot; what then starts and ends."""
@@ -264,13 +267,11 @@ class Executor:
                     self._changed.wait(
                         None if due_ns is None else min(max(due_ns - now_ns, 0) * 1e-9, 3600.0)
                     )
-            with self._serving():
-                self._launch(runs)
-                answer(orders)
+            self._carry_out(runs, orders)
 
     @contextlib.contextmanager
     def _serving(self) -> Iterator[None]:
-        """Callbacks run in this thread, for which `close` and `drain` would wait."""
+        """Callbacks of jobs run in this thread, for which `close` and `drain` may wait."""
         before = getattr(self._serves, "now", False)
         self._serves.now = True
         try:
@@ -281,7 +282,7 @@ class Executor:
     def _refuse_in_a_callback(self, call: str) -> None:
         if getattr(self._serves, "now", False):
             raise WorkerError(
-                f"{call}() waits for the thread that runs this callback of a job: call it in another one"
+                f"{call}() may wait for the thread that runs this callback of a job: call it in another one"
             )
 
     def _worker_back(self, lane: int, n_slots: int) -> None:
@@ -289,5 +290,4 @@ class Executor:
         with self._lock:
             orders = self._dispatch.free(lane, n_slots, self._now_ns())
             runs = self._accept(orders)
-        self._launch(runs)
-        answer(orders)
+        self._carry_out(runs, orders)

@@ -111,7 +111,32 @@ def test_closing_in_a_callback_is_refused_since_it_would_wait_for_itself(
         wait_until(lambda: len(raised) == 1)
         gate.opened.set()
         assert float(executor.submit("gate", "batch", number(2.0)).result(60)) == 2.0
-    assert f"{call.__name__}() waits for the thread" in raised[0]
+    assert f"{call.__name__}() may wait for the thread" in raised[0]
+
+
+@pytest.mark.parametrize("teller", ["a caller", "a new worker"])
+def test_closing_in_a_callback_is_refused_in_whichever_thread_it_runs(teller: str) -> None:
+    """The queued job is ended by `cancel_queued`, or at its turn on the slot that a new worker gives back."""
+    gate, raised = Gate(), []
+
+    def close(_: Future[Any]) -> None:
+        for call in (executor.close, executor.drain):
+            with pytest.raises(WorkerError, match="may wait for the thread"):
+                call()
+            raised.append(call)
+
+    with start(gate) as executor:
+        executor.submit("gate", "batch", number(0.0))
+        assert gate.entered.wait(60)
+        queued = executor.submit("gate", "batch", number(1.0))
+        queued.add_done_callback(close)
+        if teller == "a caller":
+            assert executor.cancel_queued() == 1
+        else:
+            executor._dispatch._may_start = lambda *_: False  # type: ignore[method-assign]
+            executor._worker_back(0, 1)
+        assert len(raised) == 2
+        gate.opened.set()
 
 
 def test_the_policy_is_not_replaced_while_a_job_is_open() -> None:
