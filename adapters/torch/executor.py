@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -23,6 +24,8 @@ from tailwise.policy import Learned, Policy
 from tailwise.rules import Rules
 
 __all__ = ["Executor"]
+
+log = logging.getLogger("tailwise.torch")
 
 Features = Callable[[tuple[torch.Tensor, ...]], tuple[float, ...]]
 
@@ -267,7 +270,10 @@ class Executor:
                     self._changed.wait(
                         None if due_ns is None else min(max(due_ns - now_ns, 0) * 1e-9, 3600.0)
                     )
-            self._carry_out(runs, orders)
+            try:
+                self._carry_out(runs, orders)
+            except BaseException:  # no later job would expire
+                log.exception("the timer goes on")
 
     @contextlib.contextmanager
     def _serving(self) -> Iterator[None]:

@@ -233,5 +233,5 @@ def _tell(done: Done, outcome: Outcome) -> None:
     """A callback that raises must not take the worker's thread, and so every later job, with it."""
     try:
         done(outcome)
-    except Exception:
+    except BaseException:  # sys.exit, say
         log.exception("the callback of a job raised")

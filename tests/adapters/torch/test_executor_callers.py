@@ -139,6 +139,52 @@ def test_closing_in_a_callback_is_refused_in_whichever_thread_it_runs(teller: st
         gate.opened.set()
 
 
+@pytest.mark.parametrize("raises", [SystemExit, KeyboardInterrupt])
+def test_a_callback_that_exits_takes_no_thread_of_the_executor_with_it(raises: type[BaseException]) -> None:
+    """In the timer's thread, which tells that jobs expired, and in a worker's, which has a result."""
+    gate = Gate()
+
+    def leave(_: Future[Any]) -> None:
+        raise raises(3)
+
+    with start(gate, deadline_s=0.05) as executor:
+        held = executor.submit("gate", "batch", number(0.0), deadline_s=60.0)
+        held.add_done_callback(leave)
+        assert gate.entered.wait(60)
+        first, second = (executor.submit("gate", "urgent", number(1.0)) for _ in range(2))
+        first.add_done_callback(leave)
+        for future in (first, second, executor.submit("gate", "urgent", number(2.0))):
+            assert isinstance(future.exception(60), JobExpired)
+        assert executor._timer.is_alive()
+        gate.opened.set()
+        assert float(held.result(60)) == 0.0
+        assert float(executor.submit("gate", "batch", number(3.0), deadline_s=60.0).result(60)) == 3.0
+
+
+def test_a_callback_that_exits_hides_no_other_jobs_end_and_only_ctrl_c_reaches_the_caller() -> None:
+    gate, told = Gate(), []
+
+    def leave(_: Future[Any]) -> None:
+        told.append(raises)
+        raise raises(3)
+
+    with start(gate) as executor:
+        executor.submit("gate", "batch", number(0.0))
+        assert gate.entered.wait(60)
+        for raises in (SystemExit, KeyboardInterrupt):
+            futures = [executor.submit("gate", "batch", number(1.0)) for _ in range(2)]
+            for future in futures:
+                future.add_done_callback(leave)
+            if raises is SystemExit:
+                assert executor.cancel_queued() == 2
+            else:
+                with pytest.raises(KeyboardInterrupt):
+                    executor.cancel_queued()
+            assert told == [raises] * 2
+            told.clear()
+        gate.opened.set()
+
+
 def test_the_policy_is_not_replaced_while_a_job_is_open() -> None:
     gate = Gate()
     with start(gate) as executor:
