@@ -7,12 +7,16 @@ cdef tuple REASONS = (None, "late", "no_resource", "guarantee", "affinity", "mem
 @cython.no_gc_clear         # collected in a reference cycle, it must still know its route, and that its core
 @cython.auto_pickle(False)
 cdef class Decision:
-    """The read-only half of a Ticket."""
+    """The read-only half of a Ticket.
+
+    Where nothing was forecast, since no candidate took the job ('no_resource') or nothing was decided (bypass mode), every
+    forecast is None: p_on_time, p_raw, wait_s, service_s, median_s, expected_s, end_s, tpot_s, tokens, bound_s and hedge_at_s.
+    """
 
     cdef RouteCore route
     cdef object chosen, other
     cdef int slot, generation, n_tied, verdict, h
-    cdef bint is_open, observed
+    cdef bint is_open, observed, foreseen   # foreseen: there is a forecast
     cdef readonly bint probe            #: sent to learn, outside the promise: to an ejected or a silent resource, or else refused
     cdef double regret, p, raw, chance, left, wait, service_mean, m, s, dof, availability, m_total, s_total, z_bound
     cdef double tpot, length, busy      # two signals: E[seconds per token], E[tokens], E[start to end]
@@ -44,7 +48,7 @@ cdef class Decision:
     @property
     def resource(self):
         """The Resource that should run the job; of one rejected as 'late' the nearest candidate, of
-        'no_resource' None (its forecasts are then infinite and P(on time) 0)."""
+        'no_resource' None."""
         return self.chosen
 
     @property
@@ -74,12 +78,12 @@ cdef class Decision:
         """The claim, in [0, 1]: P(the job succeeds within its deadline), by its forecast and by what became of jobs of
         its class with forecasts like it. For one candidate it never falls when the deadline grows, nor rises when the
         backlog does."""
-        return self.p
+        return self.p if self.foreseen else None
 
     @property
     def p_raw(self):
         """P(on time) by the forecast alone, in [0, 1]: what choices compare, and `reject_below` refuses by."""
-        return self.raw
+        return self.raw if self.foreseen else None
 
     @property
     def left_s(self):
@@ -90,42 +94,44 @@ cdef class Decision:
     @property
     def wait_s(self):
         """Expected seconds from arrival to start."""
-        return self.wait
+        return self.wait if self.foreseen else None
 
     @property
     def service_s(self):
         """Expected seconds from start to end; of a model with two signals to its first token."""
-        return self.service_mean
+        return self.service_mean if self.foreseen else None
 
     @property
     def median_s(self):
         """Median seconds from start to end: what candidates are ranked by."""
-        return exp(self.m)
+        return exp(self.m) if self.foreseen else None
 
     @property
     def expected_s(self):
         """Expected seconds from arrival to what the class bounds first: the first token (ttft_s), else the end."""
-        return self.wait + (self.service_mean if self.route.info.first else self.busy)
+        return self.wait + (self.service_mean if self.route.info.first else self.busy) if self.foreseen else None
 
     @property
     def end_s(self):
         """Expected seconds from arrival to end."""
-        return self.wait + self.busy
+        return self.wait + self.busy if self.foreseen else None
 
     @property
     def tpot_s(self):
         """Expected seconds per token after the first; None where the model has one signal."""
-        return self.tpot if self.route.streams else None
+        return self.tpot if self.foreseen and self.route.streams else None
 
     @property
     def tokens(self):
         """Expected tokens of the answer; None where the model has one signal."""
-        return self.length if self.route.streams else None
+        return self.length if self.foreseen and self.route.streams else None
 
     @property
     def bound_s(self):
         """Seconds within which the job ends (where the class has a ttft_s: has its first token) with the class's required
-        probability, given that it succeeds."""
+        probability, given that it succeeds. inf or 0 where the certificate asks for such a bound."""
+        if not self.foreseen:
+            return None
         if self.z_bound == INFINITY or self.z_bound == -INFINITY:
             return INFINITY if self.z_bound > 0.0 else 0.0
         return exp(self.m_total + self.s_total * student_quantile(self.z_bound, self.dof))
@@ -133,7 +139,7 @@ cdef class Decision:
     @property
     def hedge_at_s(self):
         """Seconds of service after which this job is an outlier of its own forecast: exp(m + 2 s)."""
-        return exp(self.m + 2.0 * self.s)
+        return exp(self.m + 2.0 * self.s) if self.foreseen else None
 
     @property
     def residual_s(self):
@@ -160,7 +166,8 @@ cdef class Decision:
 
     cdef void _write(self, RouteCore route, const Forecast* f):
         self.route = route
-        if f.lane >= 0:
+        self.foreseen = f.lane >= 0
+        if self.foreseen:
             self.chosen = route.core.resources[f.lane]
         self.chance = f.chance
         self.p = f.claim
@@ -234,4 +241,5 @@ cdef class Decision:
     def __repr__(self):
         state = "rejected: " + self.reason if not self.admitted else ("open" if self.is_open else "settled")
         name = "-" if self.chosen is None else self.chosen.name
-        return f"<Ticket {name} {state}, P(on time) {self.p:.3f}, expected {self.expected_s:.4g} s>"
+        told = f"P(on time) {self.p:.3f}, expected {self.expected_s:.4g} s" if self.foreseen else "nothing forecast"
+        return f"<Ticket {name} {state}, {told}>"

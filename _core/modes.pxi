@@ -61,12 +61,10 @@ cdef Ticket pass_by(RouteCore route, int lane, int n_tied, double left_s, int64_
     if lane < 0:
         ticket.n_tied = 1
         ticket.verdict = NO_RESOURCE
-    f.chance = 1.0
     ticket._write(route, &f)
     ticket.made_ns = now_ns
     if lane >= 0:
         ticket.chosen = route.core.resources[lane]
-        ticket.p = ticket.raw = NAN
         ticket.slot = -1
         ticket.is_open = True
     return ticket

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
@@ -122,7 +123,7 @@ class Learned:
             ticket.cancel()
 
     def wait_s(self, assignment: Assignment) -> float:
-        return _ticket(assignment).wait_s
+        return _or_never(_ticket(assignment).wait_s)
 
     def may_start(self, assignment: Assignment, left_s: float) -> bool:
         return _ticket(assignment).may_start(left_s)
@@ -134,7 +135,7 @@ class Learned:
         return replace(assignment, lane=self._lane(ticket))
 
     def hedge_at_s(self, assignment: Assignment) -> float:
-        return _ticket(assignment).hedge_at_s
+        return _or_never(_ticket(assignment).hedge_at_s)
 
     def copy(self, assignment: Assignment, mask: int | None) -> Assignment | None:
         ticket = _ticket(assignment).copy(mask=self._narrow(mask))
@@ -161,3 +162,8 @@ class Learned:
 def _ticket(assignment: Assignment) -> Ticket:
     assert assignment.ticket is not None
     return assignment.ticket
+
+
+def _or_never(seconds: float | None) -> float:
+    """In bypass mode nothing is forecast, and so nothing of a job is looked at again."""
+    return math.inf if seconds is None else seconds

@@ -62,7 +62,7 @@ class Life:
     @property
     def held(self) -> int:
         """Open tickets that hold a place: those of bypass mode hold none."""
-        return sum(not math.isnan(ticket.p_on_time) for ticket in self.open)
+        return sum(ticket.p_on_time is not None for ticket in self.open)
 
     def keep(self, ticket: tw.Ticket | None) -> None:
         if ticket is not None and ticket.admitted:
