@@ -2,7 +2,7 @@
 from libc.math cimport INFINITY
 
 from _core.choose cimport choose, draw, mask_cost
-from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing
+from _core.forecast cimport Forecast, RouteInfo, begin_forecast, forecast_lane, forecast_nothing
 from _core.health cimport is_waiting_long, may_be_due, next_due
 from _core.lanes cimport get_bit, is_candidate
 from _core.layout cimport LANES, MAX_D, ModelInfo, State, int64_t, profile_at, seconds_at, served_block, uint64_t
@@ -131,8 +131,7 @@ cdef inline bint score_open(
     score_all(st, route, x, now_ns)
     if mask != NULL:
         mask_cost(st.cost, mask, st.head.n_resources)
-    f.probe = False
-    f.chance = 1.0
+    begin_forecast(f, left_s)
     if st.head.n_shut:
         if explore and left_s > 0.0 and may_be_due(st, route.model, now_ns) \
                 and is_probe(st, route, x, left_s, now_ns, f):

@@ -202,6 +202,7 @@ cdef double p_at_wait(Ticket t, double wait_s):
             &t.route.core.st.certificate[t.route.info.qos].claims,
             cell_u(spreads_left(t.left, wait_s + t.service_mean, t.s)),
             <int>(t.h * (wait_s / t.wait)) if t.wait > 0.0 else 0)
+    forecast_nothing(&f, t.left)
     f.mean_s = t.service_mean
     f.var_s2 = service_var(t.service_mean, t.s)
     f.wait_s = wait_s

@@ -66,7 +66,6 @@ cdef inline void forecast_service(
     f.mean_s = service_mean(f.m, f.s)
     f.var_s2 = service_var(f.mean_s, f.s)
     f.streams = info.n_signals == 2
-    f.pace = 0.0
     if f.streams:
         forecast_stream(st, model, lane, f.x, unsure, f.mean_s, f.var_s2, &f.stream)
 
@@ -86,7 +85,6 @@ cdef inline double p_within(double mean, double var, double left_s, double dof, 
 
 cdef inline void forecast_total(Forecast* f, double left_s) noexcept nogil:
     """Completion = wait + service; its tail is the service's t."""
-    f.left_s = left_s
     f.p_on_time = f.availability * p_within(
         f.wait_s + f.mean_s, f.wait_var + f.var_s2, left_s, f.dof, &f.m_total, &f.s_total)
 
@@ -96,8 +94,6 @@ cdef inline void forecast_bounds(const RouteInfo* route, Forecast* f, double lef
     where misses exclude each other; a copula gained nothing). m_total, s_total: of what the class bounds first."""
     cdef const Stream* stream = &f.stream
     cdef double missed = 0.0, end_s = left_s, m, s
-    f.left_s = left_s
-    f.pace = 1.0 / route.tpot_s
     if route.first:
         missed += 1.0 - p_within(
             f.wait_s + f.mean_s, f.wait_var + f.var_s2, left_s, f.dof, &f.m_total, &f.s_total)
@@ -167,21 +163,26 @@ cdef inline void forecast_claim(
     f.claim = f.availability * read_claim(&st.certificate[route.qos].claims, f.u, f.h) if left_s > 0.0 else 0.0
 
 
-cdef inline void forecast_nothing(Forecast* f, double left_s) noexcept nogil:
-    """What is known of a job that nobody takes: it never ends. Lane -1."""
-    memset(f, 0, sizeof(f[0]))
+cdef inline void begin_forecast(Forecast* f, double left_s) noexcept nogil:
+    """Of a decision that has not looked at any lane: none, for certain. The numbers of one are forecast_lane's."""
     f.lane = -1
-    f.m = f.mean_s = f.wait_s = f.m_total = INFINITY
-    f.stream.m = f.stream.mean_s = f.stream.tokens = f.stream.busy_s = INFINITY
-    f.dof = 4.0
-    f.chance = 1.0
     f.left_s = left_s
+    f.chance = 1.0
+    f.probe = False
+
+
+cdef inline void forecast_nothing(Forecast* f, double left_s) noexcept nogil:
+    """Of a job that nobody takes: lane -1, and no number means anything."""
+    memset(f, 0, sizeof(f[0]))
+    begin_forecast(f, left_s)
 
 
 cdef inline void forecast_lane(
     const State* st, const RouteInfo* route, int lane, const double* x, double left_s, int64_t now_ns, Forecast* f
 ) noexcept nogil:
-    """One lane looked at closely: service, wait, completion, claim."""
+    """One lane looked at closely: service, wait, completion, claim. What begin_forecast says of the decision stays."""
+    f.left_s = left_s
+    f.pace = 1.0 / route.tpot_s if st.model[route.model].n_signals == 2 else 0.0
     forecast_service(st, route.model, lane, x, st.given, f)
     f.wait_s = wait_mean(st, lane, route.level, now_ns)
     f.wait_var = wait_var(st, lane, route.level) if f.wait_s > 0.0 else 0.0

@@ -91,8 +91,6 @@ cdef inline double forecast_theirs(
     set_bit(only, lane, True)
     if decide_any(st, route, x, only, left_s, now_ns, f, &n_tied) == NO_RESOURCE:
         forecast_lane(st, route, lane, x, left_s, now_ns, f)
-        f.probe = False
-    f.chance = 1.0
     score_lane(st, route.model, lane, f.wait_s, st.service[lane])
     return st.cost[lane]
 
