@@ -21,10 +21,10 @@ cdef extern from *:
     #define TW_U_BEND 3.0           /* the axis is u / (3 + |u|) from u = -3 to 16: cells are closest where P changes most */
     #define TW_BENT_LEAST -0.5
     #define TW_BENT_RANGE (16.0 / 19.0 + 0.5)
-    #define TW_CLAIM_TAU_S 10.0     /* 20 s lags .02 more behind the start of an overload */
+    #define TW_CLAIM_TAU_S 8.0      /* with 20 s claims lag .01 more behind the start of an overload */
     #define TW_CLAIM_FLOOR 64.0     /* reports of a class that time alone does not take away */
-    #define TW_CLASS_PRIOR 16.0     /* reports that the raw P of a class is worth, */
-    #define TW_CELL_PRIOR 2.0       /* that a row is worth to its cells, and the class to its rows */
+    #define TW_CLASS_PRIOR 8.0      /* reports that the raw P of a class is worth, */
+    #define TW_CELL_PRIOR 1.0       /* that a row is worth to its cells, and the class to its rows */
     #define TW_VALUE_STEP 1048576.0
     """
     const double U_BEND "TW_U_BEND"

@@ -19,6 +19,7 @@ cdef class Decision:
     cdef bint is_open, observed, foreseen   # foreseen: there is a forecast
     cdef readonly bint probe            #: sent to learn, outside the promise: to an ejected or a silent resource, or else refused
     cdef double regret, p, raw, chance, left, wait, service_mean, m, s, dof, availability, m_total, s_total, z_bound
+    cdef double idle_s, idle_mean_s     # of the service, as its claim takes them
     cdef double tpot, length, busy      # two signals: E[seconds per token], E[tokens], E[start to end]
     cdef double[MAX_D] x                #: the request's encoded features, for explain()
     cdef int64_t made_ns                #: when it was decided
@@ -173,6 +174,8 @@ cdef class Decision:
         self.p = f.claim
         self.raw = f.p_on_time
         self.h = f.h
+        self.idle_s = f.idle_s
+        self.idle_mean_s = f.idle_mean_s
         self.left = f.left_s
         self.wait = f.wait_s
         self.service_mean = f.mean_s

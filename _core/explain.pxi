@@ -200,7 +200,7 @@ cdef double p_at_wait(Ticket t, double wait_s):
     if t.verdict == GUARANTEE:
         return t.availability * read_claim(
             &t.route.core.st.certificate[t.route.info.qos].claims,
-            cell_u(spreads_left(t.left, wait_s + t.service_mean, t.s)),
+            cell_u(spreads_left(t.left, wait_s + t.idle_mean_s, t.idle_s)),
             <int>(t.h * (wait_s / t.wait)) if t.wait > 0.0 else 0)
     forecast_nothing(&f, t.left)
     f.mean_s = t.service_mean

@@ -42,6 +42,7 @@ cdef struct Forecast:               # one job on one lane
     double availability, p_on_time  # raw: by the forecast alone
     double claim                    # P(on time) as told; where it lies in the class's claims (claim.pxd):
     int u, h
+    double idle_s, idle_mean_s      # spread and mean of the service that it takes: as if the lane had no load
     double chance                   # of this outcome, ties aside: a probe may be drawn; NaN = not known
     bint probe                      # sent there to learn, not for its forecast
     bint streams                    # the model has two signals: service is the time to the first token, and
@@ -118,47 +119,51 @@ cdef inline bint is_loaded(const ModelInfo* info) noexcept nogil:
     return False
 
 
-cdef inline double idle_spread(const State* st, int model, const Forecast* f) noexcept nogil:
-    """s as if the lane had no load: else more of it, where it lies nearer to the data, would make a forecast surer."""
+cdef inline double idle_spread(const State* st, int model, int signal, const Forecast* f, double s) noexcept nogil:
+    """s of a signal as if the lane had no load: else more of it, where it lies nearer to the data, would make a forecast
+    surer."""
     cdef const ModelInfo* info = st.model + model
     cdef double[MAX_D] x
     cdef int i
     if not is_loaded(info):
-        return f.s
+        return s
     for i in range(info.d):
         x[i] = 0.0 if info.is_load[i] else f.x[i]
-    return spread(served_block(st, model, 0, f.lane // LANES) + f.lane % LANES, x, info.d, 0.0)
+    return spread(served_block(st, model, signal, f.lane // LANES) + f.lane % LANES, x, info.d, 0.0)
 
 
-cdef inline double least_spreads(const State* st, const RouteInfo* route, const Forecast* f, double left_s) noexcept nogil:
-    """u of the bound that is the hardest to hold."""
-    cdef double s = idle_spread(st, route.model, f)
-    cdef double mean_s = f.mean_s if s == f.s else service_mean(f.m, s)
-    cdef double u = INFINITY, end_s = left_s
-    if not f.streams:
-        return spreads_left(left_s, f.wait_s + mean_s, s)
-    if route.first:
-        u = spreads_left(left_s, f.wait_s + mean_s, s)
+cdef inline double least_spreads(const State* st, const RouteInfo* route, double left_s, Forecast* f) noexcept nogil:
+    """u of the bound that is the hardest to hold. idle_s, idle_mean_s  # OUT"""
+    cdef double u = INFINITY, end_s = left_s, token_s, rest_s
+    f.idle_s = idle_spread(st, route.model, 0, f, f.s)
+    f.idle_mean_s = f.mean_s if f.idle_s == f.s else service_mean(f.m, f.idle_s)
+    if route.first or not f.streams:
+        u = spreads_left(left_s, f.wait_s + f.idle_mean_s, f.idle_s)
         end_s = left_s + route.end_after_s
+    if not f.streams:
+        return u
+    token_s = idle_spread(st, route.model, 1, f, f.stream.s)
     if end_s < INFINITY:
-        u = min(u, spreads_left(end_s, f.wait_s + f.stream.busy_s, f.stream.s))
+        rest_s = max(f.stream.tokens - 1.0, 0.0) * service_mean(f.stream.m, token_s)
+        u = min(u, spreads_left(end_s, f.wait_s + f.idle_mean_s + rest_s, token_s))
     if route.tpot_s < INFINITY:
-        u = min(u, (log(route.tpot_s) - f.stream.m) / f.stream.s)
+        u = min(u, (log(route.tpot_s) - f.stream.m) / token_s)
     return u
 
 
 cdef inline double longest_queued(const State* st, const RouteInfo* route, int lane, int64_t now_ns) noexcept nogil:
-    """h. 0 where nobody queues before the job, or the class has no deadline."""
+    """h, since it came there: a line is in that order, and with every job that leaves its head is younger. 0 where nobody
+    queues, or the class has no deadline."""
     cdef const Load* load = st.load + lane
     cdef int t = load.first_queued[line_of(load, route.level)]
-    return <double>(now_ns - st.ticket[t].arrival_ns) * 1e-9 / route.deadline_s if t >= 0 else 0.0
+    return <double>(now_ns - st.ticket[t].came_ns) * 1e-9 / route.deadline_s if t >= 0 else 0.0
 
 
 cdef inline void forecast_claim(
     const State* st, const RouteInfo* route, double left_s, int64_t now_ns, Forecast* f
 ) noexcept nogil:
     """What is promised of a forecast: its availability times what the table says of jobs like it."""
-    f.u = cell_u(least_spreads(st, route, f, left_s))
+    f.u = cell_u(least_spreads(st, route, left_s, f))
     f.h = cell_h(longest_queued(st, route, f.lane, now_ns))
     f.claim = f.availability * read_claim(&st.certificate[route.qos].claims, f.u, f.h) if left_s > 0.0 else 0.0
 

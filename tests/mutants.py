@@ -46,6 +46,27 @@ MUTANTS = (
         G + "test_g02_positive_definite.py -m not\\ long",
     ),
     Mutant(
+        3,
+        "_core/claim.pxd",
+        "    make_monotone(v, w)",
+        "    pass",
+        G + "test_g03_claim.py",
+    ),
+    Mutant(
+        3,
+        "_core/forecast.pxd",
+        "    cdef int t = load.first_queued[line_of(load, route.level)]",
+        "    cdef int t = load.last_queued[line_of(load, route.level)]",
+        G + "test_g03_claim.py",
+    ),
+    Mutant(
+        3,
+        "_core/forecast.pxd",
+        "        x[i] = 0.0 if info.is_load[i] else f.x[i]",
+        "        x[i] = f.x[i]",
+        G + "test_g03_claim.py",
+    ),
+    Mutant(
         4,
         "engine/queue.py",
         "heapq.heappush(places, (priority, deadline_ns, self._sequence, entry))",
@@ -55,8 +76,8 @@ MUTANTS = (
     Mutant(
         5,
         "_core/among.pxd",
-        "if claim_of(st, route, f) >= route.on_time:",
-        "if claim_of(st, route, f) >= 0.9 * route.on_time:",
+        "if weighed(route, f) >= route.on_time:",
+        "if weighed(route, f) >= 0.9 * route.on_time:",
         G + "test_g05_guaranteed_contract.py",
     ),
     Mutant(

@@ -104,6 +104,7 @@ class Outcomes:
     arrival_s: list[float] = field(default_factory=list)
     lane: list[int] = field(default_factory=list)  #: where it was assigned; -1 = nowhere
     claim: list[float] = field(default_factory=list)
+    raw: list[float] = field(default_factory=list)  #: P(on time) by the forecast alone
     kind: list[str] = field(default_factory=list)
     completion_s: list[float] = field(default_factory=list)
     on_time: list[bool] = field(default_factory=list)
@@ -165,9 +166,8 @@ class World:
         self._order = itertools.count()
         self._seed = seed
         rng = np.random.default_rng([seed, 1])
-        self._affinity = rng.normal(
-            0.0, scenario.affinity, (len(scenario.servers), len(_models(scenario.loads)))
-        )
+        n_models = len(_models(scenario.loads))
+        self._affinity = rng.normal(0.0, scenario.affinity, (len(scenario.servers), n_models))
         self.rate = self.capacity() * scenario.load  # jobs a second
 
     def run(self) -> Outcomes:
@@ -276,6 +276,7 @@ class World:
         job, orders = self.dispatch.submit(request, load.model, qos, (batch,), self.now_ns)
         rows.lane.append(job.assignment.lane)
         rows.claim.append(job.assignment.p_on_time or 0.0)
+        rows.raw.append(0.0 if job.assignment.ticket is None else job.assignment.ticket.p_raw)
         self._carry_out(orders)
 
     def _carry_out(self, orders: Orders[Request]) -> None:

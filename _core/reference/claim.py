@@ -14,8 +14,8 @@ Table = NDArray[np.float64]
 
 SHAPE = (12, 8)  #: along u and h
 BEND, LEAST_U, MOST_U = 3.0, -3.0, 16.0
-TAU_S, FLOOR = 10.0, 64.0
-CLASS_PRIOR, CELL_PRIOR = 16.0, 2.0
+TAU_S, FLOOR = 8.0, 64.0
+CLASS_PRIOR, CELL_PRIOR = 8.0, 1.0
 
 
 def spreads_left(left_s: float, wait_s: float, service_s: float, spread: float) -> float:
