@@ -33,7 +33,7 @@ def outlived(names: str) -> tuple[tw.Engine, tw.ManualClock]:
     """Profiles of .1 s, known for good: a job of five seconds is better copied."""
     clock = tw.ManualClock(1.0)
     made = tw.Engine(
-        [tw.Resource(n) for n in names],
+        [tw.Resource(n, slots=2) for n in names],
         [tw.Model("m")],
         [tw.QoS("q", 10.0, contract="best_effort")],
         profiles=[tw.Profile(n, "m", 0.1, 0.3, 1e6) for n in names],
