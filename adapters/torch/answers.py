@@ -23,9 +23,7 @@ def answer(orders: Orders[Work]) -> None:
             _tell(job)
         except KeyboardInterrupt as error:  # Ctrl-C in a caller's thread: raised once everybody was told
             interrupt = error
-        except (
-            BaseException
-        ):  # sys.exit, say, which a Future lets through: it is not for who happens to be here
+        except BaseException:  # sys.exit, say, which a Future lets through: not for whoever tells it
             log.exception("the callback of a job raised")
     if interrupt is not None:
         raise interrupt
