@@ -39,3 +39,31 @@ cdef double bonus_of(value) except -1.0:
     if not 0.0 <= bonus < 1.0:
         raise InputError(f"bonus={value!r}: a share in [0, 1) is expected")
     return bonus
+
+
+cdef double as_float(value) except? -1.0:
+    if type(value) is float:
+        return PyFloat_AS_DOUBLE(value)
+    try:
+        return value
+    except (TypeError, OverflowError):
+        raise InputError(f"feature value {value!r}: a number that fits a float is expected") from None
+
+
+cdef as_float64(x, int n):
+    """Any real array-like as C-contiguous float64; text and complex numbers are refused, never cast."""
+    try:
+        array = np.asarray(x)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or array.dtype.kind not in "biuf":
+        raise InputError(f"x={x!r}: a tuple of {n} floats or a float64 array ({n},) is expected")
+    return np.asarray(array, dtype=np.float64, order="C")
+
+
+cdef inline bint is_float64_row(cnp.ndarray x):
+    return cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(x)
+
+
+cdef inline bint is_float64_block(cnp.ndarray Z):
+    return cnp.PyArray_TYPE(Z) == cnp.NPY_DOUBLE and cnp.PyArray_NDIM(Z) == 2 and cnp.PyArray_ISCARRAY_RO(Z)

@@ -118,12 +118,10 @@ class Engine(Fleet, Modes):
     def route(self, model: str, qos: str) -> Route:
         """Resolves names once; keep the route, it is what the hot path runs on.
 
-        Raises UnknownName; ConfigError when the class bounds an accuracy that the model does not declare, or a
-        time that it does not predict: a model with one signal needs a deadline_s, ttft_s and tpot_s are for
-        ("ttft", "tpot").
+        Raises UnknownName; ConfigError when the class bounds an accuracy that the model does not declare, or a time
+        that it does not predict: ttft_s and tpot_s are for two signals, one signal needs a deadline_s.
         """
-        declared = self._declared
-        promise = declared.qos_class(qos)
+        declared, promise = self._declared, self._declared.qos_class(qos)
         require_accuracy(declared.model(model), promise)
         check_fit(declared.model(model), promise)
         indices = declared.model_index(model), declared.qos_index(qos)

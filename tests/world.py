@@ -120,12 +120,6 @@ class Outcomes:
         """On-time jobs over offered jobs."""
         return float(self.of(None, after_s)["on_time"].mean())
 
-    def calibration(self, qos: str, after_s: float = 0.0) -> tuple[float, float, int]:
-        """(mean claim, on-time share, jobs) of the admitted jobs of one class that have ended."""
-        rows = self.of(qos, after_s)
-        judged = ~np.isin(rows["kind"], ["rejected", "open"])
-        return float(rows["claim"][judged].mean()), float(rows["on_time"][judged].mean()), int(judged.sum())
-
 
 class World:
     """Plays a scenario. owns_queues False: resources queue by themselves, first come, first served.
@@ -276,7 +270,7 @@ class World:
         job, orders = self.dispatch.submit(request, load.model, qos, (batch,), self.now_ns)
         rows.lane.append(job.assignment.lane)
         rows.claim.append(job.assignment.p_on_time or 0.0)
-        rows.raw.append(0.0 if job.assignment.ticket is None else job.assignment.ticket.p_raw)
+        rows.raw.append(job.assignment.ticket.p_raw or 0.0 if job.assignment.ticket else 0.0)
         self._carry_out(orders)
 
     def _carry_out(self, orders: Orders[Request]) -> None:
