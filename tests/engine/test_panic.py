@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 import tailwise as tw
-from tests.engine.test_health import HEALTH, PATIENT, engine, fail, pick, state, wait_out
+from tests.engine.breaker import HEALTH, PATIENT, engine, fail, pick, state, wait_out
 
 
 @pytest.mark.parametrize(("k", "share"), [(1, 0.5), (2, 0.5), (4, 0.5), (5, 0.4), (4, 1.0), (4, 0.0)])
