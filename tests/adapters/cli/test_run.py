@@ -126,6 +126,8 @@ def test_ctrl_c_ends_cleanly_and_prints_what_it_has(workload: Path, tmp_path: Pa
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        # a shell that runs the tests in the background makes them, and so their children, ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     watchdog = threading.Timer(120, process.kill)
     watchdog.start()
