@@ -23,6 +23,6 @@ TestShort.settings = SHORT
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(40))
 def test_a_million_steps_break_no_invariant(part: int) -> None:
-    """40 times 100 lives of up to 400 steps, 257 on average (12 s each). In one piece they would fill gigabytes:
-    hypothesis remembers all of a run."""
+    """40 times 100 lives of up to 400 steps, 257 on average (12 s each); Life's invariants assert after every one. In
+    one piece they would fill gigabytes: hypothesis remembers all of a run."""
     run_state_machine_as_test(seed(part)(type("Part", (Life,), {})), settings=LONG)

@@ -213,11 +213,8 @@ def test_closing_does_not_wait_for_a_queue_that_cannot_drain(gate: Gate) -> None
 
 
 def test_a_model_whose_only_resource_is_down_is_refused_as_such() -> None:
-    restricted = tw.Engine(
-        [tw.Resource("a"), tw.Resource("b")],
-        [tw.Model("only-a", resources=("a",))],
-        [tw.QoS("q", deadline_s=60.0)],
-    )
+    only_a = tw.Model("only-a", resources=("a",))
+    restricted = tw.Engine([tw.Resource("a"), tw.Resource("b")], [only_a], [tw.QoS("q", deadline_s=60.0)])
     with Executor(restricted, {"only-a": "torch.nn:Identity"}, {"a": Process(), "b": Thread()}) as both:
         both._pool._missing[0] = 0  # as while its worker is being replaced
         refused = both.submit("only-a", "q", number(0.0))
@@ -266,8 +263,7 @@ def test_slots_must_match_the_resource() -> None:
 def test_a_dead_process_fails_its_job_is_masked_and_replaced(tmp_path: Path) -> None:
     """The worker of cpu-1 is killed under its job: that job fails, new ones go to cpu-0 until it is back."""
     models = {"gate": "torch.nn:Identity", "fails": "torch.nn:Identity"}
-    both = {"cpu-0": Process(), "cpu-1": Process()}
-    with Executor(engine(2), models, both) as executor:
+    with Executor(engine(2), models, {"cpu-0": Process(), "cpu-1": Process()}) as executor:
         for _ in range(10):  # both are tried
             executor.submit("gate", "urgent", number(1.0), features=(1.0,)).result(60)
         executor.workers[1].kill()
@@ -299,6 +295,5 @@ def test_many_threads_submitting_lose_nothing(executor: Executor, gate: Gate) ->
     for thread in threads:
         thread.join()
     assert sorted(results) == sorted(float(100 * k + i) for k in range(4) for i in range(50))
-    assert executor.drain(60)
-    assert executor.engine.in_flight == 0
+    assert (executor.drain(60), executor.engine.in_flight) == (True, 0)
     assert executor.engine.profile("cpu-0", "gate").n_results == 200
