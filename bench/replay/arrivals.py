@@ -1,0 +1,44 @@
+"""When jobs arrive: three streams of a given mean rate, from even to bursty."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CV", "Stream", "draw_arrivals"]
+
+Stream = Literal["poisson", "gamma", "modulated"]
+
+CV = 3.0  # of the gaps of "gamma": that of the Mooncake chat log is 3.0, that of Azure's LLM log 1.1
+SWING = 0.5  # "modulated": the rate is alternately 1.5 and 0.5 times its mean,
+SOJOURN_S = (
+    2.0  # for an exponential time of this mean in either state: longer than any deadline but that of batch
+)
+
+
+def draw_arrivals(
+    stream: Stream, rate: float, duration_s: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """(n,) sorted seconds in [0, duration_s). rate: jobs a second, in the mean."""
+    if stream == "poisson":
+        return _renewals(lambda n: rng.exponential(1.0 / rate, n), rate, duration_s)
+    if stream == "gamma":
+        shape = CV**-2
+        return _renewals(lambda n: rng.gamma(shape, 1.0 / (rate * shape), n), rate, duration_s)
+    # a stream of unit rate, run through the inverse of the integrated rate of the two states
+    edges = _renewals(lambda n: rng.exponential(SOJOURN_S, n), 1.0 / SOJOURN_S, duration_s)
+    edges = np.concatenate(([0.0], edges, [duration_s]))
+    high = (np.arange(len(edges) - 1) + rng.integers(2)) % 2 == 0
+    expected = np.cumsum(np.diff(edges) * np.where(high, 1.0 + SWING, 1.0 - SWING)) * rate
+    unit = _renewals(lambda n: rng.exponential(1.0, n), 1.0, expected[-1])
+    return np.interp(unit, np.concatenate(([0.0], expected)), edges)
+
+
+def _renewals(draw_gaps, mean_rate: float, until: float) -> NDArray[np.float64]:  # type: ignore[no-untyped-def]
+    """(n,) the sums of drawn gaps that lie before `until`."""
+    sums = np.cumsum(draw_gaps(16 + int(until * mean_rate * 1.1)))
+    while sums[-1] < until:
+        sums = np.concatenate((sums, sums[-1] + np.cumsum(draw_gaps(16 + int(until * mean_rate * 0.1)))))
+    return sums[sums < until]

@@ -1,0 +1,207 @@
+"""Worlds drawn from a seed: the fleet, its jobs, their times and what goes wrong. Nothing here is chosen by a policy.
+
+    ln service_s[job, lane] = kind[lane] + model + affinity[lane, model]
+                              + slope[kind, model] ln batch + size_slope ln size + SIGMA noise + outlier
+
+A log-linear world suits a log-linear belief; what other shapes cost is seen on the recorded ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linprog
+
+import tailwise as tw
+from bench.replay.arrivals import Stream, draw_arrivals
+from bench.replay.world import Event, World
+
+__all__ = ["CLASSES", "Grid", "capacity", "draw_grid", "draw_published"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of device. factor: of the service time; slots: of its resources, in turn; slope: of ln batch."""
+
+    name: str
+    factor: float
+    slots: tuple[int, ...]
+    slope: float
+
+
+# of every 8 resources 3 are of the first kind, 3 of the second, 2 of the third: bought in three different years
+_KINDS = (
+    _Kind("gpu-new", 1.0, (1, 2, 2), 0.5),
+    _Kind("gpu-old", 2.0, (1, 2, 1), 0.65),
+    _Kind("cpu", 3.5, (4, 3), 0.9),
+)
+_KIND_OF = (0, 1, 2, 0, 1, 0, 1, 2)
+_MODELS_S = (0.004, 0.008, 0.014, 0.024)  # median service on the first kind at batch 4 and size 1
+_SHARES = (0.35, 0.30, 0.20, 0.15)  # of the jobs, by model
+CLASSES = (
+    tw.QoS("interactive", 0.1, on_time=0.95, priority=0),
+    tw.QoS("standard", 0.5, on_time=0.9, priority=1),
+    tw.QoS("batch", 3.0, on_time=0.8, priority=2),
+)
+_CLASS_SHARES = (0.5, 0.3, 0.2)
+_BATCHES = ((1, 4), (1, 8), (8, 32))  # by class, inclusive: who waits for an answer sends little at once
+_TYPICAL_BATCH = 4.0
+_SIZE_SLOPE, _SIZE_SPREAD = 0.5, 0.4  # of ln size, a second number that a request carries (pixels, tokens)
+_AFFINITY = 0.25  # sd: which resource is best depends on the model
+SIGMA = 0.2  # of what the features do not tell
+OUTLIERS, OUTLIER_FACTOR, OUTLIER_SPREAD = 0.01, 14.0, 0.5  # share; median and sd of ln of how much longer
+INTERFERENCE = 0.08  # for each other job in service on the same resource
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What may be asked of a drawn world. load: of the capacity of the well fleet, each job where it is best.
+    tied: outliers belong to the job and are the same on every resource, so that no copy of it is faster."""
+
+    load: float
+    events: bool = False
+    stream: Stream = "poisson"
+    tied: bool = False
+    n_gateways: int = 1
+    report_every_s: float = 0.0
+    report_age_s: float = 0.0
+    n_resources: int = 8
+    duration_s: float = 60.0
+
+
+def draw_grid(grid: Grid, seed: int) -> World:
+    """The world of a seed: the same fleet and, but for their number, the same kind of jobs at every load."""
+    # one generator a concern: a change of one leaves the others as they were
+    fleet, when, jobs, noise, trouble = (np.random.default_rng([seed, i]) for i in range(5))
+    kind = np.array([_KIND_OF[k % len(_KIND_OF)] for k in range(grid.n_resources)])
+    slots = _slots(kind)
+    n_models = len(_MODELS_S)
+    ln_profile = np.log(_MODELS_S)[None, :] + np.log([k.factor for k in _KINDS])[kind][:, None]
+    ln_profile += fleet.normal(0.0, _AFFINITY, (grid.n_resources, n_models))
+    slope = np.array([k.slope for k in _KINDS])[kind]
+    interference = np.full(grid.n_resources, INTERFERENCE)
+
+    def draw_jobs(n: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], ...]:
+        qos = rng.choice(len(CLASSES), n, p=_CLASS_SHARES)
+        model = rng.choice(n_models, n, p=_SHARES)
+        low, high = np.array(_BATCHES)[qos].T
+        x = np.stack((rng.integers(low, high + 1), np.exp(rng.normal(0.0, _SIZE_SPREAD, n))), axis=1)
+        return qos, model, x
+
+    def ln_service(model: NDArray[np.int64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+        ln_batch, ln_size = np.log(x[:, 0] / _TYPICAL_BATCH), np.log(x[:, 1])
+        return ln_profile.T[model] + ln_batch[:, None] * slope + _SIZE_SLOPE * ln_size[:, None]
+
+    mean_outlier = 1.0 + OUTLIERS * (OUTLIER_FACTOR * np.exp(0.5 * OUTLIER_SPREAD**2) - 1.0)
+    mean = np.exp(0.5 * SIGMA**2) * mean_outlier
+    qos, model, x = draw_jobs(50_000, np.random.default_rng([seed, 5]))
+    group = qos * n_models + model  # jobs alike enough to be one row of the linear program
+    seconds = _means_by(group, np.exp(ln_service(model, x)) * mean, len(CLASSES) * n_models)
+    shares = np.bincount(group, minlength=len(CLASSES) * n_models) / len(group)
+    rate = grid.load * capacity(seconds * (1.0 + interference * (slots - 1)), shares, slots)
+
+    arrival_s = draw_arrivals(grid.stream, rate, grid.duration_s, when)
+    n = len(arrival_s)
+    qos, model, x = draw_jobs(n, jobs)
+    ln_s = ln_service(model, x)
+    shape = (n, 1) if grid.tied else (n, grid.n_resources)
+    slower = np.where(
+        noise.random(shape) < OUTLIERS,
+        np.exp(noise.normal(np.log(OUTLIER_FACTOR), OUTLIER_SPREAD, shape)),
+        1.0,
+    )
+    return World(
+        classes=CLASSES,
+        models=tuple(
+            tw.Model(f"model-{m}", features=(tw.Feature("batch", _TYPICAL_BATCH), tw.Feature("size", 1.0)))
+            for m in range(n_models)
+        ),
+        resources=tuple(
+            tw.Resource(f"{_KINDS[i].name}-{k}", slots=int(slots[k]), kind=_KINDS[i].name)
+            for k, i in enumerate(kind)
+        ),
+        arrival_s=arrival_s,
+        qos=qos,
+        model=model,
+        x=x,
+        service_s=np.exp(ln_s + SIGMA * noise.standard_normal(ln_s.shape)) * slower,
+        mean_s=np.exp(ln_s) * mean,
+        interference=interference,
+        events=_troubles(grid, trouble) if grid.events else (),
+        gateway=jobs.integers(grid.n_gateways, size=n) if grid.n_gateways > 1 else None,
+        report_every_s=grid.report_every_s,
+        report_age_s=grid.report_age_s,
+    )
+
+
+def capacity(seconds: NDArray[np.float64], shares: NDArray[np.float64], slots: NDArray[np.int64]) -> float:
+    """Jobs a second that a fleet serves at most, each job where that serves most: a linear program.
+
+    seconds (J, K): mean service of a group of jobs on a resource, inf = cannot run there. shares (J,): of the jobs.
+    """
+    n_groups, n_lanes = seconds.shape
+    # the variable rate[j, k] is jobs of group j a second on lane k; the last one is the total
+    busy = np.zeros((n_lanes, n_groups * n_lanes + 1))
+    mix = np.zeros((n_groups, n_groups * n_lanes + 1))
+    able = np.isfinite(seconds)
+    for k in range(n_lanes):
+        busy[k, k:-1:n_lanes] = np.where(able[:, k], seconds[:, k], 0.0)
+    for j in range(n_groups):
+        mix[j, j * n_lanes : (j + 1) * n_lanes] = 1.0
+        mix[j, -1] = -shares[j]
+    goal = np.zeros(n_groups * n_lanes + 1)
+    goal[-1] = -1.0
+    bounds = [(0.0, None if a else 0.0) for a in able.ravel()] + [(0.0, None)]
+    return float(-linprog(goal, A_ub=busy, b_ub=slots, A_eq=mix, b_eq=np.zeros(n_groups), bounds=bounds).fun)
+
+
+def draw_published(seed: int) -> World:
+    """11 backends, 1000 requests a second for 60 s, one backend at 2 s instead of .167 s from t = 15 s for 30 s;
+    success = an answer within 1 s. After linkerd's "Beyond Round Robin: Load Balancing for Latency" (Buoyant, 2016:
+    round robin 95%, least loaded 99%, peak EWMA 99.9%). Backends there have no queue: here as many slots as can be.
+    """
+    when, noise, which = (np.random.default_rng([seed, i]) for i in range(3))
+    n_lanes, median_s, sd_s = 11, 0.167, 0.005
+    arrival_s = draw_arrivals("poisson", 1000.0, 60.0, when)
+    n = len(arrival_s)
+    return World(
+        classes=(tw.QoS("success", 1.0, on_time=0.999),),
+        models=(tw.Model("page"),),
+        resources=tuple(tw.Resource(f"backend-{k}", slots=256) for k in range(n_lanes)),
+        arrival_s=arrival_s,
+        qos=np.zeros(n, dtype=np.int64),
+        model=np.zeros(n, dtype=np.int64),
+        x=np.zeros((n, 0)),
+        service_s=np.maximum(noise.normal(median_s, sd_s, (n, n_lanes)), 0.001),
+        mean_s=np.full((n, n_lanes), median_s),
+        interference=np.zeros(n_lanes),
+        events=(Event("slow", int(which.integers(n_lanes)), 15.0, 45.0, 2.0 / median_s),),
+    )
+
+
+def _troubles(grid: Grid, rng: np.random.Generator) -> tuple[Event, ...]:
+    """One resource of each fate: slow from the start and recovers, joins late, turns slow, fails fast, hangs."""
+    recovers, joins, slows, fails, hangs = (int(k) for k in rng.permutation(grid.n_resources)[:5])
+    t = grid.duration_s / 60.0
+    return (
+        Event("slow", recovers, 0.0, 14.0 * t, 3.0),
+        Event("absent", joins, 0.0, 9.0 * t),
+        Event("slow", slows, 18.0 * t, 30.0 * t, 3.0),
+        Event("fails", fails, 33.0 * t, 41.0 * t),
+        Event("hangs", hangs, 44.0 * t, 52.0 * t),
+    )
+
+
+def _slots(kind: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(K,) of each resource: those that its kind has, in turn."""
+    turn = [int(np.count_nonzero(kind[:k] == i)) for k, i in enumerate(kind)]
+    return np.array([_KINDS[i].slots[t % len(_KINDS[i].slots)] for i, t in zip(kind, turn, strict=True)])
+
+
+def _means_by(group: NDArray[np.int64], values: NDArray[np.float64], n_groups: int) -> NDArray[np.float64]:
+    """(n_groups, K) means of (n, K) rows."""
+    sums = np.zeros((n_groups, values.shape[1]))
+    np.add.at(sums, group, values)
+    return sums / np.bincount(group, minlength=n_groups)[:, None]

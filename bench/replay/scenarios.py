@@ -1,0 +1,88 @@
+"""The one table of scenarios. An id never changes its meaning: a changed world gets a new id.
+
+How a class is assigned in the drawn ones: to each job by chance, half interactive (deadline .1 s, batch 1-4), 30%
+standard (.5 s, 1-8), 20% batch (3 s, 8-32); the model by chance, whatever the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.replay.drawn import Grid, draw_grid, draw_published
+from bench.replay.scenario import Scenario
+from bench.replay.world import World
+
+__all__ = ["CHOOSING_SEEDS", "LOADS", "REPORTED_SEEDS", "SCENARIOS"]
+
+CHOOSING_SEEDS = tuple(range(1, 21))  # constants of whatever decides were chosen on these
+REPORTED_SEEDS = tuple(range(101, 106))  # and on these, and those above, nothing was
+LOADS = (0.5, 0.8, 0.95, 1.2, 1.6, 2.5)
+_STALE_S = (0.02, 0.05, 0.2)
+_GATEWAYS = 4
+
+
+def _drawn(id: str, title: str, grid: Grid) -> Scenario:
+    def draw(seed: int, trace: Path | None) -> World:
+        return draw_grid(grid, seed)
+
+    return Scenario(id, title, draw, REPORTED_SEEDS)
+
+
+def _percent(load: float) -> str:
+    return f"{round(100 * load):03d}"
+
+
+def _table() -> tuple[Scenario, ...]:
+    rows = []
+    for load in LOADS:
+        for events in (False, True):
+            # grid.poisson.load.080 and grid.poisson.load.080.events: 8 resources, 60 s, about 45,000 jobs x load
+            rows.append(
+                _drawn(
+                    f"grid.poisson.load.{_percent(load)}" + ".events" * events,
+                    f"Poisson arrivals at {load:.0%} of the capacity" + ", with events" * events,
+                    Grid(load, events),
+                )
+            )
+    for stream in ("gamma", "modulated"):
+        for load in (0.8, 0.95):
+            for events in (False, True):
+                rows.append(
+                    _drawn(
+                        f"grid.{stream}.load.{_percent(load)}" + ".events" * events,
+                        f"{stream} arrivals at {load:.0%}" + ", with events" * events,
+                        Grid(load, events, stream),
+                    )
+                )
+    for load in (0.5, 0.8):
+        rows.append(
+            _drawn(
+                f"grid.tied.load.{_percent(load)}",
+                f"Poisson arrivals at {load:.0%}, outliers that are slow everywhere",
+                Grid(load, tied=True),
+            )
+        )
+    for load in (0.8, 0.95):
+        for age_s in (0.0, *_STALE_S):
+            # reports come as often as they are old, those of age 0 every 5 ms
+            every_s = age_s or 0.005
+            rows.append(
+                _drawn(
+                    f"grid.stale.{round(1000 * age_s):03d}ms.load.{_percent(load)}",
+                    f"{_GATEWAYS} gateways at {load:.0%}, load reports {1000 * age_s:g} ms old",
+                    Grid(load, n_gateways=_GATEWAYS, report_every_s=every_s, report_age_s=age_s),
+                )
+            )
+    rows.append(
+        Scenario(
+            "published.11",
+            "11 backends, 1000 requests/s, one at 2 s from t = 15 s for 30 s; success within 1 s",
+            lambda seed, trace: draw_published(seed),
+            REPORTED_SEEDS,
+        )
+    )
+    return tuple(rows)
+
+
+SCENARIOS: Mapping[str, Scenario] = {scenario.id: scenario for scenario in _table()}
