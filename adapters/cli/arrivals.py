@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from tailwise.errors import ConfigError
 
-__all__ = ["gamma_times", "read_trace", "trace_times"]
+__all__ = ["TIME_COLUMNS", "gamma_times", "read_trace", "seconds_of", "trace_times"]
 
 Times = NDArray[np.float64]
 
 #: Columns that hold arrival times, and seconds per unit (None: an ISO date and time).
-_COLUMNS = {"t_s": 1.0, "arrival_s": 1.0, "launch_s": 1.0, "timestamp_ms": 1e-3, "TIMESTAMP": None}
+TIME_COLUMNS = {"t_s": 1.0, "arrival_s": 1.0, "launch_s": 1.0, "timestamp_ms": 1e-3, "TIMESTAMP": None}
 
 
 def gamma_times(rng: np.random.Generator, rate_per_s: float, cv: float, seconds: float) -> Times:
@@ -39,10 +39,12 @@ def read_trace(path: Path) -> Times:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            column = next((name for name in _COLUMNS if name in (reader.fieldnames or ())), None)
+            column = next((name for name in TIME_COLUMNS if name in (reader.fieldnames or ())), None)
             if column is None:
-                raise ConfigError(f"trace {path}: none of the columns {', '.join(_COLUMNS)} in its header")
-            times = np.sort([_seconds(row[column], _COLUMNS[column]) for row in reader])
+                raise ConfigError(
+                    f"trace {path}: none of the columns {', '.join(TIME_COLUMNS)} in its header"
+                )
+            times = np.sort([seconds_of(row[column], TIME_COLUMNS[column]) for row in reader])
     except OSError as error:
         raise ConfigError(f"trace {path}: {error.strerror}") from None
     except (ValueError, TypeError) as error:
@@ -63,7 +65,13 @@ def trace_times(rng: np.random.Generator, trace: Times, rate_per_s: float, secon
     return times[times < seconds]
 
 
-def _seconds(value: str, unit: float | None) -> float:
-    if unit is None:
-        return datetime.fromisoformat(value[:26]).timestamp()
-    return float(value) * unit
+def seconds_of(value: str, unit_s: float | None) -> float:
+    """A time in a trace as seconds: a number of `unit_s`, or (None) an ISO date and time, in UTC if it does not say.
+
+    Only differences are used, so UTC stands for any zone, and spares those of one with daylight saving. Raises
+    ValueError.
+    """
+    if unit_s is None:
+        then = datetime.fromisoformat(value)
+        return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp()
+    return float(value) * unit_s
