@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 import tailwise as tw
 from bench.calibration.foresee import Log, Row
+from bench.replay.timm import read_timm
+from bench.replay.traces import LoadTest, read_lmbench, read_splitwise, read_vllm
 
 # Soft capacity, never reached: nobody waits, and load shows in the columns.
 ROOMY = 65536
@@ -63,46 +65,26 @@ def _streaming(typical_prompt: float, **scales: float) -> tuple[tw.Resource, tw.
 
 def _vllm(path: Path) -> Iterator[Log]:
     """Requests of 600 s without times of their own: spaced evenly, and heard of at once."""
-    with path.open() as lines:
-        records = [json.loads(line) for line in lines]
+    seen = read_vllm(path)
     resource, model = _streaming(128, busy=4, ahead=512, kv=0.01)
-    for signal in ("ttft", "tpot"):
+    n = len(seen.prompt_tokens)
+    for signal, seconds in (("ttft", seen.ttft_s), ("tpot", seen.tpot_s)):
         rows = []
-        for k, r in enumerate(records):
-            at_s, milliseconds = 600.0 * k / len(records), float(r[f"actual_{signal}_ms"])
-            prompt = float(r["input_token_length"])
+        for k in np.flatnonzero(np.isfinite(seconds)):
+            at_s, prompt = 600.0 * k / n, float(seen.prompt_tokens[k])
             load = {
-                "busy": float(r["num_request_running"] + r["num_request_waiting"]),
-                "ahead": float(r["prefill_tokens_in_flight"]) + prompt,
-                "kv": float(r["kv_cache_percentage"]),
+                "busy": float(seen.running[k] + seen.waiting[k]),
+                "ahead": float(seen.ahead_tokens[k]) + prompt,
+                "kv": float(seen.kv_share[k]),
             }
-            if milliseconds > 0.0:  # each record has one of the two
-                rows.append(Row(at_s, at_s, 1e-3 * milliseconds, (prompt,), reported=load))
+            rows.append(Row(at_s, at_s, float(seconds[k]), (prompt,), reported=load))
         yield Log(f"vllm_h200, {signal}", (resource,), (model,), rows)
 
 
 def _lmbench(name: str, path: Path) -> Iterator[Log]:
     """Stages of rising load, a minute between them; a signal is heard of when it was there, up to 40 s later."""
-    with path.open() as lines:
-        records = sorted(csv.DictReader(lines), key=lambda r: (r["workload"], float(r["target_qps"])))
-    jobs: list[tuple[float, float, float, float, float]] = []  # start, first token, end, prompt, tokens
-    stage, start_s = None, 0.0
-    for r in records:
-        if stage != (r["workload"], r["target_qps"]) and jobs:
-            start_s = max(end_s for _, _, end_s, _, _ in jobs) + 60.0
-        stage = r["workload"], r["target_qps"]
-        at_s = start_s + float(r["launch_s"])
-        first_s = at_s + float(r["ttft_s"])
-        end_s = first_s + float(r["generation_time_s"])
-        jobs.append((at_s, first_s, end_s, float(r["prompt_tokens"]), float(r["generation_tokens"])))
-    jobs.sort()
-    at, first, end, prompt, tokens = np.array(jobs).T
-    by_first = np.argsort(first, kind="stable")
-    sent = np.concatenate([[0.0], np.cumsum(prompt)])
-    read = np.concatenate([[0.0], np.cumsum(prompt[by_first])])
-    begun = np.searchsorted(at, at, "left")
-    busy = begun - np.searchsorted(np.sort(end), at, "right")
-    ahead = sent[begun] - read[np.searchsorted(first[by_first], at, "right")] + prompt
+    at, first, end, prompt, tokens = stages(read_lmbench(path))
+    busy, ahead = load_at(at, first, end, prompt)
     resource, model = _streaming(512, busy=4, ahead=512)
     for signal in ("ttft", "tpot"):
         told, seconds = (
@@ -110,56 +92,83 @@ def _lmbench(name: str, path: Path) -> Iterator[Log]:
         )
         rows = [
             Row(
-                at[k],
-                told[k],
-                float(seconds[k]),
-                (prompt[k],),
-                reported={"busy": max(busy[k], 0.0), "ahead": max(ahead[k], 0.0)},
+                at[k], told[k], float(seconds[k]), (prompt[k],), reported={"busy": busy[k], "ahead": ahead[k]}
             )
-            for k in range(len(jobs))
+            for k in range(len(at))
             if prompt[k] > 0 and tokens[k] > 1 and seconds[k] > 0
         ]
         yield Log(f"{name}, {signal}", (resource,), (model,), rows)
 
 
+def stages(test: LoadTest) -> NDArray[np.float64]:
+    """(5, n) in order of launch: launch, first token, end in seconds, prompt and output tokens; a minute of quiet
+    between the end of a stage's last request and the next stage."""
+    stage = list(zip(test.workload, test.rate_per_s, strict=True))
+    bounds = [k for k in range(1, len(stage)) if stage[k] != stage[k - 1]]
+    launch, first, end = (np.empty(len(stage)) for _ in range(3))
+    start_s = 0.0
+    for begin, stop in pairwise([0, *bounds, len(stage)]):
+        here = slice(begin, stop)
+        launch[here] = start_s + test.launch_s[here]
+        first[here] = launch[here] + test.first_s[here]
+        end[here] = first[here] + test.rest_s[here]
+        start_s = float(np.max(end[here])) + 60.0
+    return np.array([launch, first, end, test.prompt_tokens, test.output_tokens])
+
+
+def load_at(
+    at: NDArray[np.float64],
+    first: NDArray[np.float64],
+    end: NDArray[np.float64],
+    prompt: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n,) requests in service at each launch, and prompt tokens not yet read, its own among them."""
+    by_first = np.argsort(first, kind="stable")
+    sent = np.concatenate([[0.0], np.cumsum(prompt)])
+    read = np.concatenate([[0.0], np.cumsum(prompt[by_first])])
+    begun = np.searchsorted(at, at, "left")
+    busy = begun - np.searchsorted(np.sort(end), at, "right")
+    ahead = sent[begun] - read[np.searchsorted(first[by_first], at, "right")] + prompt
+    return np.maximum(busy, 0.0), np.maximum(ahead, 0.0)
+
+
 def _splitwise(path: Path) -> Iterator[Log]:
     """Repeated trials in shuffled order, one a second; rows without a power cap."""
-    with path.open() as lines:
-        records = [r for r in csv.DictReader(lines) if not r["hardware"].endswith("cap")]
-    records = [records[i] for i in np.random.default_rng(0).permutation(len(records))]
-    hardware, networks = ({r[column] for r in records} for column in ("hardware", "model"))
-    resources = tuple(tw.Resource(name, max_running=ROOMY, kind="gpu") for name in sorted(hardware))
+    trials = read_splitwise(path)
+    order = np.random.default_rng(0).permutation(len(trials.model))
+    resources = tuple(
+        tw.Resource(name, max_running=ROOMY, kind="gpu") for name in sorted(set(trials.hardware))
+    )
     features = (tw.Feature("prompt", typical=512, knee=True), tw.Feature("batch", typical=4, knee=True))
-    models = tuple(tw.Model(name, features=features) for name in sorted(networks))
-    for signal, column in (("ttft", "prompt_time"), ("tpot", "token_time")):
+    models = tuple(tw.Model(name, features=features) for name in sorted(set(trials.model)))
+    for signal, seconds in (("ttft", trials.prompt_s), ("tpot", trials.token_s)):
         rows = [
             Row(
                 float(k),
                 float(k),
-                1e-3 * float(r[column]),
-                (float(r["prompt_size"]), float(r["batch_size"])),
-                r["hardware"],
-                r["model"],
+                float(seconds[i]),
+                (float(trials.prompt_tokens[i]), float(trials.batch[i])),
+                trials.hardware[i],
+                trials.model[i],
             )
-            for k, r in enumerate(records)
-            if float(r[column]) > 0
+            for k, i in enumerate(order)
         ]
         yield Log(f"splitwise, {signal}", resources, models, rows)
 
 
 def _timm(folder: Path) -> Log:
     """A network is an input of one model (operations, activations), a device a resource; shuffled, 10 a second."""
-    found: list[tuple[float, tuple[float, ...], str]] = []
-    resources = []
-    for path in sorted(folder.glob("benchmark-infer-*.csv")):
-        name = path.stem.removeprefix("benchmark-infer-")
-        resources.append(tw.Resource(name, max_running=ROOMY, kind="cpu" if "cpu" in name else "gpu"))
-        with path.open() as lines:
-            for r in csv.DictReader(lines):
-                x = tuple(float(r[column] or 0.0) for column in ("infer_gmacs", "infer_macts"))
-                if min(x) > 0.0:
-                    found.append((1e-3 * float(r["infer_step_time"]) / float(r["infer_batch_size"]), x, name))
+    devices = read_timm(folder)
+    found = [
+        (float(seconds), (float(gmacs), float(macts)), device.name)
+        for device in devices
+        for seconds, gmacs, macts in zip(
+            device.step_s / device.batch, device.gmacs, device.macts, strict=True
+        )
+        if gmacs > 0.0 and macts > 0.0
+    ]
     order = np.random.default_rng(0).permutation(len(found))
     rows = [Row(0.1 * k, 0.1 * k, *found[i]) for k, i in enumerate(order)]
+    resources = tuple(tw.Resource(d.name, max_running=ROOMY, kind=d.kind) for d in devices)
     features = (tw.Feature("gmacs", typical=4.0, knee=True), tw.Feature("macts", typical=12.0, knee=True))
-    return Log("timm", tuple(resources), (tw.Model("m", features=features),), rows)
+    return Log("timm", resources, (tw.Model("m", features=features),), rows)
