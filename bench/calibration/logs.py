@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 import tailwise as tw
 from bench.calibration.foresee import Log, Row
+from bench.replay.stages import load_at, on_one_clock
 from bench.replay.timm import read_timm
-from bench.replay.traces import LoadTest, read_lmbench, read_splitwise, read_vllm
+from bench.replay.traces import read_lmbench, read_splitwise, read_vllm
 
 # Soft capacity, never reached: nobody waits, and load shows in the columns.
 ROOMY = 65536
@@ -83,7 +82,7 @@ def _vllm(path: Path) -> Iterator[Log]:
 
 def _lmbench(name: str, path: Path) -> Iterator[Log]:
     """Stages of rising load, a minute between them; a signal is heard of when it was there, up to 40 s later."""
-    at, first, end, prompt, tokens = stages(read_lmbench(path))
+    at, first, end, prompt, tokens = on_one_clock(read_lmbench(path))
     busy, ahead = load_at(at, first, end, prompt)
     resource, model = _streaming(512, busy=4, ahead=512)
     for signal in ("ttft", "tpot"):
@@ -98,38 +97,6 @@ def _lmbench(name: str, path: Path) -> Iterator[Log]:
             if prompt[k] > 0 and tokens[k] > 1 and seconds[k] > 0
         ]
         yield Log(f"{name}, {signal}", (resource,), (model,), rows)
-
-
-def stages(test: LoadTest) -> NDArray[np.float64]:
-    """(5, n) in order of launch: launch, first token, end in seconds, prompt and output tokens; a minute of quiet
-    between the end of a stage's last request and the next stage."""
-    stage = list(zip(test.workload, test.rate_per_s, strict=True))
-    bounds = [k for k in range(1, len(stage)) if stage[k] != stage[k - 1]]
-    launch, first, end = (np.empty(len(stage)) for _ in range(3))
-    start_s = 0.0
-    for begin, stop in pairwise([0, *bounds, len(stage)]):
-        here = slice(begin, stop)
-        launch[here] = start_s + test.launch_s[here]
-        first[here] = launch[here] + test.first_s[here]
-        end[here] = first[here] + test.rest_s[here]
-        start_s = float(np.max(end[here])) + 60.0
-    return np.array([launch, first, end, test.prompt_tokens, test.output_tokens])
-
-
-def load_at(
-    at: NDArray[np.float64],
-    first: NDArray[np.float64],
-    end: NDArray[np.float64],
-    prompt: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(n,) requests in service at each launch, and prompt tokens not yet read, its own among them."""
-    by_first = np.argsort(first, kind="stable")
-    sent = np.concatenate([[0.0], np.cumsum(prompt)])
-    read = np.concatenate([[0.0], np.cumsum(prompt[by_first])])
-    begun = np.searchsorted(at, at, "left")
-    busy = begun - np.searchsorted(np.sort(end), at, "right")
-    ahead = sent[begun] - read[np.searchsorted(first[by_first], at, "right")] + prompt
-    return np.maximum(busy, 0.0), np.maximum(ahead, 0.0)
 
 
 def _splitwise(path: Path) -> Iterator[Log]:

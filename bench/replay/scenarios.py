@@ -1,7 +1,8 @@
 """The one table of scenarios. An id never changes its meaning: a changed world gets a new id.
 
 How a class is assigned in the drawn ones: to each job by chance, half interactive (deadline .1 s, batch 1-4), 30%
-standard (.5 s, 1-8), 20% batch (3 s, 8-32); the model by chance, whatever the class.
+standard (.5 s, 1-8), 20% batch (3 s, 8-32); the model by chance, whatever the class. Those from recorded files are in
+recorded/table.py.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.replay.drawn import Grid, draw_grid, draw_published
+from bench.replay.recorded.table import recorded_scenarios
 from bench.replay.scenario import Scenario
 from bench.replay.world import World
 
@@ -82,7 +84,7 @@ def _table() -> tuple[Scenario, ...]:
             REPORTED_SEEDS,
         )
     )
-    return tuple(rows)
+    return (*rows, *recorded_scenarios(REPORTED_SEEDS))
 
 
 SCENARIOS: Mapping[str, Scenario] = {scenario.id: scenario for scenario in _table()}

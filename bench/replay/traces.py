@@ -92,11 +92,11 @@ class Predictions:
 
 
 def found(path: Path, name: str) -> Path:
-    """The file itself; where `path` is a folder, its file `name` ("folder/file", of which path may be the folder)."""
-    if not path.is_dir():
-        return path
-    inside = path / Path(name).name
-    return inside if inside.exists() else path / name
+    """Where `name` ("folder/file", or a folder) is: in `path`, or in it without its folder; else `path` itself."""
+    for inside in (path / name, path / Path(name).name):
+        if inside.exists():
+            return inside
+    return path / name if path.is_dir() and Path(name).suffix else path
 
 
 def read_arrivals(path: Path) -> Floats:
