@@ -48,12 +48,13 @@ _SLOTS = 8  # requests that a machine serves at once
 _INTERFERENCE = 0.01  # token times grow by 6-12% from batch 1 to 8 there
 _SIGMA = 0.1  # not in the files; repeated trials alone on a machine spread by .005-.05
 CLASSES = (
-    tw.QoS("interactive", 12.0, on_time=0.95, priority=0),
-    tw.QoS("standard", 45.0, on_time=0.9, priority=1),
-    tw.QoS("batch", 180.0, on_time=0.8, priority=2),
+    tw.QoS("interactive", 9.0, on_time=0.95, priority=0),
+    tw.QoS("standard", 27.0, on_time=0.9, priority=1),
+    tw.QoS("batch", 90.0, on_time=0.8, priority=2),
 )
 # A request is interactive if the middle machine does it within 6 s, standard within 18 s, batch beyond: half, 30% and
-# 20% of Azure's. Where the output is not known: by its prompt, up to 512 and 2048 tokens.
+# 20% of Azure's. The deadlines of the first two are half as long again. Where the output is not known, a class goes
+# by the prompt, up to 512 and 2048 tokens.
 _WITHIN_S = (6.0, 18.0)
 _PROMPTS = (512.0, 2048.0)
 _BINS = 20  # of prompts alike in size, whose mean output is all that the policy with true means may know
