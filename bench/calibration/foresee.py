@@ -66,7 +66,8 @@ class Alarm:
 class Foreseen:
     """What the engine said of one log, (n,) each: m, s, dof of ln(seconds) when the job started; y, what it became;
     u_then: where y fell in that forecast, in [0, 1]; u_now: and in the forecast that the profile makes of the same
-    row just before it learns y. profile: (resource, model) of each; steps: everything in order of time."""
+    row just before it learns y. x: encoded rows (d,); profile: (resource, model) of each; steps: everything in order
+    of time."""
 
     name: str
     m: NDArray[np.float64]
@@ -75,6 +76,7 @@ class Foreseen:
     y: NDArray[np.float64]
     u_then: NDArray[np.float64]
     u_now: NDArray[np.float64]
+    x: list[NDArray[np.float64]]
     profile: list[tuple[str, str]]
     steps: list[Asked | Told | Alarm]
 
@@ -95,6 +97,7 @@ def foresee(log: Log) -> Foreseen:
     indices = {model.name: index for index, model in enumerate(log.models)}
     y = np.log([row.seconds for row in log.rows])
     m, s, dof, t_now, dof_now = (np.empty(len(y)) for _ in range(5))
+    x: list[NDArray[np.float64]] = []
     steps: list[Asked | Told | Alarm] = []
     jobs: list[tuple[float, int, tw.Ticket]] = []
     alarms = dict.fromkeys(lanes, 0)
@@ -121,13 +124,14 @@ def foresee(log: Log) -> Foreseen:
         route = routes[row.model]
         (forecast,) = route.peek(row.x, mask=1 << lanes[row.resource])
         m[k], s[k], dof[k] = forecast.ln_service, forecast.spread, forecast.dof
+        x.append(forecast.features)
         steps.append(Asked(k))
         heapq.heappush(jobs, (row.told_s, k, route.observe(row.resource, row.x)))
     while jobs:
         end_one()
     u_then, u_now = student.cdf((y - m) / s, dof), student.cdf(t_now, dof_now)
     profile = [(row.resource, row.model) for row in log.rows]
-    return Foreseen(log.name, m, s, dof, y, u_then, u_now, profile, steps)
+    return Foreseen(log.name, m, s, dof, y, u_then, u_now, x, profile, steps)
 
 
 def _deviate(posterior: dict[str, Any], x: NDArray[np.float64], y: float) -> float:

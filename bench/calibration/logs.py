@@ -9,21 +9,18 @@ import numpy as np
 
 import tailwise as tw
 from bench.calibration.foresee import Log, Row
-from bench.replay.stages import load_at, on_one_clock
+from bench.prediction.logs import ROOMY, load_test, vllm
 from bench.replay.timm import read_timm
-from bench.replay.traces import read_lmbench, read_splitwise, read_vllm
-
-# Soft capacity, never reached: nobody waits, and load shows in the columns.
-ROOMY = 65536
+from bench.replay.traces import read_splitwise
 
 SHAPES = ("lognormal", "outliers", "two modes", "shifted", "drift")
 
 
 def recorded(folder: Path) -> Iterator[Log]:
     """Every log of service times under the folder (see its README)."""
-    yield from _vllm(folder / "vllm_h200/sharegpt-h200.jsonl")
-    yield from _lmbench("lmbench, 1 replica", folder / "lmbench/openshift__exp-0__vllm-70b.csv")
-    yield from _lmbench("lmbench, 2 replicas", folder / "lmbench/openshift__exp-2__vllm-70b-2replicas.csv")
+    yield from vllm(folder / "vllm_h200/sharegpt-h200.jsonl")
+    yield from load_test(folder / "lmbench/openshift__exp-0__vllm-70b.csv")
+    yield from load_test(folder / "lmbench/openshift__exp-2__vllm-70b-2replicas.csv")
     yield from _splitwise(folder / "splitwise/perf_model.csv")
     yield _timm(folder / "timm")
 
@@ -51,52 +48,6 @@ def drawn(shape: str, seed: int, n: int = 4000) -> Log:
     rows = [Row(0.05 * k, 0.05 * k, float(seconds[k]), (float(batch[k]),), f"r{lane[k]}") for k in range(n)]
     model = tw.Model("m", features=(tw.Feature("batch", typical=8, knee=True),))
     return Log(shape, tuple(tw.Resource(f"r{i}", max_running=ROOMY) for i in range(4)), (model,), rows)
-
-
-def _streaming(typical_prompt: float, **scales: float) -> tuple[tw.Resource, tw.Model]:
-    """A language model behind one endpoint, its load in reported columns."""
-    columns = tuple(
-        tw.Column(name, scale=scale, reported=True, square=name == "busy") for name, scale in scales.items()
-    )
-    features = (tw.Feature("prompt", typical=typical_prompt, knee=True),)
-    return tw.Resource("r0", max_running=ROOMY), tw.Model("m", features=features, columns=columns)
-
-
-def _vllm(path: Path) -> Iterator[Log]:
-    """Requests of 600 s without times of their own: spaced evenly, and heard of at once."""
-    seen = read_vllm(path)
-    resource, model = _streaming(128, busy=4, ahead=512, kv=0.01)
-    n = len(seen.prompt_tokens)
-    for signal, seconds in (("ttft", seen.ttft_s), ("tpot", seen.tpot_s)):
-        rows = []
-        for k in np.flatnonzero(np.isfinite(seconds)):
-            at_s, prompt = 600.0 * k / n, float(seen.prompt_tokens[k])
-            load = {
-                "busy": float(seen.running[k] + seen.waiting[k]),
-                "ahead": float(seen.ahead_tokens[k]) + prompt,
-                "kv": float(seen.kv_share[k]),
-            }
-            rows.append(Row(at_s, at_s, float(seconds[k]), (prompt,), reported=load))
-        yield Log(f"vllm_h200, {signal}", (resource,), (model,), rows)
-
-
-def _lmbench(name: str, path: Path) -> Iterator[Log]:
-    """Stages of rising load, a minute between them; a signal is heard of when it was there, up to 40 s later."""
-    at, first, end, prompt, tokens = on_one_clock(read_lmbench(path))
-    busy, ahead = load_at(at, first, end, prompt)
-    resource, model = _streaming(512, busy=4, ahead=512)
-    for signal in ("ttft", "tpot"):
-        told, seconds = (
-            (first, first - at) if signal == "ttft" else (end, (end - first) / np.maximum(tokens - 1.0, 1.0))
-        )
-        rows = [
-            Row(
-                at[k], told[k], float(seconds[k]), (prompt[k],), reported={"busy": busy[k], "ahead": ahead[k]}
-            )
-            for k in range(len(at))
-            if prompt[k] > 0 and tokens[k] > 1 and seconds[k] > 0
-        ]
-        yield Log(f"{name}, {signal}", (resource,), (model,), rows)
 
 
 def _splitwise(path: Path) -> Iterator[Log]:

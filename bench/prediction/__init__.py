@@ -1,0 +1,1 @@
+"""How well times are foretold: one step ahead, on logs of single requests, against models retrained on a window."""
