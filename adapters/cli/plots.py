@@ -18,6 +18,7 @@ from tailwise.adapters.cli.canvas import (
     resource_colours,
     resource_kinds,
 )
+from tailwise.adapters.cli.claims import claim_bins, diagonal, draw_claims
 from tailwise.adapters.cli.results import Block, RunResult, Sighting
 from tailwise.adapters.torch.job import JobRecord
 
@@ -33,17 +34,11 @@ __all__ = [
     "reliability",
     "share_by_second",
     "shares",
-    "wilson",
 ]
 
 _OURS = policy_colours(["tailwise"])["tailwise"]
 #: Dots drawn of a class; more only make the page heavy.
 _MAX_DOTS = 600
-#: Finer towards 1, where the claims are.
-_CLAIM_EDGES = np.array([0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98])
-_MIN_CLAIMS = 5
-#: Normal quantile of a two-sided 95% interval.
-_Z95 = 1.96
 
 
 def attainment(result: RunResult) -> str:
@@ -149,23 +144,8 @@ def reliability(result: RunResult) -> str:
             records = [r for r in _forecast(result) if r.qos == q.name]
             claimed = np.array([r.p_on_time for r in records], dtype=float)
             kept = np.array([r.on_time for r in records], dtype=float)
-            bins = np.digitize(claimed, _CLAIM_EDGES)
-            axis.plot([0, 1], [0, 1], color=INK, linewidth=1)
-            for b in np.unique(bins):
-                inside = bins == b
-                if inside.sum() < _MIN_CLAIMS:
-                    continue
-                share = kept[inside].mean()
-                low, high = wilson(share, int(inside.sum()))
-                axis.errorbar(
-                    claimed[inside].mean(),
-                    share,
-                    [[max(0.0, share - low)], [max(0.0, high - share)]],
-                    fmt="o",
-                    color=_OURS,
-                    markersize=4,
-                )
-            axis.set(title=q.name, xlabel="claimed P(on time)", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+            diagonal(axis, q.name)
+            draw_claims(axis, claim_bins(claimed, kept), _OURS)
         for axis in canvas.first_of_row:
             axis.set_ylabel("observed share on time")
         return canvas.svg("Claimed probability of being on time against the observed share, by class")
@@ -280,17 +260,6 @@ def _range_ms(completions_s: Sequence[float]) -> tuple[float, float]:
     if not completions_s:
         return 1.0, 1000.0
     return 0.7e3 * min(completions_s), 1.4e3 * max(completions_s)
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """95% interval of a binomial share in [0, 1] over n >= 1 trials (Wilson 1927).
-
-    Unlike the normal interval it has a width at 0 and 1, where most classes are.
-    """
-    z2 = _Z95 * _Z95
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return middle - half, middle + half
 
 
 def _share_of(wanted: Sequence[str], names: Sequence[str]) -> float:

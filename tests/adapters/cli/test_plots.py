@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tailwise.adapters.cli import plots
+from tailwise.adapters.cli.claims import wilson
 from tailwise.adapters.cli.results import RunResult, Sighting
 from tailwise.adapters.torch import JobRecord
 from tests.adapters.cli.synthetic import CLASSES, block, record, result
@@ -75,7 +76,7 @@ def test_a_last_bin_below_a_second_joins_the_one_before() -> None:
 )
 def test_the_interval_is_wilsons(share: float, n: int, low: float, high: float) -> None:
     """Against the published table of the score interval at 95%."""
-    assert plots.wilson(share, n) == pytest.approx((low, high), abs=2e-4)
+    assert wilson(share, n) == pytest.approx((low, high), abs=2e-4)
 
 
 def test_only_completed_jobs_are_held_against_their_forecast() -> None:

@@ -122,7 +122,7 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     for module in [name for name in sys.modules if name.startswith("matplotlib.")]:
         monkeypatch.delitem(sys.modules, module)
-    for module in ("canvas", "plots", "report"):
+    for module in ("canvas", "claims", "plots", "report"):
         monkeypatch.delitem(sys.modules, f"tailwise.adapters.cli.{module}")
         # the import statement takes an attribute of the package before it looks for the module
         monkeypatch.delattr(f"tailwise.adapters.cli.{module}")
