@@ -37,8 +37,6 @@ WHOLE = (
     Column("weighted_goodput_per_s", "goodput, weighted/s", ".1f"),
     Column("goodput_per_s", "on time/s", ".1f"),
     Column("on_time", "on time, %", ".2f", 100.0),
-    Column("claim_error", "claim - kept", "+.3f"),
-    Column("ece", "ECE", ".3f"),
     Column("dead_share", "sent to dead, %", ".2f", 100.0),
     Column("recovery_s", "recovered, s", ".1f"),
     Column("return_s", "used again, s", ".1f"),
@@ -46,7 +44,7 @@ WHOLE = (
 #: Of a class.
 CLASS = (
     Column("on_time", "on time, %", ".2f", 100.0, error=True),
-    Column("unanswered", "unanswered, %", ".2f", 100.0),
+    Column("unanswered", "no answer, %", ".2f", 100.0),
     Column("p50_s", "p50, ms", ".1f", 1e3),
     Column("p99_s", "p99, ms", ".1f", 1e3),
     Column("p999_s", "p99.9, ms", ".1f", 1e3, error=True),
@@ -69,4 +67,4 @@ def columns_of(summary: Summary) -> tuple[Column, ...]:
 def deadline_text(summary: Summary, qos: str) -> str:
     """The class and its deadline, where it has one."""
     deadline_s = summary.class_figure(summary.policies[0], qos, "deadline_s").mean
-    return qos if math.isnan(deadline_s) else f"{qos}, deadline {1e3 * deadline_s:g} ms"
+    return qos if math.isnan(deadline_s) else f"{qos}, {1e3 * deadline_s:g} ms"

@@ -57,8 +57,9 @@ def _scenario(summary: Summary, shown: Sequence[str]) -> list[str]:
         f"<h2>{escape(summary.id)}</h2><p>{escape(summary.title)}; {summary.seeds_text}</p>",
         _whole(summary, shown),
         _by_class(summary, shown),
-        "<p>Unanswered: rejected, dropped in the queue, failed or lost. p50, p99 and p99.9 are of completed jobs, "
-        "from arrival to answer, late ones included.</p>",
+        "<p>By class and its deadline, the policies of the plots; a terminal and the JSON show all. No answer: "
+        "rejected, dropped in the queue, failed or lost. p50, p99 and p99.9 are of completed jobs, from arrival to "
+        "answer, late ones included.</p>",
         *_figures(summary, shown),
     ]
 
@@ -107,7 +108,7 @@ def _whole(summary: Summary, shown: Sequence[str]) -> str:
 def _by_class(summary: Summary, shown: Sequence[str]) -> str:
     columns = [c for c in CLASS if any(summary.class_has(qos, c.name) for qos in summary.classes)]
     bodies = []
-    for policy in summary.ranked():
+    for policy in (p for p in summary.ranked() if p in shown):
         rows = []
         for qos in summary.classes:
             cells = [column.text(summary.class_figure(policy, qos, column.name)) for column in columns]

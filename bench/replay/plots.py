@@ -168,7 +168,7 @@ def regret(summary: Summary, policies: Sequence[str]) -> str | None:
             on_time, _, _ = _summed(summary, policy)
             behind = np.concatenate([[0.0], np.cumsum(best - on_time)]) / len(summary.seeds)
             axis.plot(bin_s * np.arange(len(behind)), behind, label=policy, **style)
-        axis.set(ylabel="on-time jobs behind the oracle")
+        axis.set(ylabel="jobs behind the oracle")
         _shade(axis, summary, policies)
         canvas.legend_above(axis)
         return canvas.svg("Cumulative on-time jobs behind the oracle over time, by policy")
