@@ -16,6 +16,8 @@ __all__ = ["BIN_S", "bins_of", "event_figures"]
 BIN_S = 0.5
 #: How near to the run's own level counts as recovered, in share on time.
 _NEAR = 0.02
+#: A run with a lower level has nothing to recover to.
+_WELL = 0.5
 #: Bins that must be well in a row: a second, so that one lucky bin is no recovery.
 _N_WELL = 2
 #: A fall that begins later than this after an event is another one's, or chance.
@@ -41,7 +43,9 @@ def event_figures(world: World, outcome: Outcome) -> dict[str, float]:
     return_s: from the end of an event until the resource has carried for a second 80% (less two standard errors) of
         its former share of the jobs that were sent anywhere: its median in bins without any event.
 
-    Both at most until the next event starts or the run ends: a run that never recovers counts with that.
+    Both at most until the next event starts or the run ends: a run that never recovers counts with that. A run whose
+    level is below a half was never well, and a resource whose former share is within the noise of a bin was hardly
+    used: NaN.
     """
     dead = [_dead_share(world, outcome, e) for e in world.events if e.kind in ("fails", "hangs")]
     series = _Series.of(world, outcome)
@@ -88,6 +92,8 @@ class _Series:
 
     def recovery_s(self, event: Event) -> float:
         """See event_figures."""
+        if not self._level(self.on_time, self.offered) >= _WELL:
+            return math.nan
         well, first, stop = self._near(self.on_time, self.offered, _NEAR), *self._span(event.start_s)
         ill = np.flatnonzero(~well[first : min(stop, first + int(_FALLS_WITHIN_S / BIN_S))])
         return _until_well(well, first + int(ill[0]), stop, event.start_s) if len(ill) else 0.0
@@ -97,6 +103,8 @@ class _Series:
         own, sent = self.sent[:, event.lane], self.sent.sum(axis=1)
         first, stop = self._span(event.end_s)
         former = self._level(own, sent)
+        if not _IN_USE * former > 2.0 * math.sqrt(former / max(1.0, float(np.median(sent)))):
+            return math.nan
         return _until_well(self._near(own, sent, (1.0 - _IN_USE) * former), first, stop, event.end_s)
 
     def _level(self, part: NDArray[np.int64], whole: NDArray[np.int64]) -> float:

@@ -101,3 +101,15 @@ def test_a_late_joiner_is_no_fall_but_comes_into_use() -> None:
     f = event_figures(w, late_in(w, (0.0, 1.0), lane=lane))
     assert math.isnan(f["recovery_s"])
     assert f["return_s"] == 1.0
+
+
+def test_a_run_that_was_never_well_has_nothing_to_recover_to() -> None:
+    w = even(12, Event("slow", 0, 4.0, 6.0, 3.0))
+    assert math.isnan(event_figures(w, late_in(w, (0.0, 12.0)))["recovery_s"])
+
+
+def test_a_resource_that_was_hardly_used_has_no_share_to_come_back_to() -> None:
+    """One job in 20 of each bin: 1 expected, with a spread of 1."""
+    w = even(12, Event("fails", 1, 4.0, 6.0))
+    lane = (np.arange(len(w)) % PER_BIN == 0).astype(int)
+    assert math.isnan(event_figures(w, late_in(w, lane=lane))["return_s"])
