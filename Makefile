@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := setup.py pyproject.toml $(shell find _core engine adapters -type f -not -name '*.pyc')
 
-.PHONY: run test test-long lint types bench policies mutants clean
+.PHONY: run test test-long lint types bench policies replay mutants clean
 
 run: $(VENV)/.built
 	$(BIN)/tailwise run $(ARGS)
@@ -30,6 +30,11 @@ bench: $(VENV)/.built
 # Five seeds of the run, one table: about ten minutes.
 policies: $(VENV)/.built
 	$(BIN)/python -m bench.policies $(ARGS)
+
+# The short replay: a table for each of four scenarios, and one page in build/replay.html.
+replay: $(VENV)/.built
+	$(BIN)/python -m bench.replay grid.poisson.load.080 grid.poisson.load.080.events \
+		grid.poisson.load.120.events published.11 --seeds 2 --jobs 2 --html build/replay.html $(ARGS)
 
 # Breaks each guarantee on purpose, one line at a time, and sees its tests fail: about ten minutes.
 mutants: $(VENV)/.built

@@ -19,6 +19,7 @@ h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .4rem; }
 h2 { font-size: 1.1rem; margin: 2.6rem 0 .5rem; break-after: avoid; }
 p, figcaption { color: var(--soft); margin: .5rem 0; max-width: 46rem; font-size: .92rem; }
 .scroll { overflow-x: auto; }
+.scroll + .scroll { margin-top: 1.4rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; font-size: .88rem; }
 thead { border-bottom: 1px solid var(--soft); }
 tbody { border-bottom: 1px solid var(--line); break-inside: avoid; }

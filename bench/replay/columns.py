@@ -43,7 +43,7 @@ WHOLE = (
 )
 #: Of a class.
 CLASS = (
-    Column("on_time", "on time, %", ".2f", 100.0, error=True),
+    Column("on_time", "on time, %", ".2f", 100.0),
     Column("unanswered", "no answer, %", ".2f", 100.0),
     Column("p50_s", "p50, ms", ".1f", 1e3),
     Column("p99_s", "p99, ms", ".1f", 1e3),

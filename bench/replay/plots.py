@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from bench.replay.summary import ORACLE, OURS, Summary
@@ -15,16 +17,17 @@ from bench.replay.trial import COMPLETION_S, Curves
 from tailwise.adapters.cli.canvas import INK, Canvas, drawing, policy_colours
 from tailwise.adapters.cli.claims import diagonal, draw_claims
 
-# matplotlib is first imported in canvas, whose error names the extra that brings it
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 __all__ = ["against_load", "claims", "completion", "drawn", "lines", "regret", "timeline"]
 
 #: Policies that a plot shows beside the oracle: as many as there are colours.
 _N_DRAWN = 6
 #: Of the offered jobs: a curve is cut where it rests on a handful of them.
 _LEAST_SHARE = 2e-4
+#: Deadlines that an axis of completion times reaches at most; what is later is as good as never.
+_BEYOND = 8.0
+#: Below this ratio of its ends a logarithmic axis needs more ticks than its decades.
+_FEW_DECADES = 30.0
+_LEAST_PANELS = 3
 _NUMBER = re.compile(r"(?<=\.)(\d+)(?=\.|$)")
 
 
@@ -86,26 +89,28 @@ def completion(summary: Summary, policies: Sequence[str]) -> str:
     with drawing(f"completion-{summary.id}"):
         canvas = Canvas(len(summary.classes), 2.7, share_y=True)
         for axis, qos in zip(canvas.panels, summary.classes, strict=True):
-            low_s, high_s = math.inf, 0.0
+            deadline_s = _curves(summary, policies[0])[0].deadline_s[qos]
+            low_s, high_s = deadline_s / _BEYOND, 2.0 * deadline_s
             for policy, style in lines(policies).items():
                 done = np.mean([c.completed[qos] for c in _curves(summary, policy)], axis=0)
-                left = np.maximum(1.0 - done, 0.0)
+                axis.plot(1e3 * COMPLETION_S, np.maximum(1.0 - done, 1e-9), label=policy, **style)
                 # from where the first percent is done to where hardly any more is coming
-                first = int(np.searchsorted(done, 0.01))
-                last = int(np.searchsorted(done, done[-1] - _LEAST_SHARE)) + 1
-                low_s, high_s = min(low_s, COMPLETION_S[first]), max(high_s, COMPLETION_S[min(last, 600)])
-                axis.plot(1e3 * COMPLETION_S, np.maximum(left, 1e-9), label=policy, **style)
-            deadline_s = _curves(summary, policies[0])[0].deadline_s[qos]
+                inside = COMPLETION_S[(done >= 0.01) & (done < done[-1] - _LEAST_SHARE)]
+                low_s, high_s = min([low_s, *inside[:1]]), max([high_s, *inside[-1:]])
+            high_s = min(high_s, _BEYOND * deadline_s)
             axis.axvline(1e3 * deadline_s, color=INK, linestyle="--", linewidth=1)
             axis.set(
                 title=f"{qos}, deadline {1e3 * deadline_s:g} ms",
                 xlabel="milliseconds since arrival",
                 xscale="log",
                 yscale="log",
-                xlim=(1e3 * low_s, 1e3 * max(high_s, 1.3 * deadline_s)),
+                xlim=(1e3 * low_s, 1e3 * high_s),
                 ylim=(_LEAST_SHARE, 1.2),
             )
+            if high_s < _FEW_DECADES * low_s:
+                axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
             axis.xaxis.set_major_formatter("{x:g}")
+            axis.xaxis.set_minor_formatter("")
             axis.yaxis.set_major_formatter("{x:g}")
         for axis in canvas.first_of_row:
             axis.set_ylabel("share without an answer")
@@ -119,9 +124,12 @@ def claims(summary: Summary, policies: Sequence[str]) -> str | None:
     if not telling:
         return None
     with drawing(f"claims-{summary.id}"):
-        canvas = Canvas(len(summary.classes), 2.8, share_x=True, share_y=True)
+        # a single class would be a panel as wide as the page
+        canvas = Canvas(max(_LEAST_PANELS, len(summary.classes)), 2.8, share_x=True, share_y=True)
+        for spare in canvas.panels[len(summary.classes) :]:
+            spare.set_axis_off()
         colours = lines(policies)
-        for axis, qos in zip(canvas.panels, summary.classes, strict=True):
+        for axis, qos in zip(canvas.panels, summary.classes, strict=False):
             diagonal(axis, qos)
             for policy in telling:
                 first, *more = [c.claims[qos] for c in _curves(summary, policy) if qos in c.claims] or [None]
@@ -176,16 +184,17 @@ def regret(summary: Summary, policies: Sequence[str]) -> str | None:
 
 def _shade(axis: Axes, summary: Summary, policies: Sequence[str]) -> None:
     """Marks the spans of the first seed; all seeds have them at the same times."""
+    labels: dict[float, list[str]] = {}
     for shade in _curves(summary, policies[0])[0].shades:
         axis.axvspan(shade.start_s, shade.end_s, color=INK, alpha=0.13, linewidth=0, zorder=0)
+        labels.setdefault(shade.start_s, []).append(shade.label)
+    for start_s, of_start in labels.items():
+        # over the frame, where no line is
+        place = (start_s, 1.0)
         axis.annotate(
-            shade.label,
-            (shade.start_s, 0.02),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, 0),
-            textcoords="offset points",
-            fontsize=8,
-        )
+            ", ".join(of_start), place, (2, 3), xycoords=axis.get_xaxis_transform(),
+            textcoords="offset points", fontsize=8,
+        )  # fmt: skip
     axis.set_xlabel("seconds")
     axis.margins(x=0)
     axis.set_xlim(left=0)
