@@ -15,6 +15,7 @@ _HERE = Path(__file__).parent
 # What compiled functions of other files inline. Numba's cache notices a change of a function's own file only, so
 # that a policy would go on with the wait of yesterday: the name of the cache's folder is a digest of these.
 _SHARED = (
+    "baselines/candidates",
     "breaker",
     "compiled",
     "face",
