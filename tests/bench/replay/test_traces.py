@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.replay.__main__ import main
 from bench.replay.rows import TraceError
 from bench.replay.timm import read_accuracy, read_timm
 from bench.replay.traces import (
@@ -208,3 +209,24 @@ def test_a_timm_folder_without_measurements_or_with_doubles_is_refused(write: Wr
         read_timm(tmp_path)
     with pytest.raises(TraceError, match=r"results-imagenet\.csv: No such file"):
         read_accuracy(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "text", "reason"),
+    [
+        ("azure.load.080", f"{AZURE}{T}6,3,4\n{T}5,3,4\n", "row 3: TIMESTAMP is not sorted"),
+        ("mooncake.load.080", AZURE, "row 1: no column timestamp_ms"),
+        ("splitwise.load.080", "", "empty"),
+        ("lmbench.load.080", LMBENCH + "chat,1,7,20,,1,0\n", "row 2: ttft_s is missing"),
+    ],
+)
+def test_the_replay_says_so_in_one_line_and_exits_with_2(
+    write: Write, capsys: pytest.CaptureFixture[str], scenario: str, text: str, reason: str
+) -> None:
+    path = write(text)
+    assert main([scenario, "--trace", str(path), "--seeds", "1"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert str(path) in said.err
+    assert reason in said.err
