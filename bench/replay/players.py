@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bench.replay.baselines.c3 import C3
+from bench.replay.baselines.ewma_wait import EWMA_WAIT
 from bench.replay.baselines.least_outstanding import LEAST_OUTSTANDING
+from bench.replay.baselines.linucb import LINUCB
+from bench.replay.baselines.mean_of_last import MEAN_OF_LAST
+from bench.replay.baselines.p2c_peak_ewma import P2C_PEAK_EWMA
+from bench.replay.baselines.prequal import PREQUAL
+from bench.replay.baselines.quantile_trees import QUANTILE_TREES
 from bench.replay.baselines.true_means import TRUE_MEANS
 from bench.replay.learned import CHOOSES_ONLY, OWNS_QUEUES
 from bench.replay.replayed import Replayed
@@ -13,7 +20,17 @@ from bench.replay.scenario import Player
 __all__ = ["FIELD", "PLAYERS"]
 
 #: The policies of the field. Each plays with the common layer, and bare as its users run it.
-FIELD = (TRUE_MEANS, LEAST_OUTSTANDING)
+FIELD = (
+    TRUE_MEANS,
+    LEAST_OUTSTANDING,
+    P2C_PEAK_EWMA,
+    C3,
+    PREQUAL,
+    MEAN_OF_LAST,
+    EWMA_WAIT,
+    LINUCB,
+    QUANTILE_TREES,
+)
 
 PLAYERS: Mapping[str, Player] = {
     player.name: player
