@@ -33,6 +33,7 @@ cdef bint reconsider_job(Ticket ticket, Z, mask, double bonus) except -1:
     ticket.route.core.last_ns = now_ns
     if moved:       # and not where it stays: its resource may have been removed
         ticket.chosen = ticket.route.core.resources[f.lane]
+        ticket.lane = f.lane
     ticket.wait = waited_s + f.wait_s
     ticket.service_mean = f.mean_s
     ticket.busy = occupied_s(&f)

@@ -16,6 +16,7 @@ cdef class Decision:
     cdef RouteCore route
     cdef object chosen, other
     cdef int slot, generation, n_tied, verdict, h
+    cdef readonly int lane              #: of `resource` in masks and in the columns of Z; -1 = there is none
     cdef bint is_open, observed, foreseen   # foreseen: there is a forecast
     cdef readonly bint probe            #: sent to learn, outside the promise: to an ejected or a silent resource, or else refused
     cdef double regret, p, raw, chance, left, wait, service_mean, m, s, dof, availability, m_total, s_total, z_bound
@@ -167,6 +168,7 @@ cdef class Decision:
 
     cdef void _write(self, RouteCore route, const Forecast* f):
         self.route = route
+        self.lane = f.lane
         self.foreseen = f.lane >= 0
         if self.foreseen:
             self.chosen = route.core.resources[f.lane]

@@ -65,6 +65,7 @@ cdef Ticket pass_by(RouteCore route, int lane, int n_tied, double left_s, int64_
     ticket.made_ns = now_ns
     if lane >= 0:
         ticket.chosen = route.core.resources[lane]
+        ticket.lane = lane
         ticket.slot = -1
         ticket.is_open = True
     return ticket

@@ -18,4 +18,4 @@ class Clock(Protocol):
 
 def as_ns(seconds: float) -> int:
     """Nanoseconds; what is thirty years off or more, and infinity, is as good as never."""
-    return round(min(seconds, 1e9) * 1e9)
+    return round(seconds * 1e9) if seconds < 1e9 else 1_000_000_000_000_000_000

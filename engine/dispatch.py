@@ -47,7 +47,7 @@ class Dispatch(Places[T]):
         *,
         min_share: Mapping[str, float] | None = None,
         rules: Rules | None = None,
-        usable: Callable[[], int | None] = lambda: None,
+        usable: Callable[[], int | None] | None = None,
     ) -> None:
         super().__init__(slots, policy, min_share)
         self.rules = Rules() if rules is None else rules
@@ -69,13 +69,16 @@ class Dispatch(Places[T]):
         A refused job has `end` "rejected" and occupies nothing. Raises InputError and what the policy does, and then
         changes nothing.
         """
-        own = deadline_s is None or is_positive(as_number(deadline_s))
-        require(own, "submit", "deadline_s", deadline_s, "seconds > 0 or None", InputError)
-        orders: Orders[T] = Orders()
+        budget_s = qos.deadline_s
+        if deadline_s is not None:
+            own = is_positive(as_number(deadline_s))
+            require(own, "submit", "deadline_s", deadline_s, "seconds > 0 or None", InputError)
+            budget_s = float(deadline_s)
         assignment = self._policy.assign(model, qos.name, features, self._lanes(), deadline_s)
-        budget_s = qos.deadline_s if deadline_s is None else float(deadline_s)
-        job = Job(payload, model, qos, features, now_ns, assignment, budget_s)
-        self._hedges = min(self._hedges + self.rules.hedge_budget, HEDGES_SAVED)
+        job = Job(payload, model, qos, features, now_ns, assignment, budget_s, now_ns + as_ns(budget_s))
+        if self._hedges < HEDGES_SAVED:
+            self._hedges += self.rules.hedge_budget
+        orders: Orders[T] = Orders()
         if assignment.reason is not None:
             job.end, job.end_ns, job.reason = "rejected", now_ns, assignment.reason
             orders.ended.append(job)
@@ -157,8 +160,10 @@ class Dispatch(Places[T]):
 
     def next_due_ns(self) -> int | None:
         """When `due` has work next; None while the clock brings nothing."""
-        moments = [ns for ns in (self._queues.next_expiry_ns(), self._timers.next_ns()) if ns is not None]
-        return min(moments) if moments else None
+        expiry_ns, look_ns = self._queues.next_expiry_ns(), self._timers.next_ns()
+        if expiry_ns is None or (look_ns is not None and look_ns < expiry_ns):
+            return look_ns
+        return expiry_ns
 
     def look_again(self, lanes: int, now_ns: int) -> Orders[T]:
         """Decides again on every job queued at these lanes (bit set): one of them is down, say."""
@@ -172,10 +177,12 @@ class Dispatch(Places[T]):
         run = Run(job, assignment)
         job.runs.append(run)
         self._n_open += 1
-        self._put(run)
         # admission has just judged it: the start test is for jobs that waited
-        self._fill(run.lane, now_ns, orders, test=False)
-        self._watch(run, now_ns)
+        if now_ns < job.deadline_ns and self._queues.occupy(assignment.lane, now_ns, job.qos.name):
+            self._start(run, now_ns, orders)
+        else:
+            self._put(run)
+            self._watch(run, now_ns)
 
     def _watch(self, run: Run[T], now_ns: int) -> None:
         """Sets the one timer of a queued run: at its predicted start."""
@@ -183,12 +190,12 @@ class Dispatch(Places[T]):
             start_ns = run.job.arrival_ns + as_ns(self._forecasts.wait_s(run.assignment))
             run.timer = self._timers.set(run, max(start_ns, now_ns + LOOK_NS))
 
-    def _fill(self, lane: int, now_ns: int, orders: Orders[T], *, test: bool = True) -> None:
+    def _fill(self, lane: int, now_ns: int, orders: Orders[T]) -> None:
         """Starts what the free slots of a lane allow."""
         while (entry := self._queues.head(lane, now_ns)) is not None:
             run = entry.job
             assert run is not None
-            if test and not self._may_start(run, now_ns):
+            if not self._may_start(run, now_ns):
                 self._queues.remove(entry)
                 self._leave(run, "expired", "late_start", now_ns, orders)
             else:
@@ -253,7 +260,7 @@ class Dispatch(Places[T]):
 
     def _lanes(self) -> int:
         """Bit set of those that may be chosen now."""
-        usable = self._usable()
+        usable = None if self._usable is None else self._usable()
         return self._queues.lanes if usable is None else self._queues.lanes & usable
 
     def _heed(self, now_ns: int, orders: Orders[T]) -> None:

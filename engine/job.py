@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from tailwise.clock import as_ns
 from tailwise.policy import Assignment, End
 from tailwise.qos import QoS
 from tailwise.queue import Queued
-from tailwise.timers import Timer
 
 __all__ = ["Job", "Orders", "Run"]
 
@@ -27,16 +25,13 @@ class Job(Generic[T]):
     arrival_ns: int
     assignment: Assignment  #: as decided at arrival
     deadline_s: float  #: from arrival: its own, else its class's
+    deadline_ns: int  #: the moment
     runs: list[Run[T]] = field(default_factory=list)  #: one; two when hedged
     n_moves: int = 0  #: how often a re-decision took it to another resource
     end: End | None = None
     end_ns: int = 0
     reason: str | None = None  #: stable id: of a refusal, or "expired" and "late_start" of a dropped job
     last: Run[T] | None = None
-
-    @property
-    def deadline_ns(self) -> int:
-        return self.arrival_ns + as_ns(self.deadline_s)
 
     @property
     def hedged(self) -> bool:
@@ -50,7 +45,7 @@ class Run(Generic[T]):
     job: Job[T]
     assignment: Assignment
     entry: Queued[Run[T]] | None = None  #: its place while it is queued
-    timer: Timer[Run[T]] | None = None  #: when it is looked at again
+    timer: int | None = None  #: of when it is looked at again
     start_ns: int | None = None
     end: End | None = None
     end_ns: int = 0
@@ -64,9 +59,11 @@ class Run(Generic[T]):
         return self.assignment.lane
 
 
-@dataclass(slots=True)
 class Orders(Generic[T]):
     """What the owner has to do now: hand these runs to their resources, tell the callers of these jobs."""
 
-    start: list[Run[T]] = field(default_factory=list)
-    ended: list[Job[T]] = field(default_factory=list)
+    __slots__ = ("ended", "start")
+
+    def __init__(self) -> None:
+        self.start: list[Run[T]] = []
+        self.ended: list[Job[T]] = []

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from tailwise._core.core import Ticket
 from tailwise.engine import Engine
@@ -16,8 +15,7 @@ __all__ = ["Assignment", "End", "Forecasting", "Learned", "Policy"]
 End = Literal["completed", "failed", "cancelled", "expired", "rejected"]
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """One decision: the lane, or a refusal with its stable reason id ("no_resource": lane -1, there is none).
     Forecasts where the policy makes them."""
 
@@ -132,7 +130,7 @@ class Learned:
         ticket = _ticket(assignment)
         if not ticket.reconsider(mask=self._narrow(mask), bonus=bonus):
             return assignment
-        return replace(assignment, lane=self._lane(ticket))
+        return Assignment(ticket.lane, *assignment[1:])
 
     def hedge_at_s(self, assignment: Assignment) -> float:
         return _or_never(_ticket(assignment).hedge_at_s)
@@ -146,17 +144,16 @@ class Learned:
 
     def _narrow(self, mask: int | None) -> int | None:
         """None where it takes nothing away: a decision without a mask is cheaper."""
+        if mask is None:
+            return None
         every = (1 << self.engine.n_lanes) - 1
-        return None if mask is None or mask & every == every else mask & every
+        mask &= every
+        return None if mask == every else mask
 
     def _assignment(self, ticket: Ticket) -> Assignment:
-        if ticket.resource is None:
-            return Assignment(-1, ticket.reason, ticket)
-        lane, again_s = self._lane(ticket), None if ticket.admitted else ticket.retry_after_s
-        return Assignment(lane, ticket.reason, ticket, ticket.expected_s, ticket.p_on_time, again_s)
-
-    def _lane(self, ticket: Ticket) -> int:
-        return self.engine.lane(ticket.resource.name)
+        reason, expected_s, p_on_time = ticket.reason, ticket.expected_s, ticket.p_on_time
+        again_s = None if reason is None else ticket.retry_after_s
+        return Assignment(ticket.lane, reason, ticket, expected_s, p_on_time, again_s)
 
 
 def _ticket(assignment: Assignment) -> Ticket:

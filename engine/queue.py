@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tailwise.errors import InputError
@@ -18,6 +18,9 @@ __all__ = ["Queued", "Queues"]
 
 T = TypeVar("T")
 
+#: Places of jobs that left that a heap keeps at most, beside as many as wait.
+SPARE = 64
+
 
 @dataclass(slots=True, eq=False)
 class Queued(Generic[T]):
@@ -25,10 +28,8 @@ class Queued(Generic[T]):
 
     job: T | None
     lane: int
-    priority: int
-    deadline_ns: int
     group: int  # index of its class among those with a minimum share; 0 = none
-    open: bool = field(default=True)
+    open: bool = True
 
 
 _Place = tuple[int, int, int, Queued[T]]
@@ -52,6 +53,7 @@ class Queues(Generic[T]):
         self._ready: list[list[list[_Place[T]]]] = []
         self._expiry: list[_Place[T]] = []
         self._sequence = 0
+        self._n_waiting = 0
         self.lanes = 0  #: bit set of those with slots
         for lane, n_slots in enumerate(slots):
             self.set_slots(lane, n_slots)
@@ -76,15 +78,28 @@ class Queues(Generic[T]):
     def put(self, job: T, lane: int, priority: int, deadline_ns: int, qos: str = "") -> Queued[T]:
         """Queues a job of class `qos`; equal priority and deadline keep their order of arrival."""
         self._sequence += 1
-        entry = Queued(job, lane, priority, deadline_ns, self._groups.get(qos, 0))
+        entry = Queued(job, lane, self._groups.get(qos, 0))
         places = self._ready[lane][entry.group]
         # mostly places of jobs that left: nothing may start there for long, and their deadlines may be far
-        _compact(places, self._length[lane])
-        _compact(self._expiry, len(self))
+        if len(places) > 2 * self._length[lane] + SPARE:
+            _compact(places)
+        if len(self._expiry) > 2 * self._n_waiting + SPARE:
+            _compact(self._expiry)
         heapq.heappush(places, (priority, deadline_ns, self._sequence, entry))
         heapq.heappush(self._expiry, (deadline_ns, self._sequence, 0, entry))
         self._length[lane] += 1
+        self._n_waiting += 1
         return entry
+
+    def occupy(self, lane: int, now_ns: int, qos: str = "") -> bool:
+        """A job of class `qos` starts without queueing; False where no slot is free or one waits for it: `put` it."""
+        if self._free[lane] <= 0 or self.head(lane, now_ns) is not None:
+            return False
+        if self._groups:
+            group = self._groups.get(qos, 0)
+            self._shares.started(lane, group, [g == group for g in range(1 + len(self._groups))])
+        self._free[lane] -= 1
+        return True
 
     def head(self, lane: int, now_ns: int) -> Queued[T] | None:
         """The place of the job that should start next on a free slot of `lane`; None without a slot or a job.
@@ -93,6 +108,9 @@ class Queues(Generic[T]):
         """
         if self._free[lane] <= 0 or not self._length[lane]:
             return None
+        if not self._groups:
+            head = _first(self._ready[lane][0], now_ns)
+            return None if head is None else head[-1]
         heads = [_first(places, now_ns) for places in self._ready[lane]]
         owed = self._shares.owed(lane, [head is not None for head in heads])
         if owed:
@@ -103,7 +121,9 @@ class Queues(Generic[T]):
     def start(self, entry: Queued[T], now_ns: int) -> T:
         """Takes out the job at the head of its lane, which occupies a slot from now on."""
         lane = entry.lane
-        self._shares.started(lane, entry.group, [_first(p, now_ns) is not None for p in self._ready[lane]])
+        if self._groups:
+            waits = [_first(places, now_ns) is not None for places in self._ready[lane]]
+            self._shares.started(lane, entry.group, waits)
         self._free[lane] -= 1
         return self._leave(entry)
 
@@ -140,9 +160,10 @@ class Queues(Generic[T]):
 
     def next_expiry_ns(self) -> int | None:
         """When `expire` has work next; None while nothing is queued."""
-        while self._expiry and not self._expiry[0][-1].open:
-            heapq.heappop(self._expiry)
-        return self._expiry[0][0] if self._expiry else None
+        expiry = self._expiry
+        while expiry and not expiry[0][-1].open:
+            heapq.heappop(expiry)
+        return expiry[0][0] if expiry else None
 
     def queued(self, lane: int) -> list[T]:
         """The jobs of one queue by priority, then deadline; none of a lane that is not ours. Cost O(n log n)."""
@@ -156,25 +177,28 @@ class Queues(Generic[T]):
         return self._length[lane]
 
     def __len__(self) -> int:
-        return sum(self._length)
+        return self._n_waiting
 
     def _leave(self, entry: Queued[T]) -> T:
         job = entry.job
         assert job is not None
         entry.open, entry.job = False, None
         self._length[entry.lane] -= 1
+        self._n_waiting -= 1
         return job
 
 
-def _compact(places: list[_Place[T]], n_waiting: int) -> None:
-    """Drops the places of jobs that left, once they are most of them."""
-    if len(places) > 2 * n_waiting + 64:
-        places[:] = [place for place in places if place[-1].open]
-        heapq.heapify(places)
+def _compact(places: list[_Place[T]]) -> None:
+    """Drops the places of jobs that left."""
+    places[:] = [place for place in places if place[-1].open]
+    heapq.heapify(places)
 
 
 def _first(places: list[_Place[T]], now_ns: int) -> _Place[T] | None:
     """The first place whose job waits and may still start; those before it are let go."""
-    while places and not (places[0][-1].open and places[0][-1].deadline_ns > now_ns):
+    while places:
+        place = places[0]
+        if place[-1].open and place[1] > now_ns:
+            return place
         heapq.heappop(places)
-    return places[0] if places else None
+    return None

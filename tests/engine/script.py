@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tailwise.policy import Assignment, End
 
@@ -48,7 +48,7 @@ class Script:
 
     def reconsider(self, assignment: Assignment, mask: int | None, bonus: float) -> Assignment:
         self.masks.append(mask)
-        return assignment if self.moves_to is None else replace(assignment, lane=self.moves_to)
+        return assignment if self.moves_to is None else assignment._replace(lane=self.moves_to)
 
     def hedge_at_s(self, assignment: Assignment) -> float:
         return self.hedge_at

@@ -43,6 +43,29 @@ def test_no_job_starts_without_a_free_slot() -> None:
     assert queues.take(0, 0) == "c"
 
 
+def test_a_job_that_need_not_queue_takes_its_slot_and_counts_for_shares_as_one_that_did() -> None:
+    """A free slot and nobody who may start is all it takes: one whose deadline has come is nobody."""
+    straight, queued = (Queues[str]([3], {"low": 0.3, "other": 0.2}) for _ in range(2))
+    for queues in (straight, queued):  # "low" is passed over once, which gives it credit
+        passed_over = queues.put("job", 0, 1, SECOND, "low")
+        queues.put("job", 0, 0, SECOND, "high")
+        queues.take(0, 0)
+        queues.remove(passed_over)
+    for qos in ("low", "high"):
+        before = repr(vars(straight._shares))
+        assert straight.occupy(0, 0, qos)
+        assert (repr(vars(straight._shares)) != before) is (qos == "low")
+        queued.put("job", 0, 0, SECOND, qos)
+        queued.take(0, 0)
+        assert vars(straight._shares) == vars(queued._shares)
+    assert not straight.occupy(0, 0, "low")
+    straight.put("waits", 0, 0, SECOND)
+    straight.release(0)
+    assert not straight.occupy(0, 0, "low")
+    assert straight.occupy(0, SECOND, "low")
+    assert straight.take(0, 0) is None
+
+
 def test_an_expired_job_is_never_taken_and_is_returned_by_expire_exactly_once() -> None:
     queues: Queues[str] = Queues([1])
     queues.put("dead", 0, 0, 1 * SECOND)

@@ -6,7 +6,7 @@ import weakref
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailwise.timers import Timer, Timers
+from tailwise.timers import Timers
 
 
 @given(
@@ -23,7 +23,7 @@ def test_each_timer_comes_due_once_at_its_moment_unless_it_was_stopped(
     actions: list[tuple[str, int]],
 ) -> None:
     timers: Timers[int] = Timers()
-    handles: list[Timer[int]] = []
+    handles: list[int] = []
     waiting: dict[int, int] = {}  # item -> its moment
     now = 0
     for action, k in actions:
