@@ -64,6 +64,10 @@ TOLERANCES: Mapping[str, Tolerance] = {
     "p50_s": Tolerance("less", 0.02, relative=True),
     "p99_s": Tolerance("less", 0.05, relative=True),
     "p999_s": Tolerance("less", 0.15, relative=True),
+    "ttft_p50_s": Tolerance("less", 0.02, relative=True),
+    "ttft_p99_s": Tolerance("less", 0.05, relative=True),
+    "tpot_p50_s": Tolerance("less", 0.02, relative=True),
+    "tpot_p99_s": Tolerance("less", 0.05, relative=True),
     # what is promised is to be within .01 of what happened
     "claim_error": Tolerance("zero", 0.005),
     "ece": Tolerance("less", 0.005),

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0; 2 where what was asked for cannot be played."""
     given = sys.argv[1:] if argv is None else list(argv)
     # piped into a file there is no width to ask for; the tables need this much
-    console = Console() if sys.stdout.isatty() else Console(width=150)
+    console = Console() if sys.stdout.isatty() else Console(width=170)
     try:
         arguments = _parser().parse_args(given)
         if arguments.list:

@@ -37,6 +37,10 @@ WHOLE = (
     Column("weighted_goodput_per_s", "goodput, weighted/s", ".1f"),
     Column("goodput_per_s", "on time/s", ".1f"),
     Column("on_time", "on time, %", ".2f", 100.0),
+    Column("ttft_kept", "TTFT kept, %", ".2f", 100.0),
+    Column("tpot_kept", "TPOT kept, %", ".2f", 100.0),
+    Column("early_on_time", "first 20 s, %", ".2f", 100.0),
+    Column("cached", "history cached, %", ".1f", 100.0),
     Column("dead_share", "sent to dead, %", ".2f", 100.0),
     Column("recovery_s", "recovered, s", ".1f"),
     Column("return_s", "used again, s", ".1f"),
@@ -48,10 +52,14 @@ CLASS = (
     Column("p50_s", "p50, ms", ".1f", 1e3),
     Column("p99_s", "p99, ms", ".1f", 1e3),
     Column("p999_s", "p99.9, ms", ".1f", 1e3, error=True),
+    Column("ttft_p50_s", "TTFT p50, ms", ".0f", 1e3),
+    Column("ttft_p99_s", "p99", ".0f", 1e3),
+    Column("tpot_p50_s", "TPOT p50, ms", ".1f", 1e3),
+    Column("tpot_p99_s", "p99", ".1f", 1e3),
     Column("claim_error", "claim - kept", "+.3f"),
     Column("ece", "ECE", ".3f"),
 )
-#: Paired by seed, in percent of the oracle's goodput.
+#: Paired by seed, in points of the first figure.
 AHEAD = Column("ahead", "tailwise ahead by", "+.2f", error=True)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from bench.batching.contest import CONTESTS as BATCHING
 from bench.replay.curves import curves
 from bench.replay.figures import class_figures, figures, world_sums
 from bench.replay.players import PLAYERS
@@ -18,6 +19,10 @@ from bench.replay.trial import Contest, Trial
 from tailwise.errors import TailwiseError
 
 __all__ = ["CONTESTS", "Replay", "Unplayable", "find", "find_policies", "find_seeds"]
+
+
+#: Names that a line of error holds.
+_MANY = 40
 
 
 class Unplayable(TailwiseError, ValueError):
@@ -66,7 +71,10 @@ class Replay:
             )
 
 
-CONTESTS: dict[str, Contest] = {scenario.id: Replay(scenario, PLAYERS) for scenario in SCENARIOS.values()}
+CONTESTS: dict[str, Contest] = {
+    contest.id: contest
+    for contest in (*(Replay(scenario, PLAYERS) for scenario in SCENARIOS.values()), *BATCHING)
+}
 
 
 def find(patterns: Iterable[str], trace: Path | None) -> list[Contest]:
@@ -121,6 +129,9 @@ def find_seeds(contest: Contest, n: int | None, first: int | None) -> tuple[int,
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
+    """What may have been meant, and what there is, as far as one line holds it."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return (f"did you mean {near[0]}? " if near else "") + f"known: {', '.join(known)}"
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    few = len(known) <= _MANY
+    return meant + (f"known: {', '.join(known)}" if few else f"--list shows the {len(known)} that are known")

@@ -85,9 +85,10 @@ def against_load(summaries: Sequence[Summary], policies: Sequence[str]) -> str |
 
 
 def completion(summary: Summary, policies: Sequence[str]) -> str:
-    """Share of the offered jobs that is still without an answer after a time, a panel a class; logarithmic."""
+    """Share of the offered jobs that still wait for an answer after a time, a panel a class; logarithmic."""
     with drawing(f"completion-{summary.id}"):
         canvas = Canvas(len(summary.classes), 2.7, share_y=True)
+        awaited = _curves(summary, policies[0])[0].awaited
         for axis, qos in zip(canvas.panels, summary.classes, strict=True):
             deadline_s = _curves(summary, policies[0])[0].deadline_s[qos]
             low_s, high_s = deadline_s / _BEYOND, 2.0 * deadline_s
@@ -113,9 +114,9 @@ def completion(summary: Summary, policies: Sequence[str]) -> str:
             axis.xaxis.set_minor_formatter("")
             axis.yaxis.set_major_formatter("{x:g}")
         for axis in canvas.first_of_row:
-            axis.set_ylabel("share without an answer")
+            axis.set_ylabel(f"share without {awaited}")
         canvas.legend_above(canvas.panels[0])
-        return canvas.svg("Share of offered jobs without an answer after a time, by class and policy")
+        return canvas.svg(f"Share of offered jobs without {awaited} after a time, by class and policy")
 
 
 def claims(summary: Summary, policies: Sequence[str]) -> str | None:

@@ -97,5 +97,8 @@ class Summary:
         return tuple(sorted(self.policies, key=lambda policy: -self.figure(policy, _GOODPUT).mean))
 
     def ahead(self, policy: str) -> Estimate:
-        """Goodput of OURS minus that of the policy, paired by seed, in percent of the oracle's."""
-        return self.difference(OURS, policy, _OF_ORACLE)
+        """Goodput of OURS minus that of the policy, paired by seed: in percent of the oracle's, or of the jobs where
+        no oracle played."""
+        if self.has(_OF_ORACLE):
+            return self.difference(OURS, policy, _OF_ORACLE)
+        return self.difference(OURS, policy, "on_time").scaled(100.0)

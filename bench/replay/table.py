@@ -15,9 +15,9 @@ __all__ = ["tables"]
 def tables(summary: Summary) -> Iterator[Table]:
     """One of the whole run, one a class; the best policy first."""
     columns, best = columns_of(summary), summary.ranked()
-    ahead = summary.has("of_oracle_pct") and OURS in best and len(best) > 1
+    ahead = OURS in best and len(best) > 1
     whole = Table(title=f"{summary.id}: {summary.title}; {summary.seeds_text}", title_justify="left")
-    whole.add_column("policy")
+    whole.add_column("policy", no_wrap=True)
     for column in columns:
         whole.add_column(column.heading, justify="right")
     if ahead:
@@ -35,7 +35,7 @@ def tables(summary: Summary) -> Iterator[Table]:
 def _class_table(summary: Summary, qos: str, policies: tuple[str, ...]) -> Table:
     shown = [column for column in CLASS if summary.class_has(qos, column.name)]
     table = Table(title=deadline_text(summary, qos), title_justify="left")
-    table.add_column("policy")
+    table.add_column("policy", no_wrap=True)
     for column in shown:
         table.add_column(column.heading, justify="right")
     for policy in policies:

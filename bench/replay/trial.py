@@ -40,6 +40,7 @@ class Curves:
     ]  #: by class, share of offered jobs done within each COMPLETION_S
     claims: dict[str, Claims]  #: by class; empty where the policy tells none
     shades: tuple[Shade, ...] = ()
+    awaited: str = "an answer"  #: what `completed` is the time of
 
 
 @dataclass(frozen=True, slots=True)
