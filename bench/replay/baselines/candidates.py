@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bench.replay.compiled import compiled
-from bench.replay.face import allowed
+from bench.replay.face import allowed, load
 
-__all__ = ["at_server", "n_allowed", "nth_allowed", "two_allowed"]
+__all__ = ["at_server", "least_loaded", "n_allowed", "nth_allowed", "two_allowed"]
 
 
 @compiled
@@ -38,6 +38,22 @@ def two_allowed(view, lanes, rng, job):  # type: ignore[no-untyped-def]
     b = int(rng.random() * (n - 1))
     b += b >= a
     return nth_allowed(view, lanes, job, a), nth_allowed(view, lanes, job, b)
+
+
+@compiled
+def least_loaded(view, lanes, rng, job):  # type: ignore[no-untyped-def]
+    """The lane with the fewest open jobs, ties to the generator, each with the same chance; -1 = none is allowed."""
+    best, fewest, ties = -1, 0, 0
+    for k in range(lanes.shape[0]):
+        if allowed(view, lanes, job, k):
+            n = load(lanes, k)
+            if best < 0 or n < fewest:
+                best, fewest, ties = k, n, 1
+            elif n == fewest:
+                ties += 1
+                if rng.random() * ties < 1.0:
+                    best = k
+    return best
 
 
 @compiled

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from bench.replay.face import CHOOSE, Baseline, allowed, load
+from bench.replay.baselines.candidates import least_loaded
+from bench.replay.face import CHOOSE, Baseline
 
 __all__ = ["LEAST_OUTSTANDING"]
 
 
 @CHOOSE
 def _choose(view, lanes, memory, rng, job, now_s):  # type: ignore[no-untyped-def]
-    """Ties to the generator, each with the same chance."""
-    best, fewest, ties = -1, 0, 0
-    for k in range(lanes.shape[0]):
-        if allowed(view, lanes, job, k):
-            n = load(lanes, k)
-            if best < 0 or n < fewest:
-                best, fewest, ties = k, n, 1
-            elif n == fewest:
-                ties += 1
-                if rng.random() * ties < 1.0:
-                    best = k
-    return best
+    return least_loaded(view, lanes, rng, job)
 
 
 LEAST_OUTSTANDING = Baseline(

@@ -15,38 +15,22 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from bench.replay.compiled import compiled
-from bench.replay.face import CHOOSE, Baseline, View, allowed, load, wait_s
+from bench.replay.baselines.candidates import least_loaded
+from bench.replay.face import CHOOSE, Baseline, View, allowed, wait_s
 from bench.replay.world import World
 
 __all__ = ["QUANTILE_TREES"]
 
 _EVERY_S = 5.0
 _AT_LEAST, _AT_MOST = 100, 5000  # jobs to train on
-_AHEAD = 500  # jobs that a forest predicts at least: where few come in 5 s, training waits for more of them
+_AHEAD = 1000  # jobs that a forest predicts at least: where few come in 5 s, training waits for more of them
 _QUANTILE = 0.5
-
-
-@compiled
-def _least_loaded(view, lanes, rng, job):  # type: ignore[no-untyped-def]
-    """Until there are trees."""
-    best, fewest, ties = -1, 0, 0
-    for k in range(lanes.shape[0]):
-        if allowed(view, lanes, job, k):
-            n = load(lanes, k)
-            if best < 0 or n < fewest:
-                best, fewest, ties = k, n, 1
-            elif n == fewest:
-                ties += 1
-                if rng.random() * ties < 1.0:
-                    best = k
-    return best
 
 
 @CHOOSE
 def _choose(view, lanes, memory, rng, job, now_s):  # type: ignore[no-untyped-def]
     if np.isnan(view.forecast_s[job, 0]):
-        return _least_loaded(view, lanes, rng, job)
+        return least_loaded(view, lanes, rng, job)  # until there are trees
     best, least_s = -1, np.inf
     for k in range(lanes.shape[0]):
         if allowed(view, lanes, job, k):
