@@ -33,12 +33,12 @@ class _Kind:
 
 # of every 8 resources 3 are of the first kind, 3 of the second, 2 of the third: bought in three different years
 _KINDS = (
-    _Kind("gpu-new", 1.0, (1, 2, 2), 0.5),
+    _Kind("gpu-new", 1.0, (1, 2, 2), 0.6),
     _Kind("gpu-old", 2.0, (1, 2, 1), 0.65),
-    _Kind("cpu", 3.5, (4, 3), 0.9),
+    _Kind("cpu", 3.0, (4, 3), 0.75),
 )
 _KIND_OF = (0, 1, 2, 0, 1, 0, 1, 2)
-_MODELS_S = (0.004, 0.008, 0.014, 0.024)  # median service on the first kind at batch 4 and size 1
+_MODELS_S = (0.0075, 0.013, 0.022, 0.035)  # median service on the first kind at batch 4 and size 1
 _SHARES = (0.35, 0.30, 0.20, 0.15)  # of the jobs, by model
 CLASSES = (
     tw.QoS("interactive", 0.1, on_time=0.95, priority=0),
@@ -51,7 +51,7 @@ _TYPICAL_BATCH = 4.0
 _SIZE_SLOPE, _SIZE_SPREAD = 0.5, 0.4  # of ln size, a second number that a request carries (pixels, tokens)
 _AFFINITY = 0.25  # sd: which resource is best depends on the model
 SIGMA = 0.2  # of what the features do not tell
-OUTLIERS, OUTLIER_FACTOR, OUTLIER_SPREAD = 0.01, 14.0, 0.5  # share; median and sd of ln of how much longer
+OUTLIERS, OUTLIER_FACTOR, OUTLIER_SPREAD = 0.01, 8.0, 0.3  # share; median and sd of ln of how much longer
 INTERFERENCE = 0.08  # for each other job in service on the same resource
 
 
@@ -186,11 +186,11 @@ def _troubles(grid: Grid, rng: np.random.Generator) -> tuple[Event, ...]:
     recovers, joins, slows, fails, hangs = (int(k) for k in rng.permutation(grid.n_resources)[:5])
     t = grid.duration_s / 60.0
     return (
-        Event("slow", recovers, 0.0, 14.0 * t, 3.0),
-        Event("absent", joins, 0.0, 9.0 * t),
-        Event("slow", slows, 18.0 * t, 30.0 * t, 3.0),
-        Event("fails", fails, 33.0 * t, 41.0 * t),
-        Event("hangs", hangs, 44.0 * t, 52.0 * t),
+        Event("slow", recovers, 0.0, 10.0 * t, 3.0),
+        Event("absent", joins, 0.0, 6.0 * t),
+        Event("slow", slows, 15.0 * t, 25.0 * t, 3.0),
+        Event("fails", fails, 30.0 * t, 36.0 * t),
+        Event("hangs", hangs, 42.0 * t, 47.0 * t),
     )
 
 

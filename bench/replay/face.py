@@ -78,7 +78,8 @@ LANE = np.dtype(
     align=True,
 )
 QUEUE = np.dtype([("priority", np.int64), ("head", np.int64), ("tail", np.int64)], align=True)  # -1 = empty
-SLOT = np.dtype([("job", np.int64), ("fails", np.bool_)], align=True)  # job -1 = free; fails: how it will end
+# job in service, -1 = free; how and when it will end is the truth's, as events known so far have it
+SLOT = np.dtype([("job", np.int64), ("fails", np.bool_), ("end_s", np.float64)], align=True)
 SERVER = np.dtype(
     [
         ("running", np.int64),  # jobs of all gateways in service
@@ -180,8 +181,7 @@ class Baseline:
 
     source: who described it, when and where. n_memory: numbers that it keeps per gateway, given (n_lanes,
     n_models, n_features); they start at 0. retrain: what it does every retrain_s seconds, in Python: (world, view,
-    done, now_s), done: jobs that completed so far, by end; it writes view.forecast_s. move: for a job that waits
-    behind a newcomer of its lane, where it should wait now (-1: nowhere, drop it).
+    done, now_s), done: jobs that completed so far, by end; it writes view.forecast_s.
     """
 
     name: str
@@ -189,7 +189,6 @@ class Baseline:
     choose: Callable[..., int]
     ended: Callable[..., None] = ended_unheard
     may_start: Callable[..., bool] = starts_always
-    move: Callable[..., int] | None = None
     n_memory: Callable[[int, int, int], int] = lambda n_lanes, n_models, n_features: 0
     retrain_s: float = np.inf
     retrain: Callable[[World, View, NDArray[np.int64], float], None] | None = None

@@ -24,9 +24,7 @@ _POLICY = (
     types.FunctionType(ENDED_TYPE),
     types.FunctionType(MAY_START_TYPE),
 )
-_SIGNATURE = types.void(
-    VIEW, STATE, types.float64[:, ::1], RNG, *_POLICY, _POLICY[0], types.boolean, types.float64
-)
+_SIGNATURE = types.void(VIEW, STATE, types.float64[:, ::1], RNG, *_POLICY, types.float64)
 
 
 @compiled
@@ -51,7 +49,8 @@ def _change(view, state, now_s):  # type: ignore[no-untyped-def]
                 slot = view.slots[state.heap[i].slot]
                 if view.jobs[slot.job].lane == event.lane:
                     slot.fails = True
-                    state.heap[i].at_s = max(view.jobs[slot.job].start_s + PATIENCE_S, now_s)
+                    slot.end_s = max(view.jobs[slot.job].start_s + PATIENCE_S, now_s)
+                    state.heap[i].at_s = slot.end_s
             heapify(state.heap, cursor.n_running)
 
 
@@ -79,11 +78,11 @@ def _hear(state):  # type: ignore[no-untyped-def]
 
 
 @compiled_as(_SIGNATURE)
-def play(view, state, memory, rng, choose, ended, may_start, move, moves, until_s):  # type: ignore[no-untyped-def]
+def play(view, state, memory, rng, choose, ended, may_start, until_s):  # type: ignore[no-untyped-def]
     """Plays all that happens before until_s; can be called again with a later one. memory: (G, n_memory)."""
     cursor = state.cursor[0]
     n, n_due, n_changes = view.jobs.shape[0], state.by_deadline.shape[0], state.changes.shape[0]
-    policy = (choose, ended, may_start, move)
+    policy = (choose, ended, may_start)
     while True:
         end_s = state.heap[0].at_s if cursor.n_running else np.inf
         change_s = state.changes[cursor.change].at_s if cursor.change < n_changes else np.inf
@@ -114,4 +113,4 @@ def play(view, state, memory, rng, choose, ended, may_start, move, moves, until_
         elif heard_s == now_s:
             _hear(state)
         else:
-            arrive(view, state, memory, rng, policy, moves, now_s)
+            arrive(view, state, memory, rng, policy, now_s)

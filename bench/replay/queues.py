@@ -18,40 +18,26 @@ def due_s(job):  # type: ignore[no-untyped-def]
 
 @compiled
 def put(view, which, lane):  # type: ignore[no-untyped-def]
-    """Queues a job: at the end, unless it was moved here from elsewhere."""
-    jobs, job = view.jobs, view.jobs[which]
+    """Queues the newest job: it is the last of its class."""
+    job = view.jobs[which]
     queue = view.queues[lane, job.queue]
     job.lane, job.queued = lane, True
     view.queued_s[job.gateway, lane, job.queue] += job.expected_s
-    before, behind = queue.tail, -1
-    if before > which:
-        before, behind = -1, queue.head
-        while behind < which:
-            before, behind = behind, jobs[behind].next
-    job.next = behind
-    if before < 0:
+    if queue.tail < 0:
         queue.head = which
     else:
-        jobs[before].next = which
-    if behind < 0:
-        queue.tail = which
+        view.jobs[queue.tail].next = which
+    queue.tail = which
 
 
 @compiled
 def take(view, which):  # type: ignore[no-untyped-def]
-    """Takes a queued job out: the head mostly, since that is what starts or expires first."""
-    jobs, job = view.jobs, view.jobs[which]
+    """Takes the head of a queue out: of a class it is the oldest that starts, and that expires."""
+    job = view.jobs[which]
     queue = view.queues[job.lane, job.queue]
-    before = -1
-    if queue.head == which:
-        queue.head = job.next
-    else:
-        before = queue.head
-        while jobs[before].next != which:
-            before = jobs[before].next
-        jobs[before].next = job.next
-    if queue.tail == which:
-        queue.tail = before
+    queue.head = job.next
+    if queue.head < 0:
+        queue.tail = -1
     job.next, job.queued = -1, False
     view.queued_s[job.gateway, job.lane, job.queue] -= job.expected_s
     if queue.head < 0:

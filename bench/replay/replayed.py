@@ -38,15 +38,11 @@ class Replayed:
             view = view._replace(forecast_s=np.full(world.service_s.shape, np.nan))
         n_memory = policy.n_memory(len(world.resources), len(world.models), world.x.shape[1])
         memory = np.zeros((world.n_gateways, n_memory))
-        move = policy.choose if policy.move is None else policy.move
         until_s = 0.0
         while until_s < np.inf:
             last = until_s + policy.retrain_s > world.arrival_s[-1:].max(initial=0.0)
             until_s = np.inf if last else until_s + policy.retrain_s
-            play(
-                view, state, memory, rng, policy.choose, policy.ended, policy.may_start, move,
-                policy.move is not None, until_s,
-            )  # fmt: skip
+            play(view, state, memory, rng, policy.choose, policy.ended, policy.may_start, until_s)
             if policy.retrain is not None and not last:
                 done = np.flatnonzero(view.jobs["end"] == End.COMPLETED)
                 policy.retrain(

@@ -1,6 +1,6 @@
 """A job's way through: it arrives, is placed, waits, is served, ends.
 
-policy: the compiled functions (choose, ended, may_start, move). What is called stands before what calls it, since
+policy: the compiled functions (choose, ended, may_start). What is called stands before what calls it, since
 all is compiled on import.
 """
 
@@ -10,7 +10,7 @@ from bench.replay.breaker import heard, let_through, sent
 from bench.replay.compiled import compiled
 from bench.replay.heap import pop, push
 from bench.replay.outcome import End
-from bench.replay.queues import due_s, first, put, take
+from bench.replay.queues import first, put, take
 from bench.replay.world import FAILS_AFTER_S, PATIENCE_S
 
 __all__ = ["arrive", "drop", "end_next"]
@@ -57,8 +57,10 @@ def _start(view, state, which, lane, now_s):  # type: ignore[no-untyped-def]
     server.running += 1
     mine.running += 1
     job.start_s, job.lane = now_s, lane
-    view.slots[slot].job, view.slots[slot].fails = which, server.hangs or server.fails
-    push(state.heap, cursor.n_running, now_s + service_s, slot)
+    end_s = now_s + service_s
+    taken = view.slots[slot]
+    taken.job, taken.fails, taken.end_s = which, server.hangs or server.fails, end_s
+    push(state.heap, cursor.n_running, end_s, slot)
     cursor.n_running += 1
 
 
@@ -87,28 +89,6 @@ def _fill(view, state, memory, rng, policy, lane, now_s):  # type: ignore[no-unt
 
 
 @compiled
-def _move_those_behind(view, state, memory, rng, policy, newcomer, lane, now_s):  # type: ignore[no-untyped-def]
-    """Asks of each job that is served after a newcomer to the queue where it should wait now."""
-    q_new = view.jobs[newcomer].queue
-    for q in range(view.queues.shape[1]):
-        ahead = view.queues[lane, q_new].priority - view.queues[lane, q].priority
-        which = view.queues[lane, q].head if ahead <= 0 else -1
-        while which >= 0:
-            job, behind = view.jobs[which], view.jobs[which].next
-            if which != newcomer and (ahead < 0 or due_s(job) > due_s(view.jobs[newcomer])):
-                g = job.gateway
-                to = policy[3](view, state.lanes[g], memory[g], rng, which, now_s)
-                if to < 0:
-                    drop(view, state, memory, rng, policy, which, now_s)
-                elif to != lane:
-                    take(view, which)
-                    state.lanes[g, lane].open -= 1
-                    state.lanes[g, to].open += 1
-                    _place(view, state, which, to, now_s)
-            which = behind
-
-
-@compiled
 def end_next(view, state, memory, rng, policy, now_s):  # type: ignore[no-untyped-def]
     """The job in service that ends first does so; its slot takes the next one."""
     cursor = state.cursor[0]
@@ -132,7 +112,7 @@ def end_next(view, state, memory, rng, policy, now_s):  # type: ignore[no-untype
 
 
 @compiled
-def arrive(view, state, memory, rng, policy, moves, now_s):  # type: ignore[no-untyped-def]
+def arrive(view, state, memory, rng, policy, now_s):  # type: ignore[no-untyped-def]
     """The next job arrives and is placed, or refused."""
     cursor = state.cursor[0]
     which = cursor.arrival
@@ -147,5 +127,3 @@ def arrive(view, state, memory, rng, policy, moves, now_s):  # type: ignore[no-u
     state.lanes[g, lane].open += 1
     sent(state, g, lane)
     _place(view, state, which, lane, now_s)
-    if moves and job.queued:
-        _move_those_behind(view, state, memory, rng, policy, which, lane, now_s)
