@@ -19,6 +19,7 @@ _SHARED = (
     "breaker",
     "compiled",
     "face",
+    "foresight",
     "heap",
     "outcome",
     "queueing",

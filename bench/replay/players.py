@@ -9,9 +9,13 @@ from bench.replay.baselines.ewma_wait import EWMA_WAIT
 from bench.replay.baselines.least_outstanding import LEAST_OUTSTANDING
 from bench.replay.baselines.linucb import LINUCB
 from bench.replay.baselines.mean_of_last import MEAN_OF_LAST
+from bench.replay.baselines.oracle import ORACLE
+from bench.replay.baselines.p2c import P2C
 from bench.replay.baselines.p2c_peak_ewma import P2C_PEAK_EWMA
 from bench.replay.baselines.prequal import PREQUAL
 from bench.replay.baselines.quantile_trees import QUANTILE_TREES
+from bench.replay.baselines.random import RANDOM
+from bench.replay.baselines.round_robin import ROUND_ROBIN
 from bench.replay.baselines.true_means import TRUE_MEANS
 from bench.replay.learned import CHOOSES_ONLY, OWNS_QUEUES
 from bench.replay.replayed import Replayed
@@ -22,7 +26,10 @@ __all__ = ["FIELD", "PLAYERS"]
 #: The policies of the field. Each plays with the common layer, and bare as its users run it.
 FIELD = (
     TRUE_MEANS,
+    RANDOM,
+    ROUND_ROBIN,
     LEAST_OUTSTANDING,
+    P2C,
     P2C_PEAK_EWMA,
     C3,
     PREQUAL,
@@ -37,6 +44,7 @@ PLAYERS: Mapping[str, Player] = {
     for player in (
         OWNS_QUEUES,
         CHOOSES_ONLY,
+        Replayed(ORACLE),
         *(Replayed(baseline, layered=layered) for layered in (True, False) for baseline in FIELD),
     )
 }
