@@ -71,69 +71,90 @@ class Grid:
     duration_s: float = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Fleet:
+    """K resources as drawn. kind: index of its kind, slots, slope: of ln batch, (K,); ln_profile: (K, n_models)."""
+
+    kind: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    slope: NDArray[np.float64]
+    ln_profile: NDArray[np.float64]
+
+    @classmethod
+    def draw(cls, n_resources: int, rng: np.random.Generator) -> _Fleet:
+        kind = np.array([_KIND_OF[k % len(_KIND_OF)] for k in range(n_resources)])
+        ln_factor = np.log([k.factor for k in _KINDS])[kind]
+        affinity = rng.normal(0.0, _AFFINITY, (n_resources, len(_MODELS_S)))
+        slope = np.array([k.slope for k in _KINDS])[kind]
+        return cls(kind, _slots(kind), slope, np.log(_MODELS_S) + ln_factor[:, None] + affinity)
+
+    def ln_service(self, jobs: _Jobs) -> NDArray[np.float64]:
+        """(n, K) its median, in ln."""
+        ln_batch, ln_size = np.log(jobs.x[:, 0] / _TYPICAL_BATCH), np.log(jobs.x[:, 1])
+        return self.ln_profile.T[jobs.model] + ln_batch[:, None] * self.slope + _SIZE_SLOPE * ln_size[:, None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Jobs:
+    """What is asked for: qos, model (n,), x (n, 2)."""
+
+    qos: NDArray[np.int64]
+    model: NDArray[np.int64]
+    x: NDArray[np.float64]
+
+    @classmethod
+    def draw(cls, n: int, rng: np.random.Generator) -> _Jobs:
+        qos = rng.choice(len(CLASSES), n, p=_CLASS_SHARES)
+        model = rng.choice(len(_MODELS_S), n, p=_SHARES)
+        low, high = np.array(_BATCHES)[qos].T
+        x = np.stack((rng.integers(low, high + 1), np.exp(rng.normal(0.0, _SIZE_SPREAD, n))), axis=1)
+        return cls(qos, model, x)
+
+
 def draw_grid(grid: Grid, seed: int) -> World:
     """The world of a seed: the same fleet and, but for their number, the same kind of jobs at every load."""
     # one generator a concern: a change of one leaves the others as they were
-    fleet, when, jobs, noise, trouble = (np.random.default_rng([seed, i]) for i in range(5))
-    kind = np.array([_KIND_OF[k % len(_KIND_OF)] for k in range(grid.n_resources)])
-    slots = _slots(kind)
-    n_models = len(_MODELS_S)
-    ln_profile = np.log(_MODELS_S)[None, :] + np.log([k.factor for k in _KINDS])[kind][:, None]
-    ln_profile += fleet.normal(0.0, _AFFINITY, (grid.n_resources, n_models))
-    slope = np.array([k.slope for k in _KINDS])[kind]
-    interference = np.full(grid.n_resources, INTERFERENCE)
-
-    def draw_jobs(n: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], ...]:
-        qos = rng.choice(len(CLASSES), n, p=_CLASS_SHARES)
-        model = rng.choice(n_models, n, p=_SHARES)
-        low, high = np.array(_BATCHES)[qos].T
-        x = np.stack((rng.integers(low, high + 1), np.exp(rng.normal(0.0, _SIZE_SPREAD, n))), axis=1)
-        return qos, model, x
-
-    def ln_service(model: NDArray[np.int64], x: NDArray[np.float64]) -> NDArray[np.float64]:
-        ln_batch, ln_size = np.log(x[:, 0] / _TYPICAL_BATCH), np.log(x[:, 1])
-        return ln_profile.T[model] + ln_batch[:, None] * slope + _SIZE_SLOPE * ln_size[:, None]
-
+    fleet_rng, when, what, noise, trouble, sample = (np.random.default_rng([seed, i]) for i in range(6))
+    fleet = _Fleet.draw(grid.n_resources, fleet_rng)
     mean_outlier = 1.0 + OUTLIERS * (OUTLIER_FACTOR * np.exp(0.5 * OUTLIER_SPREAD**2) - 1.0)
     mean = np.exp(0.5 * SIGMA**2) * mean_outlier
-    qos, model, x = draw_jobs(50_000, np.random.default_rng([seed, 5]))
-    group = qos * n_models + model  # jobs alike enough to be one row of the linear program
-    seconds = _means_by(group, np.exp(ln_service(model, x)) * mean, len(CLASSES) * n_models)
-    shares = np.bincount(group, minlength=len(CLASSES) * n_models) / len(group)
-    rate = grid.load * capacity(seconds * (1.0 + interference * (slots - 1)), shares, slots)
-
+    rate = grid.load * _capacity(fleet, mean, _Jobs.draw(50_000, sample))
     arrival_s = draw_arrivals(grid.stream, rate, grid.duration_s, when)
     n = len(arrival_s)
-    qos, model, x = draw_jobs(n, jobs)
-    ln_s = ln_service(model, x)
+    jobs = _Jobs.draw(n, what)
+    ln_s = fleet.ln_service(jobs)
     shape = (n, 1) if grid.tied else (n, grid.n_resources)
-    slower = np.where(
-        noise.random(shape) < OUTLIERS,
-        np.exp(noise.normal(np.log(OUTLIER_FACTOR), OUTLIER_SPREAD, shape)),
-        1.0,
-    )
+    outlier = noise.random(shape) < OUTLIERS
+    slower = np.exp(np.where(outlier, noise.normal(np.log(OUTLIER_FACTOR), OUTLIER_SPREAD, shape), 0.0))
+    features = (tw.Feature("batch", _TYPICAL_BATCH), tw.Feature("size", 1.0))
+    names = [_KINDS[i].name for i in fleet.kind]
     return World(
         classes=CLASSES,
-        models=tuple(
-            tw.Model(f"model-{m}", features=(tw.Feature("batch", _TYPICAL_BATCH), tw.Feature("size", 1.0)))
-            for m in range(n_models)
-        ),
+        models=tuple(tw.Model(f"model-{m}", features=features) for m in range(len(_MODELS_S))),
         resources=tuple(
-            tw.Resource(f"{_KINDS[i].name}-{k}", slots=int(slots[k]), kind=_KINDS[i].name)
-            for k, i in enumerate(kind)
+            tw.Resource(f"{name}-{k}", slots=int(fleet.slots[k]), kind=name) for k, name in enumerate(names)
         ),
         arrival_s=arrival_s,
-        qos=qos,
-        model=model,
-        x=x,
+        qos=jobs.qos,
+        model=jobs.model,
+        x=jobs.x,
         service_s=np.exp(ln_s + SIGMA * noise.standard_normal(ln_s.shape)) * slower,
         mean_s=np.exp(ln_s) * mean,
-        interference=interference,
+        interference=np.full(grid.n_resources, INTERFERENCE),
         events=_troubles(grid, trouble) if grid.events else (),
-        gateway=jobs.integers(grid.n_gateways, size=n) if grid.n_gateways > 1 else None,
+        gateway=what.integers(grid.n_gateways, size=n) if grid.n_gateways > 1 else None,
         report_every_s=grid.report_every_s,
         report_age_s=grid.report_age_s,
     )
+
+
+def _capacity(fleet: _Fleet, mean: float, jobs: _Jobs) -> float:
+    """Jobs a second of this kind that the well fleet serves with every slot busy."""
+    n_groups = len(CLASSES) * len(_MODELS_S)
+    group = jobs.qos * len(_MODELS_S) + jobs.model  # jobs alike enough to be one row of the linear program
+    seconds = _means_by(group, np.exp(fleet.ln_service(jobs)) * mean, n_groups)
+    shares = np.bincount(group, minlength=n_groups) / len(group)
+    return capacity(seconds * (1.0 + INTERFERENCE * (fleet.slots - 1)), shares, fleet.slots)
 
 
 def capacity(seconds: NDArray[np.float64], shares: NDArray[np.float64], slots: NDArray[np.int64]) -> float:

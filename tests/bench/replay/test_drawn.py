@@ -1,0 +1,76 @@
+"""Drawn worlds are what their scenario says: paired, at their load, with their outliers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.replay.arrivals import CV, Stream, draw_arrivals
+from bench.replay.drawn import OUTLIERS, Grid, capacity, draw_grid, draw_published
+from bench.replay.scenarios import CHOOSING_SEEDS, SCENARIOS
+
+GRID = Grid(0.8, duration_s=20.0)
+
+
+@pytest.mark.parametrize(("stream", "cv"), [("poisson", 1.0), ("gamma", CV), ("modulated", 1.0)])
+def test_arrivals_have_their_rate_and_the_spread_of_their_gaps(stream: Stream, cv: float) -> None:
+    """20,000 gaps: the mean is within 4 cv / sqrt(n), the modulated one within 4 sd of its 1,000 sojourns (.5 of
+    the rate each way). A modulated stream is burstier than its gaps tell: counts in 1 s spread more than Poisson."""
+    arrival_s = draw_arrivals(stream, 10.0, 2000.0, np.random.default_rng(3))
+    n = len(arrival_s)
+    slack = 4.0 * 0.5 / np.sqrt(1000.0) if stream == "modulated" else 4.0 * cv / np.sqrt(20_000.0)
+    assert abs(n / 20_000.0 - 1.0) < slack
+    assert np.all(np.diff(arrival_s) >= 0.0)
+    assert arrival_s[0] >= 0.0
+    assert arrival_s[-1] < 2000.0
+    gaps = np.diff(arrival_s)
+    counts = np.bincount(arrival_s.astype(np.int64), minlength=2000)
+    if stream == "modulated":
+        assert counts.var() / counts.mean() > 1.5
+    else:
+        assert gaps.std() / gaps.mean() == pytest.approx(cv, rel=0.1)
+
+
+def test_the_same_seed_draws_the_same_fleet_at_every_load_and_the_same_world_twice() -> None:
+    one, again, busier = draw_grid(GRID, 4), draw_grid(GRID, 4), draw_grid(replace(GRID, load=0.95), 4)
+    np.testing.assert_array_equal(one.service_s, again.service_s)
+    assert one.resources == busier.resources
+    ratio = len(busier) / len(one)
+    assert ratio == pytest.approx(0.95 / 0.8, rel=4.0 * np.sqrt(2.0 / len(one)))
+
+
+def test_an_outlier_is_slow_everywhere_where_it_belongs_to_the_job() -> None:
+    """Beyond three times the mean is an outlier: noise of .2 gets there with chance 1e-8. Their number spreads as a
+    Poisson one, of jobs where they are tied to these."""
+    for tied in (False, True):
+        world = draw_grid(replace(GRID, tied=tied), 5)
+        slow = world.service_s > 3.0 * world.mean_s
+        assert slow.mean() == pytest.approx(OUTLIERS, rel=4.0 / np.sqrt(OUTLIERS * len(world)))
+        together = slow.all(axis=1).sum()
+        assert together > 0.8 * slow[:, 0].sum() if tied else together == 0
+
+
+def test_capacity_puts_each_group_where_it_serves_most() -> None:
+    """Two groups, two resources, each good at its own: 1/2 of each at .1 s a job on one slot gives 20 jobs a second;
+    served crosswise it would be 2. A group that cannot run somewhere does not."""
+    seconds = np.array([[0.1, 1.0], [1.0, 0.1]])
+    shares, slots = np.array([0.5, 0.5]), np.array([1, 1])
+    assert capacity(seconds, shares, slots) == pytest.approx(20.0)
+    seconds[0, 1] = np.inf
+    assert capacity(seconds, shares, slots) == pytest.approx(20.0)
+
+
+def test_the_published_world_is_as_published() -> None:
+    world = draw_published(1)
+    assert len(world) == pytest.approx(60_000, rel=0.02)
+    assert np.median(world.service_s) == pytest.approx(0.167, abs=0.001)
+    (event,) = world.events
+    assert (event.kind, event.start_s, event.end_s) == ("slow", 15.0, 45.0)
+    assert event.factor * 0.167 == pytest.approx(2.0)
+
+
+def test_no_reported_seed_was_chosen_on() -> None:
+    assert all(not set(scenario.seeds) & set(CHOOSING_SEEDS) for scenario in SCENARIOS.values())
+    assert all(len(scenario.seeds) >= 5 for scenario in SCENARIOS.values())
