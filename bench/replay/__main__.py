@@ -14,7 +14,7 @@ from rich.table import Table
 
 from bench.replay.contests import CONTESTS, Unplayable, find, find_policies, find_seeds
 from bench.replay.record import record
-from bench.replay.run import Task, play
+from bench.replay.run import Task, play, processes
 from bench.replay.summary import Summary
 from bench.replay.table import tables
 from tailwise.errors import TailwiseError
@@ -112,7 +112,8 @@ def _play(arguments: argparse.Namespace) -> list[Summary]:
         def played(what: str, n: int) -> None:
             progress.update(bar, description=what, advance=n)
 
-        return play(tasks, arguments.jobs, played)
+        with processes(min(arguments.jobs, len(tasks))) as pool:
+            return play(tasks, pool, played)
 
 
 def _list() -> Table:

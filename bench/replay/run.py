@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from bench.replay.contests import CONTESTS
 from bench.replay.summary import Summary, against_oracle
 from bench.replay.trial import Trial
 
-__all__ = ["Task", "play"]
+__all__ = ["Task", "play", "processes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,34 +26,53 @@ class Task:
     seed: int
     trace: Path | None
 
+    @property
+    def text(self) -> str:
+        return f"{self.id}, seed {self.seed}"
+
     def trials(self) -> Iterator[Trial]:
         return CONTESTS[self.id].trials(self.policies, self.seed, self.trace)
 
 
-def play(tasks: Sequence[Task], n_jobs: int, played: Callable[[str, int], None]) -> list[Summary]:
-    """A summary for each id, in the order of the tasks. played(what, n): n more trials are done, and what is next."""
+def play(tasks: Sequence[Task], pool: Executor | None, played: Callable[[str, int], None]) -> list[Summary]:
+    """A summary for each id, in the order of the tasks. pool: where they are played, None = here.
+
+    played(what, n): n more trials of it are done.
+    """
     trials: dict[str, list[Trial]] = {}
-    for task, of_task in zip(tasks, _in_order(tasks, n_jobs, played), strict=True):
+    each = _here(tasks, played) if pool is None else pool.map(_all_trials, tasks)
+    for task, of_task in zip(tasks, each, strict=True):
+        if pool is not None:
+            played(task.text, len(of_task))
         trials.setdefault(task.id, []).extend(against_oracle(of_task))
     return [Summary(id, CONTESTS[id].title, of_id) for id, of_id in trials.items()]
 
 
-def _in_order(
-    tasks: Sequence[Task], n_jobs: int, played: Callable[[str, int], None]
-) -> Iterator[list[Trial]]:
-    if n_jobs == 1:
-        for task in tasks:
-            of_task = []
-            played(f"{task.id}, seed {task.seed}", 0)
-            for trial in task.trials():
-                of_task.append(trial)
-                played(f"{task.id}, seed {task.seed}", 1)
-            yield of_task
+@contextmanager
+def processes(n: int) -> Iterator[Executor | None]:
+    """A pool of n processes; None for one, which needs none. Ctrl-C drops what has not begun."""
+    if n == 1:
+        yield None
         return
-    with ProcessPoolExecutor(n_jobs) as pool:
-        for task, of_task in zip(tasks, pool.map(_all_trials, tasks), strict=True):
-            played(f"{task.id}, seed {task.seed}", len(of_task))
-            yield of_task
+    # a fork would copy locks that the thread of the progress bar holds
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(
+        n, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _here(tasks: Sequence[Task], played: Callable[[str, int], None]) -> Iterator[list[Trial]]:
+    for task in tasks:
+        of_task = []
+        played(task.text, 0)
+        for trial in task.trials():
+            of_task.append(trial)
+            played(task.text, 1)
+        yield of_task
 
 
 def _all_trials(task: Task) -> list[Trial]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.table import Table
+from rich.text import Text
 
 from bench.replay.columns import AHEAD, CLASS, columns_of, deadline_text
 from bench.replay.summary import OURS, Summary
@@ -12,11 +13,12 @@ from bench.replay.summary import OURS, Summary
 __all__ = ["tables"]
 
 
-def tables(summary: Summary) -> Iterator[Table]:
-    """One of the whole run, one a class; the best policy first."""
+def tables(summary: Summary) -> Iterator[Table | Text]:
+    """One of the whole run, one a class, each after its title; the best policy first."""
     columns, best = columns_of(summary), summary.ranked()
     ahead = OURS in best and len(best) > 1
-    whole = Table(title=f"{summary.id}: {summary.title}; {summary.seeds_text}", title_justify="left")
+    yield Text(f"{summary.id}: {summary.title}; {summary.seeds_text}", style="bold")
+    whole = Table()
     whole.add_column("policy", no_wrap=True)
     for column in columns:
         whole.add_column(column.heading, justify="right")
@@ -29,12 +31,13 @@ def tables(summary: Summary) -> Iterator[Table]:
         whole.add_row(policy, *cells, style=_style(policy))
     yield whole
     for qos in summary.classes:
+        yield Text(deadline_text(summary, qos), style="italic")
         yield _class_table(summary, qos, best)
 
 
 def _class_table(summary: Summary, qos: str, policies: tuple[str, ...]) -> Table:
     shown = [column for column in CLASS if summary.class_has(qos, column.name)]
-    table = Table(title=deadline_text(summary, qos), title_justify="left")
+    table = Table()
     table.add_column("policy", no_wrap=True)
     for column in shown:
         table.add_column(column.heading, justify="right")
