@@ -138,7 +138,7 @@ class _Replay:
             if event.kind == "absent":
                 self._at(end_ns, partial(self._join, event.lane, end_ns))
             else:
-                self._at(begin_ns, partial(self._servers.begin, event))
+                self._at(begin_ns, partial(self._servers.begin, event, begin_ns))
                 self._at(end_ns, partial(self._servers.cease, event))
         if self._world.report_every_s > 0.0:
             self._report(0)

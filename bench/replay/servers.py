@@ -74,12 +74,12 @@ class Servers(Generic[T]):
         assert service.what is not None
         return service.what, service.fails
 
-    def begin(self, event: Event) -> None:
+    def begin(self, event: Event, now_ns: int) -> None:
         """The event sets in."""
         self._active[event.lane].append(event)
         self._feel(event.lane)
         if event.kind == "hangs":
-            self._in_service = [_unheard(s) if s.lane == event.lane else s for s in self._in_service]
+            self._in_service = [_unheard(s, now_ns) if s.lane == event.lane else s for s in self._in_service]
             heapq.heapify(self._in_service)
 
     def cease(self, event: Event) -> None:
@@ -94,7 +94,7 @@ class Servers(Generic[T]):
         self.hangs[lane] = any(event.kind == "hangs" for event in active)
 
 
-def _unheard(service: _Service[T]) -> _Service[T]:
+def _unheard(service: _Service[T], now_ns: int) -> _Service[T]:
     if service.what is None:
         return service
-    return service._replace(end_ns=service.start_ns + _PATIENCE_NS, fails=True)
+    return service._replace(end_ns=max(service.start_ns + _PATIENCE_NS, now_ns), fails=True)

@@ -137,6 +137,14 @@ def test_jobs_in_service_when_a_hang_begins_are_given_up_too(player: Tailwise) -
 
 
 @MODES
+def test_a_job_that_has_run_for_longer_than_its_callers_patience_is_given_up_when_the_hang_begins(
+    player: Tailwise,
+) -> None:
+    rows = player.play(one(1, 20.0, Event("hangs", 0, PATIENCE_S + 2.0, 30.0)), 0)
+    assert (rows.end.tolist(), rows.end_s.tolist()) == ([End.FAILED], [PATIENCE_S + 2.0])
+
+
+@MODES
 def test_a_late_joiner_gets_no_job_before_it_joins_and_its_share_after(player: Tailwise) -> None:
     """Two join, the later one first by lane: their lanes in the engine are not those of the world."""
     w = world(Event("absent", 1, 0.0, 2.0), Event("absent", 2, 0.0, 1.0))
