@@ -3,7 +3,8 @@
 from _core.forget cimport LEAST_N, discount, fade_profile, scale_work, weight_left
 from _core.lanes cimport disturb
 from _core.layout cimport (
-    Drift, LANES, MAX_D, ModelInfo, N_SIGNALS, Profile, ROW_DOF, State, TicketSlot, int64_t, profile_at, served_block,
+    Drift, LANES, MAX_D, ModelInfo, Profile, ROW_DOF, ROW_MEAN, State, TICKET_RUNNING, TicketSlot, int64_t, profile_at,
+    served_block,
 )
 from _core.predict cimport location, spread
 from _core.probe cimport DRIFT, doubt_slowness
@@ -48,15 +49,38 @@ cdef inline double residual_now(const State* st, const TicketSlot* job, int sign
     return student_z((y - m) / max(spread(row, job.x, job.d, 0.0), LEAST_SPREAD), row[ROW_DOF * LANES])
 
 
+cdef inline void mean_now(const State* st, int model, int signal, int lane, double* mean) noexcept nogil:
+    """The posterior's coefficients (d,), as last served, before the floor under load slopes  # OUT"""
+    cdef const float* row = served_block(st, model, signal, lane // LANES) + lane % LANES
+    cdef const double* floored = &profile_at(st, model, lane).floored[signal * MAX_D]
+    cdef int i
+    for i in range(st.model[model].d):
+        mean[i] = row[(ROW_MEAN + i) * LANES] + floored[i]
+
+
+cdef inline bint overtook(const State* st, const TicketSlot* job, int signal) noexcept nogil:
+    """Whether jobs of its model that started before it on its lane have not come to that yet. Where many share a
+    resource the quick ones are heard of first: while load rises they would look like a resource that became faster.
+    Cost O(running jobs)."""
+    cdef int t = job.next if job.state == TICKET_RUNNING and st.load[job.lane].soft else -1
+    while t >= 0:       # the list runs from the latest start to the earliest
+        if st.ticket[t].model == job.model and (signal == 1 or st.ticket[t].tokens == 0.0):
+            return True
+        t = st.ticket[t].next
+    return False
+
+
 cdef inline void discount_lane(State* st, int lane, double most, int64_t now_ns) noexcept nogil:
     """Latency evidence of all models on the lane, given profiles included, counts as at most `most` from now on."""
     cdef Profile* p
+    cdef double[MAX_D] mean
     cdef int m, s
     for m in range(st.head.n_models):
         p = profile_at(st, m, lane)
         fade_profile(st, p, m, now_ns)
-        for s in range(N_SIGNALS):
-            discount(&p.signal[s], st.model[m].d, most)
+        for s in range(st.model[m].n_signals):
+            mean_now(st, m, s, lane, mean)
+            discount(&p.signal[s], st.model[m].d, most, mean)
             p.drift[s].slower = p.drift[s].faster = 0.0
         scale_work(&p.work, weight_left(p.work.n, most))
         p.given.weight = min(p.given.weight, most)
@@ -102,6 +126,10 @@ cdef inline void raise_alarm(State* st, int lane, bint faster, int64_t now_ns) n
 cdef inline bint has_changed(State* st, const TicketSlot* job, int signal, double y) noexcept nogil:
     """Steps the CUSUM of the job's profile, before y is learned. Fewer than LEAST_N results test nothing."""
     cdef Profile* p = profile_at(st, job.model, job.lane)
+    cdef double z
     if not st.head.detects_change or p.signal[signal].total[0] < LEAST_N - 1e-9:
         return False
-    return step_cusum(&p.drift[signal], residual_now(st, job, signal, y))
+    z = residual_now(st, job, signal, y)
+    if z < -DRIFT and overtook(st, job, signal):
+        return False
+    return step_cusum(&p.drift[signal], z)
