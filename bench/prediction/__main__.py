@@ -17,6 +17,7 @@ from rich.table import Table
 
 from bench.calibration.foresee import Log, foresee
 from bench.prediction.foretold import Figures, by_tailwise, judge, knew_something, late
+from bench.prediction.held import held
 from bench.prediction.logs import read
 from bench.prediction.retrained import EVERY, Predictor, Ridge, Trees, foretell
 from bench.prediction.speed import Cost, cost_of, cost_of_tailwise
@@ -75,8 +76,8 @@ def measure(logs: Sequence[Log], console: Console) -> Iterator[Result]:
                 f = foresee(played)
                 judged = knew_something(f.steps)
                 costs.setdefault("tailwise", cost_of_tailwise(log))
-                said = by_tailwise(f)[judged]
-                yield log.name, feedback, "tailwise", judge(f.y[judged], said), costs["tailwise"]
+                for name, all_said in (("tailwise", by_tailwise(f)), ("p90 held", held(f))):
+                    yield log.name, feedback, name, judge(f.y[judged], all_said[judged]), costs["tailwise"]
                 bar.advance(task, len(log.rows) // EVERY)
                 for name, make in RIVALS.items():
                     X = np.array(f.x) if make is Ridge else raw

@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from bench.calibration.foresee import Alarm, Asked, Foreseen, Log, Told
 
-__all__ = ["LEVELS", "Figures", "by_tailwise", "judge", "knew_something", "late"]
+__all__ = ["LEVELS", "P90", "Figures", "by_tailwise", "judge", "knew_something", "late"]
 
 LEVELS = np.array(
     [0.05, 0.5, 0.9, 0.95]

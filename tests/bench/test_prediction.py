@@ -14,6 +14,7 @@ import tailwise as tw
 from bench.calibration.foresee import Asked, Log, Row, Told, foresee
 from bench.prediction.__main__ import main
 from bench.prediction.foretold import LEVELS, Step, by_tailwise, judge, knew_something, late
+from bench.prediction.held import held
 from bench.prediction.logs import read
 from bench.prediction.retrained import Predictor, Ridge, Trees, foretell
 
@@ -128,6 +129,18 @@ def test_quantiles_of_tailwise_hold_what_they_say_where_its_model_is_right() -> 
     assert figures.within_interval == pytest.approx(0.90, abs=0.025)
 
 
+@pytest.mark.parametrize("n_late", [0, 200])
+def test_a_held_quantile_comes_to_its_share_where_the_spread_is_foretold_twice_too_wide(n_late: int) -> None:
+    """4000 rows of normal noise in forecasts of twice its spread, so that 99.5% lie below the quantile. Three
+    standard errors of a share of .9 are .014. ln of the factor has to come to -ln 2: at .005 a row within 139
+    rows; 200 rows late at .0012 within 600, during which at most .095 too many lie below: .015 of the whole."""
+    f = foresee(late(log_of(8, n=4000), n_late))
+    noise = 0.1 * np.random.default_rng(9).standard_normal(4000)
+    wide = replace(f, m=f.y - noise, s=np.full(4000, 0.2), dof=np.full(4000, 1e6))
+    assert judge(wide.y, by_tailwise(wide)).within_p90 > 0.98
+    assert judge(wide.y, held(wide)).within_p90 == pytest.approx(0.9, abs=0.03)
+
+
 def test_a_retrained_model_is_fitted_early_and_then_every_hundred_results() -> None:
     class Counting(Ridge):
         def __init__(self) -> None:
@@ -203,6 +216,6 @@ def test_every_predictor_is_judged_on_the_same_rows_and_written_to_the_file(
     assert [(f["feedback"], f["predictor"], f["n"]) for f in figures] == [
         (feedback, predictor, n)
         for feedback, n in (("at once", 239), ("200 rows late", 39))
-        for predictor in ("tailwise", "trees", "small trees", "ridge")
+        for predictor in ("tailwise", "p90 held", "trees", "small trees", "ridge")
     ]
     assert all(0.0 < f["pinball"] < 10.0 and f["predict_ns"] > 0.0 < f["update_ns"] for f in figures)
