@@ -1,6 +1,6 @@
 # The decision where more than the least completion time counts: among candidates that a bound, a contract, an objective
 # or a policy leaves. Same order as decide: score, narrow, choose, look at the chosen lane closely, admit or reject.
-from libc.math cimport INFINITY, NAN, log, sqrt
+from libc.math cimport INFINITY, NAN, exp, log, sqrt
 from libc.string cimport memcpy
 
 from _core.bandit cimport draw_services
@@ -8,14 +8,15 @@ from _core.bounds cimport narrow, narrow_to_bounds, refuse_excluded
 from _core.choose cimport choose, mask_cost
 from _core.claim cimport cell_h, cell_u, read_claim, spreads_left
 from _core.decide cimport (
-    ADMITTED, GUARANTEE, GUARANTEE_PROBES, LATE, NO_RESOURCE, admit_by_p, COMPLETION, THOMPSON, decide,
+    ADMITTED, GUARANTEE, GUARANTEE_PROBES, LATE, NO_RESOURCE, admit_by_p, COMPLETION, SHARED, THOMPSON, decide,
     mask_shut, refuse_or_probe, score_all, score_open,
 )
 from _core.forecast cimport (
     Forecast, RouteInfo, forecast_lane, forecast_nothing, is_loaded, longest_queued, occupied_s,
 )
+from _core.harm cimport weigh_harm
 from _core.layout cimport Claims, LANES, Load, MAX_D, ModelInfo, ROW_DOF, ROW_INV_AVAIL, State, int64_t, served_block, uint64_t
-from _core.objective cimport narrow_to_best
+from _core.objective cimport filters_hard, narrow_to_best
 from _core.pace cimport weigh_pace
 from _core.score cimport least_of, score_lane
 from _core.spread cimport on_time_blocks, spread_blocks
@@ -35,11 +36,10 @@ cdef inline double weighed(const RouteInfo* route, const Forecast* f) noexcept n
 
 cdef inline bint is_weighed_by_blocks(const State* st, const RouteInfo* route) noexcept nogil:
     """Eight lanes a step; of two signals only first token and pace: an end, a cost and a bound need the whole answer."""
-    cdef const ModelInfo* info = st.model + route.model
-    if route.guaranteed and is_loaded(info):    # a claim needs the spread of the idle lane, too
+    if route.guaranteed and is_loaded(st.model + route.model):  # a claim needs the spread of the idle lane, too
         return False
-    return info.n_signals == 1 \
-        or (not route.guaranteed and route.first and route.end_after_s == INFINITY and not route.bounded and route.objective == COMPLETION)
+    return st.model[route.model].n_signals == 1 \
+        or (not route.guaranteed and route.first and route.end_after_s == INFINITY and not route.bounded and not filters_hard(route))
 
 
 cdef inline void weigh_streams(
@@ -55,6 +55,9 @@ cdef inline void weigh_streams(
         forecast_lane(st, &strict, lane, x, left_s, now_ns, &f)
         st.mean_s[lane] = <float>occupied_s(&f)
         st.on_time[lane] = <float>weighed(route, &f)
+        st.pace[lane] = <float>exp(f.stream.m)
+    if route.objective == SHARED:
+        weigh_harm(st, route.model, x, first, n_blocks)
 
 
 cdef inline void weigh_claims(
@@ -86,8 +89,8 @@ cdef inline void weigh_blocks(
         <float>log(left_s if left_s > 1e-30 else 1e-30), n_blocks, st.mean_s + at, st.on_time + at)
     if route.guaranteed:
         weigh_claims(st, route, left_s, now_ns, first, n_blocks)
-    if route.paced:
-        weigh_pace(st, route.model, route.tpot_s, x, first, n_blocks)
+    if route.paced or route.objective == SHARED:
+        weigh_pace(st, route.model, route.tpot_s, route.objective == SHARED, x, first, n_blocks)
 
 
 cdef inline void weigh_all(
@@ -244,7 +247,7 @@ cdef inline int foresee(
     if bound == 0 and (route.guaranteed or route.objective or route.policy or route.paced) and not narrow_to_feasible(st, route):
         if route.guaranteed:
             return GUARANTEE
-        if route.objective:
+        if filters_hard(route):
             narrow_to_likeliest(st)
     return bound
 
@@ -272,11 +275,10 @@ cdef inline int decide_among(
         f.chance = NAN      # the integral over all posteriors is dearer than the decision; peek estimates it
     if route.guaranteed and left_s > 0.0:
         return admit_guaranteed(st, route, x, left_s, now_ns, f, n_tied)
-    # The rank of a stream is its first token's and sees no pace: unfiltered, the fastest replica is crowded until it keeps
-    # nobody's (tests/engine/test_streams_world.py has the figures; to the likeliest when none is feasible was worse).
+    # The rank sees no pace: unfiltered, the fastest replica is crowded until it keeps nobody's (test_streams_world.py).
     if not ((route.objective or route.policy or route.paced) and find_feasible(st, route, x, left_s, now_ns, f, n_tied)):
         start_over(st)
-        if route.objective:
+        if filters_hard(route):
             narrow_to_likeliest(st)
         if look_closely(st, route, x, left_s, now_ns, f, n_tied) < 0:
             return NO_RESOURCE

@@ -45,7 +45,7 @@ cdef class Block:
             <size_t>max_models * N_SIGNALS * SERVED_ROWS * lanes * sizeof(float),
             n_blocks * sizeof(PriceBlock), <size_t>max_models * max_resources * sizeof(int8_t), max_classes * sizeof(Certificate),
             lanes * sizeof(float), lanes * sizeof(float), lanes * sizeof(float), MAX_COLUMNS * lanes * sizeof(float),
-            <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), 11 * lanes * sizeof(float),
+            <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), 12 * lanes * sizeof(float),
             max_resources * sizeof(Load), n_blocks * sizeof(WaitBlock)]
         cdef size_t[19] start
         cdef size_t at = 0
@@ -96,6 +96,7 @@ cdef class Block:
         self.st.pace = at + 8 * lanes
         self.st.pace_var = at + 9 * lanes
         self.st.pace_holds = at + 10 * lanes
+        self.st.harm = at + 11 * lanes
 
     cdef int64_t now(self) except? -1:
         """Reads the clock; what a ticket that is collected unsettled has ended at, at the latest."""

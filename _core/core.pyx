@@ -19,7 +19,7 @@ from _core.claim cimport FINE, build_claims, cell_h, cell_u, read_claim, spreads
 from _core.change cimport discount_availability, raise_alarm, rebuild_lane
 from _core.choose cimport draw, mask_cost, splitmix
 from _core.decide cimport (
-    ACCURACY, ADMITTED, BEST_ACCURACY, COMPLETION, ENERGY, GREEDY, GUARANTEE, LATE, MONEY, NO_RESOURCE,
+    ACCURACY, ADMITTED, BEST_ACCURACY, COMPLETION, ENERGY, GREEDY, GUARANTEE, LATE, MONEY, NO_RESOURCE, SHARED,
     THOMPSON, UCB, names_candidate, score_all,
 )
 from _core.encode cimport (

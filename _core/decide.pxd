@@ -18,6 +18,7 @@ cdef enum Objective:
     MONEY = 1
     ENERGY = 2
     BEST_ACCURACY = 3   # of the variants of a family (engine/family.py); of one model's lanes all have the same
+    SHARED = 4          # of two signals: the rank, and what those who are there lose (harm.pxd)
 
 cdef enum Policy:
     GREEDY = 0

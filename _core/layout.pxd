@@ -248,7 +248,8 @@ cdef struct State:                   # typed views of the one block
     float* pick                      # the cost of those left to choose from, +inf for the others
     float* pace                      # median seconds per token over its bound,
     float* pace_var                  # s^2 of it,
-    float* pace_holds                # P(it is below 1)
+    float* pace_holds                # P(it is below 1),
+    float* harm                      # seconds that the jobs already there lose by this one
 
 
 cdef inline float* served_block(const State* st, int model, int signal, int block) noexcept nogil:

@@ -1,6 +1,7 @@
 # Two bounds at once, eight lanes a step: the pace of every candidate's answer beside its time to the first token.
 from libc.string cimport memset
 
+from _core.harm cimport weigh_harm
 from _core.layout cimport LANES, MAX_D, ModelInfo, ROW_INV_AVAIL, State, seconds_at, served_block
 from _core.score cimport score_blocks
 from _core.spread cimport on_time_blocks, spread_blocks
@@ -8,12 +9,12 @@ from _core.stream cimport tightest_s
 
 
 cdef inline void weigh_pace(
-    const State* st, int model, double tpot_s, const double* x, int first, int n_blocks
+    const State* st, int model, double tpot_s, bint shared, const double* x, int first, int n_blocks
 ) noexcept nogil:
     """st.on_time, P(first token in time) x availability, becomes P(and the pace holds) x availability by the union bound.
 
     x (n_request,) encoded. A lane's tpot_s is the smaller of this job's and its open jobs', since this one slows them
-    down. P(pace holds) is that of a completion without a wait, in units of the bound.
+    down. shared: what they lose is worked out, too. P(pace holds) is that of a completion without a wait, in units of the bound.
     """
     cdef const ModelInfo* info = st.model + model
     cdef const float* served = served_block(st, model, 1, first)
@@ -28,6 +29,8 @@ cdef inline void weigh_pace(
     score_blocks(
         info, served, st.wait + first, st.given + at, x32, n_blocks, stride, 0, 0.0, pace, st.wait_sd + at, st.fits + at)
     spread_blocks(info, served, st.given + at, x32, n_blocks, stride, st.pace_var + at, st.fits + at)
+    if shared:
+        weigh_harm(st, model, x, first, n_blocks)
     for lane in range(at, min(at + n, st.head.n_resources)):
         st.pace[lane] /= <float>tightest_s(st, lane, tpot_s)
     memset(st.wait_sd + at, 0, n * sizeof(float))

@@ -1,6 +1,6 @@
 # A (model, class) resolved once: what the hot path runs on.
 
-cdef dict OBJECTIVES = dict(completion=COMPLETION, cost=MONEY, energy=ENERGY, accuracy=BEST_ACCURACY)
+cdef dict OBJECTIVES = dict(completion=COMPLETION, cost=MONEY, energy=ENERGY, accuracy=BEST_ACCURACY, shared=SHARED)
 cdef dict POLICIES = dict(greedy=GREEDY, thompson=THOMPSON, ucb=UCB)
 
 
@@ -48,7 +48,7 @@ cdef class RouteCore:
             or self.info.policy != GREEDY or self.info.paced)
         # money, energy and bounds have other reasons to pass a resource over; policies explore by themselves
         self.info.asks = (
-            qos.explore and not self.info.bounded and self.info.objective == COMPLETION and self.info.policy == GREEDY)
+            qos.explore and not self.info.bounded and self.info.objective in (COMPLETION, SHARED) and self.info.policy == GREEDY)
         self.n_features = core.st.model[model_index].n_features
         self.n_given = core.st.model[model_index].n_given
         self.own_row = own_row(core.st.model + model_index)

@@ -47,7 +47,9 @@ class QoS:
     job that no candidate can run within them is refused with the bound as its reason.
     objective: what is least among the candidates that end on time with probability `on_time`: "completion" time
     (of all candidates: the deadline then only admits), "cost" in money (`cost_per_s`), "energy" (`power_w`),
-    "accuracy" (of the variants of a family). When none ends on time, the most likely one to.
+    "accuracy" (of the variants of a family). When none ends on time, the most likely one to. "shared", for models
+    with two signals whose jobs are batched: the seconds to the first token and those that the jobs already there lose
+    by this one, while its own tokens are read and since the batch is larger; the nearest when none ends on time.
     policy: "greedy" ranks by the mean of what is believed, which was not beaten where waits spread the load;
     "thompson" by a draw from the posterior of the mean, "ucb" by mean - kappa sd (`kappa` > 0), among those that
     end on time: a resource that has recovered at low load is found again sooner.
@@ -68,7 +70,7 @@ class QoS:
     contract: Literal["best_effort", "standard", "guaranteed"] = "standard"
     min_share: float = 0.0
     explore: bool = True
-    objective: Literal["completion", "cost", "energy", "accuracy"] = "completion"
+    objective: Literal["completion", "cost", "energy", "accuracy", "shared"] = "completion"
     policy: Literal["greedy", "thompson", "ucb"] = "greedy"
     kappa: float = 1.0
     min_accuracy: float = 0.0
@@ -83,7 +85,7 @@ class QoS:
         self._hold_bounds(me)
         for name, choices in (
             ("contract", ("best_effort", "standard", "guaranteed")),
-            ("objective", ("completion", "cost", "energy", "accuracy")),
+            ("objective", ("completion", "cost", "energy", "accuracy", "shared")),
             ("policy", ("greedy", "thompson", "ucb")),
         ):
             value = getattr(self, name)
@@ -122,5 +124,6 @@ def check_fit(model: Model, qos: QoS) -> None:
     if model.streams:
         return
     me, fits = f"QoS {qos.name!r}", f"for model {model.name!r} with the one signal 'service',"
+    require(qos.objective != "shared", me, "objective", qos.objective, f"another objective, {fits}")
     require(qos.ttft_s == math.inf, me, "ttft_s", qos.ttft_s, f"no bound on a first token, {fits}")
     require(qos.deadline_s < math.inf, me, "deadline_s", qos.deadline_s, f"a deadline_s, {fits}")

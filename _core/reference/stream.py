@@ -38,3 +38,11 @@ def p_within(time: Moments, bound_s: float, dof: float) -> float:
 def p_all(holds: list[float], available: float) -> float:
     """P(every bound holds), at least: 1 - the sum of what each misses."""
     return available * max(0.0, 1.0 - sum(1.0 - p for p in holds))
+
+
+def harm(
+    n_there: int, first_s: float, first_alone_s: float, token_s: float, token_fuller_s: float, tokens: float
+) -> float:
+    """Seconds that the jobs already there lose by one more, all medians: each while its own tokens are read (the time
+    to the first token less that without own tokens), and over the half of its answer before it as the batch grows."""
+    return n_there * (first_s - first_alone_s + 0.5 * tokens * (token_fuller_s - token_s))
