@@ -32,7 +32,7 @@ LLM = tw.Model(
         tw.Column("kv", tracked="kv_tokens", scale=20_000),
     ),
 )
-CHAT = tw.QoS("chat", ttft_s=TTFT_S, tpot_s=TPOT_S, on_time=0.95)
+CHAT = tw.QoS("chat", ttft_s=TTFT_S, tpot_s=TPOT_S, on_time=0.95, objective="shared")
 
 
 @dataclass(frozen=True, slots=True)

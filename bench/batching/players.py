@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
-from bench.batching.learned import Learned
+from bench.batching.learned import CHAT, Learned
 from bench.batching.outcome import Outcome
 from bench.batching.router import Admission, Kind, Router
 from bench.batching.traffic import Traffic
@@ -18,14 +19,16 @@ NAMES = {
     Kind.PREFIX: "prefix, else least",
     Kind.LOAD_AWARE: "load-aware",
     Kind.LMETRIC: "LMetric",
+    Kind.OBSERVED: "observed TTFT",
 }
 
 #: What each refuses by: best mean share over the four rates on the choosing seeds (`python -m bench.batching.tune`).
 TUNED = {
-    Kind.LEAST: Admission(24, 3000),
+    Kind.LEAST: Admission(np.inf, 2500),
     Kind.PREFIX: Admission(24, 3000),
-    Kind.LOAD_AWARE: Admission(np.inf, 4000),
+    Kind.LOAD_AWARE: Admission(np.inf, 3500),
     Kind.LMETRIC: Admission(24, 3000),
+    Kind.OBSERVED: Admission(np.inf, 3500),
 }
 
 
@@ -40,6 +43,7 @@ class Player(Protocol):
 
 PLAYERS: tuple[Player, ...] = (
     Learned(),
+    Learned("tailwise, completion", qos=replace(CHAT, objective="completion")),
     *(Router(f"{NAMES[kind]}, refusing", kind, TUNED[kind]) for kind in Kind),
     *(Router(NAMES[kind], kind) for kind in Kind),
 )

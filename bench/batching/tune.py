@@ -14,8 +14,8 @@ from bench.batching.players import NAMES
 from bench.batching.router import Admission, Kind, Router
 from bench.batching.scenarios import CHOOSING_SEEDS, SCENARIOS
 
-JOBS = (12.0, 16.0, 20.0, 24.0, 32.0, np.inf)
-TOKENS = (3000.0, 4000.0, 5000.0, 6000.0, np.inf)
+JOBS = (20.0, 24.0, 28.0, np.inf)
+TOKENS = (2500.0, 3000.0, 3500.0, 4000.0, 5000.0, np.inf)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from bench.batching.__main__ import main
 from bench.batching.learned import Learned
 from bench.batching.outcome import Outcome
 from bench.batching.players import PLAYERS, Player
+from bench.batching.policies.observed import new_memory
 from bench.batching.pool import new_pool
 from bench.batching.router import Admission, Kind, Router, cheapest
 from bench.batching.server import submit
@@ -74,7 +75,7 @@ def test_admission_refuses_by_jobs_and_by_tokens(traffic: Traffic) -> None:
 def test_each_router_takes_the_replica_that_its_rule_names() -> None:
     """Replica 3 has the session's prefix and five jobs, 2 is idle; the others have two jobs each."""
     traffic = draw_traffic(20.0, 5, 20.0)
-    pool = new_pool(traffic)
+    pool, (memory, _) = new_pool(traffic), new_memory(12, len(traffic))
     job = int(np.flatnonzero(traffic.history > 0.8 * traffic.prompt)[-1])
     pool.cached[3, traffic.session[job]] = traffic.history[job]
     filler = 0
@@ -82,10 +83,13 @@ def test_each_router_takes_the_replica_that_its_rule_names() -> None:
         for _ in range(n):
             submit(pool, replica, filler, 0.0)
             filler += 1
-    assert cheapest(pool, job, Kind.LEAST) == 2
-    assert cheapest(pool, job, Kind.PREFIX) == 3
-    assert cheapest(pool, job, Kind.LOAD_AWARE) == 3
-    assert cheapest(pool, job, Kind.LMETRIC) == 2
+    assert cheapest(pool, job, Kind.LEAST, memory) == 2
+    assert cheapest(pool, job, Kind.PREFIX, memory) == 3
+    assert cheapest(pool, job, Kind.LOAD_AWARE, memory) == 3
+    assert cheapest(pool, job, Kind.LMETRIC, memory) == 2
+    memory[:, 0, 0] = 0.5
+    memory[7, 0, 0] = 0.1
+    assert cheapest(pool, job, Kind.OBSERVED, memory) == 7
 
 
 def test_a_wrong_scenario_or_count_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
