@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wrong = f"scenario {unknown[0]!r}" if unknown else f"--seeds {asked.seeds}"
         print(f"{wrong}: one of {', '.join(SCENARIOS)}; 1 to {len(REPORTED_SEEDS)} seeds", file=sys.stderr)
         return 2
-    console, report = Console(), {}
+    console = Console() if sys.stdout.isatty() else Console(width=150)
+    report = {}
     for id in asked.scenarios or SCENARIOS:
         results = play_all(SCENARIOS[id], REPORTED_SEEDS[: asked.seeds], console)
         report[id] = {name: [f.to_json() for f in figures] for name, figures in results.items()}

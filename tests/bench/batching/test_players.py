@@ -45,7 +45,7 @@ def test_every_admitted_job_is_served_and_the_same_seed_gives_the_same_outcome(
 ) -> None:
     outcome = player.play(traffic, 1)
     admitted = outcome.lane >= 0
-    assert admitted.mean() > 0.9
+    assert admitted.mean() > 0.8  # the strictest rule refuses a tenth
     assert np.isfinite(outcome.end_s[admitted]).all()
     assert np.isnan(outcome.end_s[~admitted]).all()
     assert_same(outcome, player.play(traffic, 1))
