@@ -168,7 +168,7 @@ cdef inline int look_closely(
         if now_ns <= st.load[lane].refresh_ns or k == 2:
             break
         refresh(st, lane, now_ns)
-        score_lane(st, route.model, lane, wait_mean(st, lane, route.level, now_ns), (st.drawn if route.policy else st.service)[lane])
+        score_lane(st, route.model, lane, wait_mean(st, lane, route.level, now_ns), (st.drawn if route.policy else st.service)[lane], left_s)
         st.pick[lane] = st.cost[lane]
         weigh_again(st, route, x, left_s, now_ns, lane)
     forecast_lane(st, route, lane, x, left_s, now_ns, f)
@@ -221,11 +221,11 @@ cdef inline int prepare(
     """After scoring: what the choice among the feasible compares. Returns the bound that leaves none, 0 = some are."""
     cdef int bound
     if route.explore and not route.policy:
-        favour_untried(st, route.model)
+        favour_untried(st, route.model, left_s)
     weigh_all(st, route, x, left_s, now_ns)
     bound = narrow_to_bounds(st, route, x, now_ns) if route.bounded else 0
     if route.policy:
-        draw_services(st, route)
+        draw_services(st, route, left_s)
     if route.explore and (route.objective or route.paced) and not route.guaranteed and learns(st):
         trust_unknown(st, route.model)
     start_over(st)
@@ -238,7 +238,7 @@ cdef inline int foresee(
     """Which candidates a decision would choose from (st.pick finite), its close looks and probes aside; returns the
     bound that leaves none, 0 = some are. Writes only scratch, and draws."""
     cdef int bound = 0
-    score_all(st, route, x, now_ns)
+    score_all(st, route, x, left_s, now_ns)
     if mask != NULL:
         mask_cost(st.cost, mask, st.head.n_resources)
     if st.head.n_shut:

@@ -61,7 +61,7 @@ cdef inline int refuse_or_probe(State* st, Forecast* f, int verdict, int one_in)
     return ADMITTED if f.probe else verdict
 
 
-cdef inline void score_all(const State* st, const RouteInfo* route, const double* x, int64_t now_ns) noexcept nogil:
+cdef inline void score_all(const State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns) noexcept nogil:
     cdef const ModelInfo* info = st.model + route.model
     cdef float x32[MAX_D]
     cdef int i
@@ -69,7 +69,7 @@ cdef inline void score_all(const State* st, const RouteInfo* route, const double
         x32[i] = <float>x[i]
     score_blocks(
         info, served_block(st, route.model, 0, 0), st.wait, st.given, x32, (st.head.n_resources + LANES - 1) // LANES,
-        st.head.n_blocks * LANES, route.level, seconds_at(st, now_ns), st.service, st.waiting, st.cost,
+        st.head.n_blocks * LANES, route.level, seconds_at(st, now_ns), <float>(INFINITY if route.patient else left_s), st.service, st.waiting, st.cost,
     )
 
 
@@ -129,7 +129,7 @@ cdef inline bint score_open(
     # not in a call that is going to be refused for its mask: it changes nothing
     if now_ns >= st.head.next_look_ns and (mask == NULL or names_candidate(st, route.model, mask)):
         look_around(st, now_ns)
-    score_all(st, route, x, now_ns)
+    score_all(st, route, x, left_s, now_ns)
     if mask != NULL:
         mask_cost(st.cost, mask, st.head.n_resources)
     begin_forecast(f, left_s)
@@ -154,7 +154,7 @@ cdef inline int decide(
         n_tied[0] = 1
         return ADMITTED
     if route.explore:
-        favour_untried(st, route.model)
+        favour_untried(st, route.model, left_s)
     for k in range(3):
         lane = choose(st.cost, st.load, st.head.n_resources, st.head.rng, n_tied)
         if lane < 0:
@@ -165,6 +165,6 @@ cdef inline int decide(
             break
         # the line has run out: a job that overstays looks nearly done on it, and would attract everybody
         refresh(st, lane, now_ns)
-        score_lane(st, route.model, lane, wait_mean(st, lane, route.level, now_ns), st.service[lane])
+        score_lane(st, route.model, lane, wait_mean(st, lane, route.level, now_ns), st.service[lane], left_s)
     forecast_lane(st, route, lane, x, left_s, now_ns, f)
     return admit_by_p(st, route, f, now_ns) if left_s > 0.0 else LATE

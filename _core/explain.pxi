@@ -120,7 +120,7 @@ cdef class Explaining(RouteCore):
             self._read_given(Z)
         if mask is not None:
             self._read_mask(mask)
-        score_all(st, &self.info, encoded, now_ns)
+        score_all(st, &self.info, encoded, self.info.deadline_s, now_ns)
         if mask is not None:
             mask_cost(st.cost, self.words, n)
         weigh_all(st, &self.info, encoded, self.info.deadline_s, now_ns)

@@ -146,6 +146,7 @@ cdef struct WaitBlock:               # what a decision reads of LANES resources
     double slope[LANES]              # its rate of change
     double since_s[LANES]
     double inv_slots[LANES]
+    float crowd[LANES]               # our queued jobs per slot: so many wait while one more is served (score.pxd)
     double ahead_s[MAX_LEVELS * LANES]   # queued seconds ahead of a job of each level
 
 cdef struct PriceBlock:              # what a second of service on LANES resources takes

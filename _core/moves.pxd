@@ -19,6 +19,7 @@ cdef inline RouteInfo unrefusing(const RouteInfo* route) noexcept nogil:
     again.reject_below = 0.0
     again.explore = again.asks = False
     again.guaranteed = False
+    again.patient = True
     again.policy = GREEDY   # a new draw is no reason to move
     return again
 

@@ -91,7 +91,7 @@ cdef inline double forecast_theirs(
     set_bit(only, lane, True)
     if decide_any(st, route, x, only, left_s, now_ns, f, &n_tied) == NO_RESOURCE:
         forecast_lane(st, route, lane, x, left_s, now_ns, f)
-    score_lane(st, route.model, lane, f.wait_s, st.service[lane])
+    score_lane(st, route.model, lane, f.wait_s, st.service[lane], left_s)
     return st.cost[lane]
 
 

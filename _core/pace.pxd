@@ -1,4 +1,5 @@
 # Two bounds at once, eight lanes a step: the pace of every candidate's answer beside its time to the first token.
+from libc.math cimport INFINITY
 from libc.string cimport memset
 
 from _core.harm cimport weigh_harm
@@ -27,7 +28,7 @@ cdef inline void weigh_pace(
     for lane in range(info.n_request):
         x32[lane] = <float>x[lane]
     score_blocks(
-        info, served, st.wait + first, st.given + at, x32, n_blocks, stride, 0, 0.0, pace, st.wait_sd + at, st.fits + at)
+        info, served, st.wait + first, st.given + at, x32, n_blocks, stride, 0, 0.0, INFINITY, pace, st.wait_sd + at, st.fits + at)
     spread_blocks(info, served, st.given + at, x32, n_blocks, stride, st.pace_var + at, st.fits + at)
     if shared:
         weigh_harm(st, model, x, first, n_blocks)

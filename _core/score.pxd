@@ -10,6 +10,11 @@ cdef extern from "simd.h" nogil:
     ctypedef float cloned_float "TW_CLONES float"
 
 
+cdef inline float cost_of(float wait_s, float service_s, float crowd, float left_s) noexcept nogil:
+    cdef float cost = wait_s + service_s * (<float>1.0 + crowd)
+    return cost * <float>10.0 if wait_s + <float>2.0 * service_s > left_s else cost
+
+
 cdef inline v8 bend(const ModelInfo* info, const float* row, const float* x, int column, v8 z, v8 slope) noexcept nogil:
     """What the column's square and product make of its slope at z: slope + slope_2 z + slope_x x. On a load column
     it is floored at 0 once more, since x may be negative."""
@@ -22,7 +27,7 @@ cdef inline v8 bend(const ModelInfo* info, const float* row, const float* x, int
 
 cdef inline cloned_void score_blocks(
     const ModelInfo* info, const float* served, const WaitBlock* wait, const float* given, const float* x,
-    int n_blocks, int stride, int level, double now_s, float* service, float* waiting, float* cost,
+    int n_blocks, int stride, int level, double now_s, float left_s, float* service, float* waiting, float* cost,
 ) noexcept nogil:
     """served [n_blocks, SERVED_ROWS, LANES], wait [n_blocks], given [n_columns, stride], x (n_request,) encoded  # IN
     service, waiting, cost (n_blocks LANES,) seconds  # OUT. An unknown column is the profile's mean of it.
@@ -64,7 +69,7 @@ cdef inline cloned_void score_blocks(
             left = left if left > 0.0 else 0.0
             waiting[b * LANES + l] = <float>((left + w.ahead_s[level * LANES + l]) * w.inv_slots[l])
         for l in range(LANES):
-            cost[b * LANES + l] = (waiting[b * LANES + l] + service[b * LANES + l]) \
+            cost[b * LANES + l] = cost_of(waiting[b * LANES + l], service[b * LANES + l], w.crowd[l], left_s) \
                 * row[ROW_INV_AVAIL * LANES + l] + row[ROW_OFFSET * LANES + l]
 
 
@@ -83,8 +88,9 @@ cdef inline cloned_float least_of(const float* cost, int n_blocks) noexcept nogi
     return lanes[0]
 
 
-cdef inline void score_lane(const State* st, int model, int lane, double wait_s, float service_s) noexcept nogil:
+cdef inline void score_lane(const State* st, int model, int lane, double wait_s, float service_s, double left_s) noexcept nogil:
     """One lane's cost again, after its wait or its service was looked at more closely."""
     cdef const float* row = served_block(st, model, 0, lane // LANES) + lane % LANES
     st.waiting[lane] = <float>wait_s
-    st.cost[lane] = (st.waiting[lane] + service_s) * row[ROW_INV_AVAIL * LANES] + row[ROW_OFFSET * LANES]
+    st.cost[lane] = cost_of(st.waiting[lane], service_s, st.wait[lane // LANES].crowd[lane % LANES], <float>left_s) \
+        * row[ROW_INV_AVAIL * LANES] + row[ROW_OFFSET * LANES]

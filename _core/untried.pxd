@@ -10,7 +10,7 @@ cdef inline bint learns(const State* st) noexcept nogil:
     return st.head.mode <= MODE_SHADOW
 
 
-cdef inline void favour_untried(const State* st, int model) noexcept nogil:
+cdef inline void favour_untried(const State* st, int model, double left_s) noexcept nogil:
     """An idle candidate without a single result counts as just faster than the fastest known one, so that it is
     tried at its first chance instead of starving behind whoever answered first."""
     cdef const ModelInfo* info = st.model + model
@@ -28,4 +28,4 @@ cdef inline void favour_untried(const State* st, int model) noexcept nogil:
     for lane in range(n):
         if (info.untried[lane >> 6] >> (lane & 63)) & 1 and best < st.service[lane] \
                 and st.cost[lane] < INFINITY and n_open(st.load + lane) == 0:
-            score_lane(st, model, lane, st.waiting[lane], best)
+            score_lane(st, model, lane, st.waiting[lane], best, left_s)

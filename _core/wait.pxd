@@ -186,6 +186,7 @@ cdef inline void update_ahead(State* st, int lane) noexcept nogil:
     for p in range(MAX_LEVELS):
         total += load.queued_s[p]
         w.ahead_s[p * LANES + lane % LANES] = total
+    w.crowd[lane % LANES] = <float>((n_open(load) - load.n_running) * w.inv_slots[lane % LANES])
     if load.in_order:   # first come, first served: all levels are ahead of everyone
         for p in range(MAX_LEVELS):
             w.ahead_s[p * LANES + lane % LANES] = total
