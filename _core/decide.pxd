@@ -64,12 +64,13 @@ cdef inline int refuse_or_probe(State* st, Forecast* f, int verdict, int one_in)
 cdef inline void score_all(const State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns) noexcept nogil:
     cdef const ModelInfo* info = st.model + route.model
     cdef float x32[MAX_D]
+    cdef float at_most_s = <float>(INFINITY if route.patient else left_s)
     cdef int i
     for i in range(info.n_request):
         x32[i] = <float>x[i]
     score_blocks(
         info, served_block(st, route.model, 0, 0), st.wait, st.given, x32, (st.head.n_resources + LANES - 1) // LANES,
-        st.head.n_blocks * LANES, route.level, seconds_at(st, now_ns), <float>(INFINITY if route.patient else left_s), st.service, st.waiting, st.cost,
+        st.head.n_blocks * LANES, route.level, seconds_at(st, now_ns), at_most_s, st.service, st.waiting, st.cost,
     )
 
 

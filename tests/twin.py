@@ -210,6 +210,12 @@ class Twin:
         offset = np.where(usable, [r.offset_s for r in self.resources], np.inf)
         available = np.array(self._available)
         size = np.array([np.abs(v.belief.mean * row).sum() for v, row in zip(served, x, strict=True)])
+        # d + 3 roundings of 2^-24 of terms that add up to `size`, exp to 2e-7, a handful of operations
+        error = (self.model.d + 3) * 2.0**-24 * size + 1e-6
+        left_s = next(q.deadline_s for q in self.engine.qos if q.priority == level)
+        least, most = (
+            ref.is_late(np.array(waits) * part, median * part, left_s) for part in (1 - error, 1 + error)
+        )
         return Candidates(
             m=np.array(m),
             s=np.array(s),
@@ -218,13 +224,16 @@ class Twin:
             wait_s=np.array(waits),
             wait_var=np.array(wait_vars),
             available=available,
-            cost_s=ref.cost(np.array(waits), median, available, offset),
+            cost_s=ref.cost(np.array(waits), median, self._crowd(), left_s, available, offset),
             n_open=n_open,
-            # d + 3 roundings of 2^-24 of terms that add up to `size`, exp to 2e-7, a handful of operations
-            error=(self.model.d + 3) * 2.0**-24 * size + 1e-6,
+            error=np.where(least == most, error, 10.0),
         )
 
     # --- inside -------------------------------------------------------------------------------------------
+
+    def _crowd(self) -> ref.Array:
+        queued = [sum(job.start_s is None for job in jobs) for jobs in self.jobs]
+        return np.array(queued) / [r.slots for r in self.resources]
 
     def _now(self, lane: int) -> ref.Evidence:
         return ref.fade(self.evidence[lane], self.now_s - self.seen_s[lane], self.tau_s)

@@ -21,9 +21,19 @@ def favour_untried(
     return np.where(candidate & untried & (n_open == 0), np.minimum(service_s, best), service_s)
 
 
-def cost(wait_s: Array, service_s: Array, available: Array, offset_s: Array) -> Array:
-    """(wait + median service) / availability + offset, (K,); offset +inf = no candidate."""
-    return (wait_s + service_s) / available + offset_s
+def cost(
+    wait_s: Array, service_s: Array, crowd: Array, left_s: float, available: Array, offset_s: Array
+) -> Array:
+    """What a job costs all jobs on each lane, (K,): its wait and service, and its service once more for each of those
+    that wait there per slot, `crowd`; ten times that where wait + 2 services exceed the time left. Over availability,
+    plus offset; offset +inf = no candidate."""
+    seconds = wait_s + service_s * (1.0 + crowd)
+    return np.where(is_late(wait_s, service_s, left_s), 10.0, 1.0) * seconds / available + offset_s
+
+
+def is_late(wait_s: Array, service_s: Array, left_s: float) -> NDArray[np.bool_]:
+    """Where a job is not going to be in time: a service of twice the median would be late."""
+    return wait_s + 2.0 * service_s > left_s
 
 
 def choose(cost_s: Array, n_open: NDArray[np.int64]) -> set[int]:
