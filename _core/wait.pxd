@@ -120,35 +120,62 @@ cdef inline void refresh_soft(State* st, int lane, int64_t now_ns) noexcept nogi
     load.residual_var = excess * step * step * load.slots * load.slots
 
 
-cdef inline double own_residual(const State* st, int lane, int64_t now_ns, double* var, double* rate) noexcept nogil:
-    """Seconds left of all our running jobs, their rate of change  # OUT; var += their variance."""
+cdef inline double first_end(
+    const State* st, int lane, int64_t now_ns, double n_others, double other_s, double* var, double* rate
+) noexcept nogil:
+    """Seconds until the first job in service ends, times slots: (sum of left^-2)^-1/2, which is exact for one job and
+    lies between certain ends, the least left, and memoryless ones, 1 / sum of 1 / left. n_others: jobs of others with
+    other_s left each. Ours beyond the slots are waited for in full.
+
+    Work Q queued puts a start off by Q / slots more, since the other slots are then as full as they are now: all that
+    is left in service over the slots would be late by nearly a mean residual (recorded worlds with 32 slots a lane:
+    -7 points of goodput at 1.2 load, -2 at .95).
+    var, rate: of it and its change a second, by what it owes to each of our jobs  # OUT. Cost: O(running jobs)
+    """
+    cdef const Load* load = st.load + lane
     cdef const TicketSlot* job
-    cdef double total = 0.0, job_var, slope
-    cdef int t = st.load[lane].first_running
+    cdef double squares = n_others / (other_s * other_s) if n_others > 0.0 else 0.0
+    cdef double work = 0.0, total_var = 0.0, total_rate = 0.0, job_var, slope, left, square, first, factor
+    cdef int t = load.first_running
     while t >= 0:
         job = st.ticket + t
-        total += remaining(job, <double>(now_ns - job.start_ns) * 1e-9, &job_var, &slope)
-        var[0] += job_var
-        rate[0] += slope
+        left = max(remaining(job, <double>(now_ns - job.start_ns) * 1e-9, &job_var, &slope), 1e-9)
+        square = 1.0 / (left * left)
+        work += left
+        squares += square
+        total_rate += slope * square / left
+        total_var += job_var * square * square * square
         t = job.next
-    return total
+    first = squares ** -0.5
+    factor = first * first * first * load.slots
+    rate[0] = total_rate * factor
+    var[0] = total_var * factor * factor
+    if load.n_running > load.slots:
+        return first * load.slots + work * (load.n_running - load.slots) / load.n_running
+    return first * load.slots
 
 
 cdef inline void add_foreign(
     const State* st, int lane, int64_t now_ns, double* total, double* var, double* rate
 ) noexcept nogil:
     """Others' jobs, by the last reports. They and ours wait for each other's slots: `busy` is the share of the last
-    slot that is taken, a fraction since a reported job counts by its worth."""
+    slot that is taken, a fraction since a reported job counts by its worth. Those that find no slot wait like queued
+    ones; the others hold all slots that ours do not."""
     cdef const Load* load = st.load + lane
-    cdef double occupied, running_s, waiting_s, fade, busy, own_var = 0.0, own_rate = 0.0
+    cdef double occupied, running_s, waiting_s, fade, over, busy, each_s, own_var = 0.0, own_rate = 0.0
     fade = foreign_ahead(load, now_ns, &occupied, &running_s, &waiting_s, var)
-    busy = min(max(load.n_running + occupied - load.slots + 1.0, 0.0), 1.0)
+    over = load.n_running + occupied - load.slots
+    busy = min(max(over + 1.0, 0.0), 1.0)
+    each_s = running_s / occupied if occupied > 0.0 else 0.0
     if load.n_running < load.slots and busy > 0.0:
-        total[0] = busy * own_residual(st, lane, now_ns, &own_var, &own_rate)
+        total[0] = busy * first_end(st, lane, now_ns, load.slots - load.n_running, each_s, &own_var, &own_rate)
         var[0] += busy * own_var
-        rate[0] = busy * own_rate
-    total[0] += busy * running_s + waiting_s
-    rate[0] += fade * (busy * running_s + waiting_s)
+        rate[0] = busy * own_rate + (fade * occupied * total[0] / busy if over < 0.0 else 0.0)
+    if over > 0.0:
+        total[0] += min(over, occupied) * each_s
+        rate[0] += fade * running_s
+    total[0] += waiting_s
+    rate[0] += fade * waiting_s
 
 
 cdef inline void refresh(State* st, int lane, int64_t now_ns) noexcept nogil:
@@ -162,7 +189,7 @@ cdef inline void refresh(State* st, int lane, int64_t now_ns) noexcept nogil:
     cdef int l = lane % LANES
     cdef double total = 0.0, total_var = 0.0, rate = 0.0
     if load.n_running >= load.slots:
-        total = own_residual(st, lane, now_ns, &total_var, &rate)
+        total = first_end(st, lane, now_ns, 0.0, 0.0, &total_var, &rate)
     if load.foreign.each_s > 0.0:
         add_foreign(st, lane, now_ns, &total, &total_var, &rate)
     w.residual_s[l] = total

@@ -27,7 +27,7 @@ def foreign(running: float, waiting: float, own: tuple[int, int]) -> tuple[float
 def foreign_ahead(
     jobs: tuple[float, float], age_s: float, services_s: Sequence[float], slots: int, own_running: int
 ) -> tuple[float, float]:
-    """(wait mean, variance) that others' jobs add for a lane none of whose own jobs has seconds left.
+    """(wait mean, variance) that others' jobs add on a lane whose slots our own jobs fill, or of which they have none.
 
     jobs: (running, waiting) as reported age_s ago, each still there with probability exp(-age / (WORTH mean)).
     services_s: own services, of which theirs are taken to be more. A running one is met in its middle.
@@ -37,7 +37,9 @@ def foreign_ahead(
     worth = math.exp(-age_s / (WORTH * mean))
     left = square / (2.0 * mean)
     busy = min(max(own_running + jobs[0] * worth - slots + 1.0, 0.0), 1.0)
-    total = busy * jobs[0] * worth * left + jobs[1] * worth * mean
+    over = min(max(own_running + jobs[0] * worth - slots, 0.0), jobs[0] * worth)
+    first = left / math.sqrt(slots - own_running) if own_running < slots else 0.0
+    total = slots * busy * first + over * left + jobs[1] * worth * mean
     var = jobs[0] * worth * (left**2 + (1 - worth) * left**2)
     var += jobs[1] * worth * (square - mean**2 + (1 - worth) * mean**2)
     return total / slots, var / slots**2

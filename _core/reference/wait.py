@@ -51,12 +51,24 @@ def wait(
 ) -> tuple[float, float]:
     """Mean and variance of the seconds until a job of `level` that arrives now would start.
 
-    What is left of the running jobs (nothing while a slot is free) plus what is queued and served before it (all
-    of it where jobs are served in order), spread over the slots.
+    The first end of the running jobs (at once while a slot is free) plus what is queued and served before it (all
+    of it where jobs are served in order) and ours beyond the slots, spread over the slots.
     """
-    parts = [residual(*job) for job in running] if len(running) >= slots else []
-    parts += [(service_mean(m, s), service_var(m, s)) for p, m, s in queued if in_order or p <= level]
-    return math.fsum(mean for mean, _ in parts) / slots, math.fsum(var for _, var in parts) / slots**2
+    parts = [(service_mean(m, s), service_var(m, s)) for p, m, s in queued if in_order or p <= level]
+    mean = math.fsum(mean for mean, _ in parts) / slots
+    var = math.fsum(var for _, var in parts) / slots**2
+    if len(running) < slots:
+        return mean, var
+    left = [residual(*job) for job in running]
+    first, first_var = first_end(left)
+    over = (len(running) - slots) * math.fsum(mean for mean, _ in left) / len(running)
+    return mean + first + over / slots, var + first_var
+
+
+def first_end(left: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Of jobs with these (mean, variance) of seconds left: (sum of mean^-2)^-1/2, and its variance to first order."""
+    first = math.fsum(mean**-2 for mean, _ in left) ** -0.5
+    return first, math.fsum((first / mean) ** 6 * var for mean, var in left)
 
 
 def soft_wait(
