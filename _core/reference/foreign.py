@@ -27,7 +27,7 @@ def foreign(running: float, waiting: float, own: tuple[int, int]) -> tuple[float
 def foreign_ahead(
     jobs: tuple[float, float], age_s: float, services_s: Sequence[float], slots: int, own_running: int
 ) -> tuple[float, float]:
-    """(wait mean, variance) that others' jobs add on a lane whose slots our own jobs fill, or of which they have none.
+    """(wait mean, variance) others' jobs add on a lane whose slots our own jobs fill, or of which they have none.
 
     jobs: (running, waiting) as reported age_s ago, each still there with probability exp(-age / (WORTH mean)).
     services_s: own services, of which theirs are taken to be more. A running one is met in its middle.
