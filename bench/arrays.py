@@ -49,7 +49,7 @@ def numpy_decide(subject: Subject) -> Decide:
     n_columns = len(subject.model.columns)
     mean, typical = a["mean"][:k].astype(np.float64), a["typical"]
     wait, inv_slots, inv_availability = a["wait"][:, :k], a["inv_slots"][:k], a["inv_availability"][:k]
-    columns, mask = a["columns"][:, :k], subject.mask_array
+    columns, mask, crowd = a["columns"][:, :k], subject.mask_array, a["crowd"][:k]
     factors = np.zeros((k, d, d))
     factors[:, *np.tril_indices(d)] = a["factor"]
 
@@ -62,7 +62,9 @@ def numpy_decide(subject: Subject) -> Decide:
             X[:, d - n_columns :] = np.where(np.isnan(Z), a["column_mean"][:, :k], Z).T
         m = np.einsum("kd,kd->k", X, mean)
         waits = (np.maximum(wait[0] + wait[1] * (1.0 - wait[2]), 0.0) + wait[3]) * inv_slots
-        cost = (waits + np.exp(m)) * inv_availability
+        service = np.exp(m)
+        cost = (waits + service * (1.0 + crowd)) * inv_availability
+        cost = np.where(waits + 2.0 * service > DEADLINE_S, 10.0 * cost, cost)
         if mask is not None:
             cost = np.where(mask, cost, np.inf)
         lane = int(np.argmin(cost))
@@ -109,12 +111,14 @@ def numba_decide(subject: Subject) -> Decide:
                 v = state[known + i, lane] if math.isnan(v) else v
                 m[lane] += v * state[n_request + i, lane]
         residual, rate, since, ahead, inv_slots = line[0], line[1], line[2], line[3], line[4]
-        inv_availability = state[inv_avail]
+        inv_availability, crowd = state[inv_avail], state[inv_avail + 1]
         best, chosen, chosen_wait = np.inf, 0, 0.0
         for lane in range(k):
             left = max(residual[lane] + rate[lane] * (1.0 - since[lane]), 0.0)
             wait = (left + ahead[lane]) * inv_slots[lane]
-            cost = (wait + math.exp(m[lane])) * inv_availability[lane]
+            service = math.exp(m[lane])
+            cost = (wait + service * (1.0 + crowd[lane])) * inv_availability[lane]
+            cost = 10.0 * cost if wait + 2.0 * service > DEADLINE_S else cost
             if mask[lane] and cost < best:
                 best, chosen, chosen_wait = cost, lane, wait
         for i in range(n_columns):
@@ -136,7 +140,7 @@ def numba_decide(subject: Subject) -> Decide:
         a["mean"].T[:, :k],
         np.zeros((n_columns, k)),  # stored columns; the last one is given and stays unread
         a["column_mean"][:n_columns, :k],
-        np.stack([a["scale2"], a["dof"], a["inv_availability"]])[:, :k],
+        np.stack([a["scale2"], a["dof"], a["inv_availability"], a["crowd"]])[:, :k],
     ]
     if n_columns:
         by_lane[1][:-1] = a["columns"][:, :k]

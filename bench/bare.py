@@ -17,7 +17,7 @@ __all__ = ["Bare"]
 
 ROOT = Path(__file__).parent.parent
 FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi", "-fPIC", "-shared"]
-POINTERS = ("mean", "factor", "columns", "column_mean", "scale2", "dof", "inv_availability")
+POINTERS = ("mean", "factor", "columns", "column_mean", "scale2", "dof", "inv_availability", "crowd")
 WAITS = ("residual_s", "slope", "since_s", "ahead_s")
 
 

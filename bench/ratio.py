@@ -63,7 +63,7 @@ def check(subject: Subject) -> dict[str, int]:
             lane, p = decide(u)
             candidate = ranked.get(f"r{lane}")
             agrees = candidate is not None and candidate.rank_s <= best * (1 + 2e-4)
-            wrong[name] += not (agrees and candidate is not None and abs(candidate.p_on_time - p) < 1e-4)
+            wrong[name] += not (agrees and candidate is not None and abs(candidate.p_raw - p) < 1e-4)
     return wrong
 
 

@@ -103,6 +103,7 @@ class Subject:
             "columns": lanes("columns").T[: -1 if self.columns else None],
             "column_mean": lanes("column_mean").T,
             "wait": np.zeros((4, k + pad)),
+            "crowd": np.zeros(k + pad, dtype=np.float32),
             "inv_slots": np.full(k + pad, 1.0 / 256),
             "typical": np.full(self.requests.shape[1], 4.0),
             "n_open": np.zeros(k, dtype=np.int32),
