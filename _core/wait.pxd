@@ -97,7 +97,7 @@ cdef inline void refresh_soft(State* st, int lane, int64_t now_ns) noexcept nogi
     one of them ends. excess: jobs that must end before this one starts, by number or by the tokens that they hold. Their
     ends come as good as independent, so each adds its mean squared to the variance.
 
-    Cost: O(1), but once in a quarter of the mean residual O(running jobs).
+    Cost: O(1), but once in a quarter of the mean residual, and where at most four run, O(running jobs).
     """
     cdef Load* load = st.load + lane
     cdef WaitBlock* w = st.wait + lane // LANES
@@ -109,7 +109,8 @@ cdef inline void refresh_soft(State* st, int lane, int64_t now_ns) noexcept nogi
         load.job_left_s = 0.0
         load.refresh_ns = INT64_MAX
         return
-    if load.job_left_s == 0.0 or now_ns > load.refresh_ns:
+    # of few jobs, one that left may have been most of the mean
+    if load.job_left_s == 0.0 or now_ns > load.refresh_ns or load.n_running <= 4:
         load.job_left_s = mean_left(st, load, now_ns)
         load.refresh_ns = now_ns + 50_000 + <int64_t>(2.5e8 * min(load.job_left_s, 1e6))
     excess = n_open(load) - load.n_running + 1

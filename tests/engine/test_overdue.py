@@ -129,16 +129,16 @@ def test_no_doubt_outlives_the_jobs_that_raised_it(settle: str) -> None:
 
 
 def test_overdue_jobs_that_fill_a_lane_are_expected_to_take_as_long_again() -> None:
-    """Four jobs on four slots, one second old: the mean residual of one is a second, so a slot frees in a quarter
-    of the four seconds that are left in all. By its forecast each would be as good as done: 30 ms."""
+    """Four jobs on four slots, one second old: the mean residual of one is a second, so the first of them ends
+    in 1 / sqrt(4) of it. By its forecast each would be as good as done: 30 ms."""
     bench = Bench()
     held = [bench.hold(0) for _ in range(4)]
     bench.clock.advance(1.0)
     row = bench.seen(0)
-    assert row.wait_s == pytest.approx(1.0, rel=1e-6)
+    assert row.wait_s == pytest.approx(0.5, rel=1e-6)
     assert ref.remaining(row.ln_service, row.spread, 1.0, False) < 0.05
     bench.clock.advance(1.0)
-    assert bench.seen(0).wait_s == pytest.approx(2.0, rel=1e-6)
+    assert bench.seen(0).wait_s == pytest.approx(1.0, rel=1e-6)
     assert len(held) == 4
 
 

