@@ -86,13 +86,8 @@ def numba_decide(subject: Subject) -> Decide:
     a = subject.arrays
     k, d, n_columns = subject.n_resources, subject.model.d, len(subject.model.columns)
     n_request, typical = d - n_columns, a["typical"]
-    column, known, scale2, dof, inv_avail = (
-        d,
-        d + n_columns,
-        d + 2 * n_columns,
-        d + 2 * n_columns + 1,
-        d + 2 * n_columns + 2,
-    )
+    column, known, scale2 = d, d + n_columns, d + 2 * n_columns
+    dof, inv_avail = scale2 + 1, scale2 + 2
 
     @numba.njit
     def kernel(u, state, line, factors, mask, given):  # type: ignore[no-untyped-def]

@@ -99,4 +99,5 @@ def test_what_never_completed_is_no_reason_to_fail() -> None:
     """Every job later than a curve of completion times reaches."""
     made = world([0.0, 0.5, 1.0], [0, 1, 0])
     contest = Replay(Scenario("x", "", lambda seed, trace: made, (1,)), {"tailwise": Always("tailwise", 1e4)})
-    balanced(page([Summary("x", "", list(contest.trials(("tailwise",), 1, None)))], []))
+    seen = balanced(page([Summary("x", "", list(contest.trials(("tailwise",), 1, None)))], [])).seen
+    assert "svg" in seen
