@@ -17,7 +17,7 @@ from bench.replay.outcome import End, Outcome
 from bench.replay.servers import NEVER_NS, Servers
 from bench.replay.world import World
 from tailwise.dispatch import Dispatch
-from tailwise.job import Job, Orders, Run
+from tailwise.job import Orders, Run
 
 __all__ = ["CHOOSES_ONLY", "OWNS_QUEUES", "Tailwise"]
 
@@ -98,9 +98,10 @@ class _Replay:
         dispatch, servers, story, clock = self._dispatch, self._servers, self._story, self._clock
         while True:
             due_ns = dispatch.next_due_ns() or NEVER_NS
-            end_ns = servers.next_ns()
-            told_ns = story[0][0]
-            now_ns = min(due_ns, end_ns, told_ns)
+            told_ns, end_ns = story[0][0], servers.next_ns()
+            now_ns = due_ns if due_ns < end_ns else end_ns
+            if told_ns <= now_ns:
+                now_ns = told_ns
             if now_ns > until_ns:
                 return
             clock.set(now_ns * 1e-9)
@@ -116,15 +117,12 @@ class _Replay:
         for run in orders.start:
             self._servers.start(run, run.job.payload, self._world_lane[run.lane], now_ns)
         for job in orders.ended:
-            self._write(job)
-
-    def _write(self, job: Job[int]) -> None:
-        i, last = job.payload, job.last
-        assert job.end is not None
-        self._end[i] = _ENDS[job.end]
-        self._end_s[i] = job.end_ns * 1e-9
-        if last is not None:
-            self._lane[i] = self._world_lane[last.lane]
+            i, last = job.payload, job.last
+            assert job.end is not None
+            self._end[i] = _ENDS[job.end]
+            self._end_s[i] = job.end_ns * 1e-9
+            if last is not None:
+                self._lane[i] = self._world_lane[last.lane]
 
     # --- what happens to the resources --------------------------------------------------------------------------
 
@@ -168,7 +166,8 @@ def _arrivals(world: World) -> Iterator[tuple[int, str, tw.QoS, tuple[float, ...
         np.rint(world.arrival_s * 1e9).astype(np.int64).tolist(),
         [models[k] for k in world.model.tolist()],
         [world.classes[k] for k in world.qos.tolist()],
-        map(tuple, world.x.tolist()),
+        # by column: a list for each job would be walked by the garbage collector again and again
+        zip(*world.x.T.tolist(), strict=True) if world.x.shape[1] else itertools.repeat((), len(world)),
         itertools.repeat(0, len(world)) if world.gateway is None else world.gateway.tolist(),
         strict=True,
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeAlias, TypeVar
+
+import numpy as np
 
 from bench.replay.world import FAILS_AFTER_S, PATIENCE_S, Event, World
 
@@ -16,16 +18,9 @@ NEVER_NS = 1 << 62
 _PATIENCE_NS = round(PATIENCE_S * 1e9)
 _FAILS_AFTER_NS = round(FAILS_AFTER_S * 1e9)
 
-
-class _Service(NamedTuple, Generic[T]):
-    """One job in service. It is ordered by its end, then by its start."""
-
-    end_ns: int
-    order: int
-    start_ns: int
-    lane: int
-    fails: bool
-    what: T | None  #: the owner's; None = nothing ever ends
+#: One job in service, ordered by its end, then by its start: (end_ns, order, start_ns, lane, does it fail, what the
+#: owner started). None for the last = nothing ever ends.
+_Service: TypeAlias = tuple[int, int, int, int, bool, T | None]
 
 
 class Servers(Generic[T]):
@@ -34,15 +29,14 @@ class Servers(Generic[T]):
 
     def __init__(self, world: World) -> None:
         n_lanes = len(world.resources)
-        self._service_s = world.service_s.item  # one number at a time: (n, K) Python floats would be a lot
+        # one number at a time: (n, K) Python floats would be a lot, and an array's own indexing takes twice as long
+        self._service_s = memoryview(np.ascontiguousarray(world.service_s))
         self._interference = world.interference.tolist()
         self._active: list[list[Event]] = [[] for _ in range(n_lanes)]
         self._slowed = [1.0] * n_lanes
         self._fails = [False] * n_lanes
         self._order = 0
-        self._in_service: list[_Service[T]] = [
-            _Service(NEVER_NS, 0, 0, 0, False, None)
-        ]  # a heap, never empty
+        self._in_service: list[_Service[T]] = [(NEVER_NS, 0, 0, 0, False, None)]  # a heap, never empty
         self.n_busy = [0] * n_lanes  #: jobs in service, by lane
         self.hangs = [False] * n_lanes
 
@@ -57,11 +51,10 @@ class Servers(Generic[T]):
         else:
             fails = False
             share = 1.0 + self._interference[lane] * n_others
-            took_ns = round(self._service_s(job, lane) * self._slowed[lane] * share * 1e9)
+            took_ns = round(self._service_s[job, lane] * self._slowed[lane] * share * 1e9)
         self.n_busy[lane] = n_others + 1
         self._order += 1
-        service = _Service(now_ns + took_ns, self._order, now_ns, lane, fails, what)
-        heapq.heappush(self._in_service, service)
+        heapq.heappush(self._in_service, (now_ns + took_ns, self._order, now_ns, lane, fails, what))
 
     def next_ns(self) -> int:
         """When the next job ends; NEVER_NS = none does."""
@@ -69,17 +62,17 @@ class Servers(Generic[T]):
 
     def end(self) -> tuple[T, bool]:
         """(what was started, does it fail) of the job that ends next."""
-        service = heapq.heappop(self._in_service)
-        self.n_busy[service.lane] -= 1
-        assert service.what is not None
-        return service.what, service.fails
+        _, _, _, lane, fails, what = heapq.heappop(self._in_service)
+        self.n_busy[lane] -= 1
+        assert what is not None
+        return what, fails
 
     def begin(self, event: Event, now_ns: int) -> None:
         """The event sets in."""
         self._active[event.lane].append(event)
         self._feel(event.lane)
         if event.kind == "hangs":
-            self._in_service = [_unheard(s, now_ns) if s.lane == event.lane else s for s in self._in_service]
+            self._in_service = [_unheard(s, event.lane, now_ns) for s in self._in_service]
             heapq.heapify(self._in_service)
 
     def cease(self, event: Event) -> None:
@@ -94,7 +87,8 @@ class Servers(Generic[T]):
         self.hangs[lane] = any(event.kind == "hangs" for event in active)
 
 
-def _unheard(service: _Service[T], now_ns: int) -> _Service[T]:
-    if service.what is None:
+def _unheard(service: _Service[T], hanging: int, now_ns: int) -> _Service[T]:
+    _, order, start_ns, lane, _, what = service
+    if what is None or lane != hanging:
         return service
-    return service._replace(end_ns=max(service.start_ns + _PATIENCE_NS, now_ns), fails=True)
+    return max(start_ns + _PATIENCE_NS, now_ns), order, start_ns, lane, True, what
