@@ -11,8 +11,9 @@ import argparse
 import gc
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ SIZES = (8, 64, 256)
 N_PASSES = 15
 #: NumPy takes fifty times as long: fewer calls a pass are enough.
 N_SLOW = 10
+
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -77,20 +80,30 @@ def measure(subject: Subject, rounds: int, console: Console) -> dict[str, object
         "NumPy": lambda: median_pass(lambda: decide_ns(by_numpy, subject.requests[:N_SLOW])),
         "complete": lambda: complete_ns(subject),
     }
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    names = list(runs)
-    for run in runs.values():  # compiles numba's kernel
-        run()
     title = f"K = {subject.n_resources}{', columns' if subject.columns else ''}"
-    gc.disable()
-    for r in track(range(rounds), description=title, console=console, transient=True):
-        turn = r % len(names)
-        for name in names[turn:] + names[:turn]:
-            times[name].append(runs[name]())
-    gc.enable()
+    times = interleaved(runs, rounds, title, console)
     medians = {name: float(np.median(values)) for name, values in times.items()}
     ratio = float(np.median(np.array(times["tailwise"]) / np.array(times["bare C"])))
     return {"k": subject.n_resources, "columns": subject.columns, "ratio": ratio, **medians}
+
+
+def interleaved(
+    runs: Mapping[str, Callable[[], T]], rounds: int, title: str, console: Console
+) -> dict[str, list[T]]:
+    """What each run gave in each round, their order rotated. One turn before is not kept: it compiles and warms."""
+    results: dict[str, list[T]] = {name: [] for name in runs}
+    names = list(runs)
+    for run in runs.values():
+        run()
+    gc.disable()
+    try:
+        for r in track(range(rounds), description=title, console=console, transient=True):
+            turn = r % len(names)
+            for name in names[turn:] + names[:turn]:
+                results[name].append(runs[name]())
+    finally:
+        gc.enable()
+    return results
 
 
 def median_pass(pass_ns: Callable[[], float]) -> float:
@@ -125,10 +138,16 @@ def decide_ns(decide: Decide, requests: NDArray[np.float64]) -> float:
     return (time.perf_counter_ns() - begin_ns) / len(requests)
 
 
+def clock_ns() -> float:
+    """What the clock itself adds to the time of a single call."""
+    clock = time.perf_counter_ns
+    return float(np.median([-clock() + clock() for _ in range(2000)]))
+
+
 def single_calls(subject: Subject, n: int) -> dict[str, float]:
     """Quantiles over single calls; each ticket is cancelled before the next."""
     clock = time.perf_counter_ns
-    own = float(np.median([-clock() + clock() for _ in range(2000)]))
+    own = clock_ns()
     select, tuples = subject.route.select, subject.tuples
     times = np.empty(n)
     for i in range(n):
