@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := setup.py pyproject.toml $(shell find _core engine adapters -type f -not -name '*.pyc')
 
-.PHONY: run test test-long lint types bench policies replay mutants clean
+.PHONY: run test test-long lint types bench bench-peers policies replay mutants clean
 
 run: $(VENV)/.built
 	$(BIN)/tailwise run $(ARGS)
@@ -26,6 +26,10 @@ types: $(VENV)/.built
 bench: $(VENV)/.built
 	$(BIN)/python -m pytest bench --benchmark-only $(ARGS)
 	$(BIN)/python -m bench.ratio
+
+# The libraries of the extra "peers" as far as they are installed: the others are rows that say how to get them.
+bench-peers: $(VENV)/.built
+	$(BIN)/python -m bench.peers $(ARGS)
 
 # Five seeds of the run, one table: about ten minutes.
 policies: $(VENV)/.built
