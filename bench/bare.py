@@ -1,22 +1,17 @@
-"""Builds bare.c with the compiler and the flags of the package, and calls it."""
+"""Calls bare.c."""
 
 from __future__ import annotations
 
 import ctypes
-import shlex
-import subprocess
-import sysconfig
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.compiled import compiled
 from bench.subject import DEADLINE_S, LANES, N_REQUESTS, Subject
 
 __all__ = ["Bare"]
 
-ROOT = Path(__file__).parent.parent
-FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi", "-fPIC", "-shared"]
 POINTERS = ("mean", "factor", "columns", "column_mean", "scale2", "dof", "inv_availability", "crowd")
 WAITS = ("residual_s", "slope", "since_s", "ahead_s")
 
@@ -30,14 +25,7 @@ class _Decision(ctypes.Structure):
 
 
 def _library() -> ctypes.CDLL:
-    source, header, target = ROOT / "bench" / "bare.c", ROOT / "_core" / "simd.h", ROOT / "build" / "bare.so"
-    newest = max(source.stat().st_mtime, header.stat().st_mtime)
-    if not target.exists() or target.stat().st_mtime < newest:
-        target.parent.mkdir(exist_ok=True)
-        compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
-        command = [compiler, *FLAGS, f"-I{ROOT / '_core'}", str(source), "-o", str(target), "-lm"]
-        subprocess.run(command, check=True)
-    library = ctypes.CDLL(str(target))
+    library = compiled("bare.c")
     library.bare_time.restype = ctypes.c_double
     return library
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
-import sysconfig
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ import numpy as np
 
 from bench.arrays import Decide, numba_decide, numpy_decide
 from bench.bare import Bare
+from bench.compiled import compiler
 from bench.peers.peer import Peer
 from bench.peers.scene import Scene, Take
 from bench.ratio import N_PASSES, clock_ns, median_pass
@@ -120,9 +119,9 @@ def _arrays(decide_of: Callable[[Subject], Decide]) -> Callable[[Scene], Turn]:
 
 
 def _compiler() -> str:
-    compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
-    lines = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    return f"{compiler} {lines.splitlines()[0].split()[-1]}"
+    command = compiler()
+    lines = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
+    return f"{command} {lines.splitlines()[0].split()[-1]}"
 
 
 #: Bare C is first and always there: it is what the others are compared with.
