@@ -1,4 +1,5 @@
-"""Whether one run of bench.replay is worse than another: `python -m bench.compare BASE.json HEAD.json`.
+"""Whether one run of bench.replay, or of bench.instructions, is worse than another:
+`python -m bench.compare BASE.json HEAD.json`.
 
 The same jobs are behind both, so a difference is paired by seed. A figure of a policy is a regression when its mean
 over the seeds is worse by more than its tolerance AND by more than two standard errors of the paired difference (the
@@ -20,7 +21,8 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from bench.replay.record import FORMAT, VERSION
+from bench import instructions
+from bench.replay import record as replay
 from bench.replay.summary import Estimate, estimate
 from tailwise.errors import TailwiseError
 
@@ -30,7 +32,7 @@ _STANDARD_ERRORS = 2.0
 
 
 class Incomparable(TailwiseError, ValueError):
-    """A file is no record of bench.replay, or two are not of the same jobs."""
+    """A file is no record of a bench, or two are not of the same jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,12 @@ TOLERANCES: Mapping[str, Tolerance] = {
     # they are read in bins of half a second
     "recovery_s": Tolerance("less", 0.5),
     "return_s": Tolerance("less", 0.5),
+    # the same build gives the same counts, so what is more than a few instructions is a change
+    "select_instructions": Tolerance("less", 0.03, relative=True),
+    "complete_instructions": Tolerance("less", 0.03, relative=True),
 }
+
+_VERSIONS = {replay.FORMAT: replay.VERSION, instructions.FORMAT: instructions.VERSION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,10 +224,11 @@ def _read(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise Incomparable(f"{path}: not JSON ({error})") from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
+    version = _VERSIONS.get(data.get("format")) if isinstance(data, dict) else None
+    if version is None:
         raise Incomparable(f"{path}: not a record of bench.replay (python -m bench.replay ... --json F)")
-    if data.get("version") != VERSION:
-        raise Incomparable(f"{path}: version {data.get('version')}, this reads {VERSION}")
+    if data.get("version") != version:
+        raise Incomparable(f"{path}: version {data.get('version')}, this reads {version}")
     for scenario in data.get("scenarios", []):
         for trial in scenario.get("trials", []):
             if missing := {"policy", "seed", "world", "figures", "classes"} - trial.keys():

@@ -29,6 +29,7 @@ class Subject:
 
     n_resources: int
     columns: bool = False
+    clock: tw.Clock | None = None
 
     def __post_init__(self) -> None:
         k = self.n_resources
@@ -50,6 +51,7 @@ class Subject:
             [self.model],
             [tw.QoS("q", deadline_s=DEADLINE_S, contract="best_effort")],
             seed=k,
+            clock=self.clock,
         )
         self.route = self.engine.route("m", "q")
         self.Z = self.rng.uniform(0, 2000, (1, k)) if self.columns else None
