@@ -20,6 +20,13 @@ core = Extension(
     depends=["_core/simd.h", *glob("_core/*.px*")],
 )
 
+# Queues hold Python objects: nothing here is worth a vector, and they build in seconds.
+queues = Extension(
+    "tailwise._queues.core",
+    ["engine/_queues/core.pyx"],
+    depends=glob("engine/_queues/*.pxi"),
+)
+
 # Set here and not in the sources, because a .pxd does not inherit the directives of the .pyx that cimports it.
 DIRECTIVES = {
     "language_level": 3,
@@ -31,6 +38,6 @@ DIRECTIVES = {
 
 setup(
     ext_modules=cythonize(
-        [core], include_path=["."], build_dir="build/cython", compiler_directives=DIRECTIVES
+        [core, queues], include_path=["."], build_dir="build/cython", compiler_directives=DIRECTIVES
     )
 )

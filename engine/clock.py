@@ -4,7 +4,7 @@ from typing import Protocol, runtime_checkable
 
 from tailwise._core.core import ManualClock, MonotonicClock
 
-__all__ = ["Clock", "ManualClock", "MonotonicClock", "as_ns"]
+__all__ = ["Clock", "ManualClock", "MonotonicClock"]
 
 
 @runtime_checkable
@@ -14,8 +14,3 @@ class Clock(Protocol):
     def now_ns(self) -> int:
         """Nanoseconds since an arbitrary moment."""
         ...
-
-
-def as_ns(seconds: float) -> int:
-    """Nanoseconds; what is thirty years off or more, and infinity, is as good as never."""
-    return round(seconds * 1e9) if seconds < 1e9 else 1_000_000_000_000_000_000

@@ -68,9 +68,9 @@ MUTANTS = (
     ),
     Mutant(
         4,
-        "engine/queue.py",
-        "heapq.heappush(places, (priority, deadline_ns, self._sequence, entry))",
-        "heapq.heappush(places, (0, deadline_ns, self._sequence, entry))",
+        "engine/_queues/queue.pxi",
+        "entry.level, entry.at_ns, entry.number = priority, deadline_ns, self.n_ever",
+        "entry.level, entry.at_ns, entry.number = 0, deadline_ns, self.n_ever",
         G + "test_g04_classes.py",
     ),
     Mutant(

@@ -133,7 +133,7 @@ def test_closing_in_a_callback_is_refused_in_whichever_thread_it_runs(teller: st
         if teller == "a caller":
             assert executor.cancel_queued() == 1
         else:
-            executor._dispatch._may_start = lambda *_: False  # type: ignore[method-assign]
+            executor.policy.may_start = lambda *_: False  # type: ignore[attr-defined]
             executor._worker_back(0, 1)
         assert len(raised) == 2
         gate.opened.set()

@@ -1,0 +1,261 @@
+# Which queued job runs, where and when: decide, queue, start, look again, drop, hedge.
+
+#: A queued job is looked at again at its newly predicted start, but not sooner than this: the residual of a job
+#: that overstays may be forecast arbitrarily short.
+cdef int64_t LOOK_NS = 1_000_000
+#: A refused hedge is asked for again when the running job is older by this share: O(log age) askings.
+cdef double REARM = 0.25
+#: Hedges that a quiet time can save up: bounds the extra load of a moment in which all jobs stall.
+HEDGES_SAVED = 10.0
+cdef double SAVED = HEDGES_SAVED
+
+
+cdef class Dispatch(Places):
+    """Owns the queues and slots of all resources, on behalf of a policy.
+
+    No thread, no lock, no clock reading: the owner (executor, gateway, replay) passes `now_ns`, holds its own lock,
+    and carries out the `Orders` that every call returns.
+
+    slots: by lane; `set_slots` says them of a resource that joins later, or takes the lane of one that was removed.
+    min_share: by class name, see `QoS`. usable: the lanes that may be chosen now (bit set, None = all that have
+    slots here), asked at every decision. The rules but expiry need a policy that forecasts; with any other, jobs are
+    queued, expire and start, and nothing else.
+    """
+
+    cdef readonly object rules
+    cdef object usable
+    cdef bint start_test, spare_urgent, re_decide, hedges
+    cdef double hedge_budget
+    cdef double saved                   # hedges that the budget allows now
+
+    __class_getitem__ = classmethod(GenericAlias)
+
+    def __init__(self, slots, policy, *, min_share=None, rules=None, usable=None):
+        Places.__init__(self, slots, policy, min_share)
+        rules = Rules() if rules is None else rules
+        self.rules = rules
+        self.start_test, self.spare_urgent = rules.start_test, rules.spare_urgent
+        self.re_decide, self.hedges, self.hedge_budget = rules.re_decide, rules.hedge, rules.hedge_budget
+        self.usable = usable
+        self.saved = 0.0
+
+    def submit(self, payload, model, qos, features, int64_t now_ns, *, deadline_s=None):
+        """Decides on a job that arrives now and queues it. deadline_s: its own budget, > 0; None = its class's.
+
+        A refused job has `end` "rejected" and occupies nothing. Raises InputError and what the policy does, and then
+        changes nothing.
+        """
+        budget_s = qos.deadline_s
+        if deadline_s is not None:
+            own = is_positive(as_number(deadline_s))
+            require(own, "submit", "deadline_s", deadline_s, "seconds > 0 or None", InputError)
+            budget_s = float(deadline_s)
+        assignment = self._policy.assign(model, qos.name, features, self.open_lanes(), deadline_s)
+        cdef Job job = Job.__new__(Job)
+        cdef Orders orders = Orders.__new__(Orders)
+        job.payload, job.model, job.qos, job.features = payload, model, qos, features
+        job.arrival_ns = now_ns
+        job.assignment = assignment
+        job.deadline_s = budget_s
+        job.deadline_ns = now_ns + nanoseconds(job.deadline_s)
+        job.priority = qos.priority
+        job.runs = []
+        if self.saved < SAVED:
+            self.saved += self.hedge_budget
+        reason = assignment.reason
+        if reason is not None:
+            job.end, job.end_ns, job.reason = "rejected", now_ns, reason
+            orders.ended.append(job)
+        else:
+            self.place(job, assignment, now_ns, orders)
+        return job, orders
+
+    def ended(self, Run run not None, end, int64_t now_ns, *, bint slot_lost=False):
+        """A started run has ended; its slot is free, unless it was lost with its worker (then `free` it later).
+        end: "completed", "failed" or "cancelled". Raises TicketError where it has ended already."""
+        cdef Orders orders = Orders.__new__(Orders)
+        cdef Job job = run.job
+        if job is None:
+            raise TicketError(f"the run on lane {run.lane} is {run.end} already: a run ends once")
+        self.settle(run, end, now_ns)
+        if not slot_lost:
+            self._queues.release(run.lane)
+        if job.end is None and (job.n_open == 0 or end == "completed"):
+            self.end_job(job, run, end, None, now_ns, orders)
+        self.heed(now_ns, orders)
+        self.fill(run.lane, now_ns, orders)
+        return orders
+
+    def free(self, int lane, int n_slots, int64_t now_ns):
+        """Slots that were lost with a worker are back."""
+        cdef Orders orders = Orders.__new__(Orders)
+        for _ in range(n_slots):
+            self._queues.release(lane)
+        self.fill(lane, now_ns, orders)
+        return orders
+
+    def set_slots(self, lane, n_slots, int64_t now_ns):
+        """How many jobs a lane serves at once from now on, >= 0; jobs in service beyond that end as ever. Those
+        queued at a lane that has none are decided again where the policy forecasts and the rules re-decide; else
+        they wait for slots, and expire.
+
+        A lane that had none is usable from now on: the policy is asked for lanes with slots here and no others, so
+        say this once a resource has joined the engine and its own queue (`Engine.add`, `Engine.own_queue`). Raises
+        InputError, and then changes nothing.
+        """
+        cdef Orders orders = Orders.__new__(Orders)
+        self._queues.set_slots(lane, n_slots)
+        if n_slots:
+            self.fill(lane, now_ns, orders)
+        else:
+            self.look_at(1 << int(lane), now_ns, orders)
+        return orders
+
+    def cancel(self, Job job not None, int64_t now_ns):
+        """Takes a job out of the queues. What already runs goes on, and then the job ends as that does."""
+        cdef Orders orders = Orders.__new__(Orders)
+        cdef Run run
+        for run in job.runs:
+            if run.entry is not None and self._queues.remove(run.entry):
+                self.leave(run, "cancelled", None, now_ns, orders)
+        return orders
+
+    def clear(self, int64_t now_ns):
+        """Cancels everything that is queued."""
+        cdef Orders orders = Orders.__new__(Orders)
+        for run in self._queues.clear():
+            self.leave(<Run>run, "cancelled", None, now_ns, orders)
+        return orders
+
+    def due(self, int64_t now_ns):
+        """What the clock brings: expiries, re-decisions, hedges. Call it at `next_due_ns`."""
+        cdef Orders orders = Orders.__new__(Orders)
+        cdef Run run
+        for run in self._queues.expire(now_ns):
+            self.leave(run, "expired", "expired", now_ns, orders)
+        self.heed(now_ns, orders)
+        while (run := <Run>self.timers.due(now_ns)) is not None:
+            if run.entry is not None:
+                self.reconsider(run, now_ns, orders)
+            else:
+                self.hedge(run, now_ns, orders)
+        return orders
+
+    def next_due_ns(self):
+        """When `due` has work next; None while the clock brings nothing."""
+        cdef Place expiry = self._queues._expiry.top(), look = self.timers._heap.top()
+        if expiry is None or (look is not None and look.at_ns < expiry.at_ns):
+            return None if look is None else look.at_ns
+        return expiry.at_ns
+
+    def look_again(self, lanes, int64_t now_ns):
+        """Decides again on every job queued at these lanes (bit set): one of them is down, say."""
+        cdef Orders orders = Orders.__new__(Orders)
+        self.look_at(lanes, now_ns, orders)
+        return orders
+
+    # --- inside: one job's way through ----------------------------------------------------------------------
+
+    cdef void place(self, Job job, assignment, int64_t now_ns, Orders orders):
+        cdef Run run = self.add_run(job, assignment)
+        # admission has just judged it: the start test is for jobs that waited
+        if now_ns < job.deadline_ns and self._queues.occupy(run.lane, now_ns, job.qos.name):
+            self.start(run, now_ns, orders)
+        else:
+            self.put(run)
+            self.watch(run, now_ns)
+
+    cdef void watch(self, Run run, int64_t now_ns):
+        """Sets the one timer of a queued run: at its predicted start."""
+        if run.entry is None or not self.forecasts or not self.re_decide:
+            return
+        cdef double wait_s = self._policy.wait_s(run.assignment)
+        run.timer = self.timers.begin(run, max(run.job.arrival_ns + nanoseconds(wait_s), now_ns + LOOK_NS))
+
+    cdef void fill(self, int lane, int64_t now_ns, Orders orders):
+        """Starts what the free slots of a lane allow."""
+        cdef Queued entry
+        cdef Run run
+        while (entry := self._queues.first(lane, now_ns)) is not None:
+            run = <Run>entry.job
+            if not self.may_start(run, now_ns):
+                self._queues.leave(entry)
+                self.leave(run, "expired", "late_start", now_ns, orders)
+            else:
+                self._queues.start(entry, now_ns)
+                self.start(run, now_ns, orders)
+
+    cdef bint may_start(self, Run run, int64_t now_ns) except -1:
+        cdef Job job = run.job
+        if not self.forecasts or not self.start_test or (self.spare_urgent and job.priority == 0):
+            return True
+        return self._policy.may_start(run.assignment, (job.deadline_ns - now_ns) * 1e-9)
+
+    cdef void start(self, Run run, int64_t now_ns, Orders orders):
+        cdef double hedge_at_s
+        self.timers.end(run.timer)
+        run.entry, run.timer = None, None
+        run.started_ns, run.has_started = now_ns, True
+        self._policy.started(run.assignment)
+        orders.start.append(run)
+        if self.forecasts and self.hedges and run.job.priority == 0 and len(run.job.runs) == 1:
+            hedge_at_s = self._policy.hedge_at_s(run.assignment)
+            run.timer = self.timers.begin(run, now_ns + nanoseconds(hedge_at_s))
+
+    cdef void reconsider(self, Run run, int64_t now_ns, Orders orders):
+        cdef int left = run.lane
+        self.timers.end(run.timer)
+        run.assignment = self._policy.reconsider(run.assignment, self.mask(run), self.rules.stay_bonus)
+        run.lane = run.assignment.lane
+        if run.lane != left:
+            self._queues.remove(run.entry)
+            self.put(run)
+            run.job.n_moves += 1
+            self.fill(run.lane, now_ns, orders)
+        self.watch(run, now_ns)
+
+    cdef void hedge(self, Run run, int64_t now_ns, Orders orders):
+        """One copy of a running job that is an outlier of its forecast, while that can still help it."""
+        cdef Job job = run.job
+        cdef int64_t again_ns
+        copy = None
+        if job.end is not None or now_ns >= job.deadline_ns:
+            return
+        if self.saved >= 1.0:
+            copy = self._policy.copy(run.assignment, self.mask(run))
+        if copy is None:
+            again_ns = max(LOOK_NS, llrint(REARM * (now_ns - run.started_ns)))
+            run.timer = self.timers.begin(run, now_ns + again_ns)
+        else:
+            self.saved -= 1.0
+            self.place(job, copy, now_ns, orders)
+
+    cdef object mask(self, Run run):
+        """The lanes that a run may use: usable now, and not where the job's other run is."""
+        mask = self.open_lanes()
+        cdef Run other
+        if run.job.n_open > 1:
+            for other in run.job.runs:
+                if other is not run and other.end is None:
+                    mask &= ~(1 << <object>other.lane)
+        return mask
+
+    cdef object open_lanes(self):
+        """Bit set of those that may be chosen now."""
+        usable = None if self.usable is None else self.usable()
+        return self._queues.lanes if usable is None else self._queues.lanes & usable
+
+    cdef void heed(self, int64_t now_ns, Orders orders):
+        if self.forecasts and (lanes := self._policy.disturbed()):
+            self.look_at(lanes, now_ns, orders)
+
+    cdef void look_at(self, lanes, int64_t now_ns, Orders orders):
+        cdef int lane
+        cdef Run run
+        if not self.forecasts or not self.re_decide:
+            return
+        for lane in range(lanes.bit_length()):
+            if lanes >> <object>lane & 1:
+                for run in self._queues.queued(lane):
+                    if run.entry is not None:
+                        self.reconsider(run, now_ns, orders)

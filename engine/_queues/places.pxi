@@ -1,0 +1,100 @@
+# Jobs in their queues and slots: put there, taken out, and settled with the policy, once each. No rule is here.
+
+cdef double NEVER_S = 1e9                       # thirty years
+cdef int64_t NEVER_NS = 1_000_000_000_000_000_000
+
+
+cdef inline int64_t nanoseconds(double seconds) noexcept:
+    """As `clock.as_ns`, and as far back at most."""
+    if not seconds < NEVER_S:
+        return NEVER_NS
+    return llrint(seconds * 1e9) if seconds > -NEVER_S else -NEVER_NS
+
+
+cdef class Places:
+    """The runs of all jobs; `Dispatch` inherits it and decides where they are put."""
+
+    cdef readonly Queues _queues
+    cdef Timers timers
+    cdef Py_ssize_t n_open
+    cdef object _policy
+    cdef bint forecasts                 # does the policy forecast?
+
+    def __cinit__(self, *_, **__):
+        self._queues = Queues(())
+        self.timers = Timers()
+
+    def __init__(self, slots, policy, min_share=None):
+        self._queues = Queues(slots, min_share)
+        self.policy = policy
+
+    @property
+    def policy(self):
+        """Who decides. It is replaced while no run is open, since it hears of the end of each that it decided on:
+        else raises ConfigError."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy):
+        if self.n_open:
+            raise ConfigError(f"policy: {self.n_open} runs are open; replace it once they have ended (drain first)")
+        self._policy = policy
+        self.forecasts = isinstance(policy, Forecasting)
+
+    def queued(self, int lane):
+        """What waits for a lane, by priority, then deadline."""
+        return self._queues.queued(lane)
+
+    def __len__(self):
+        """Open runs: queued or in service, copies and what is left of ended jobs included."""
+        return self.n_open
+
+    cdef Run add_run(self, Job job, assignment):
+        cdef Run run = Run.__new__(Run)
+        run.job = job
+        run.assignment = assignment
+        run.lane = assignment.lane
+        job.runs.append(run)
+        job.n_open += 1
+        self.n_open += 1
+        return run
+
+    cdef void put(self, Run run):
+        cdef Job job = run.job
+        run.entry = self._queues.line_up(run, run.lane, job.priority, job.deadline_ns, job.qos.name)
+
+    cdef void leave(self, Run run, end, reason, int64_t now_ns, Orders orders):
+        """A run that left its queue without a start. The job ends with it when it was the last, and as failed where
+        another one did fail: that has an error to tell."""
+        cdef Job job = run.job
+        cdef Run other
+        run.entry = None
+        self.settle(run, end, now_ns)
+        if job.end is not None or job.n_open:
+            return
+        for other in job.runs:
+            if other.end == "failed":
+                self.end_job(job, other, "failed", None, now_ns, orders)
+                return
+        self.end_job(job, run, end, reason, now_ns, orders)
+
+    cdef void end_job(self, Job job, Run run, end, reason, int64_t now_ns, Orders orders):
+        """First result wins: a copy that is still queued leaves, one that runs ends by itself and teaches."""
+        cdef Run other
+        job.end, job.end_ns, job.reason, job.last = end, now_ns, reason, run
+        orders.ended.append(job)
+        if job.n_open:
+            for other in job.runs:
+                if other.entry is not None and self._queues.remove(other.entry):
+                    self.leave(other, "cancelled", None, now_ns, orders)
+
+    cdef void settle(self, Run run, end, int64_t now_ns):
+        cdef Job job = run.job
+        self.timers.end(run.timer)
+        run.timer, run.end, run.end_ns = None, end, now_ns
+        run.job = None
+        job.n_open -= 1
+        self.n_open -= 1
+        # a clock that went back must not lose the job
+        cdef double service_s = max(now_ns - run.started_ns, 0) * 1e-9 if run.has_started else 0.0
+        self._policy.ended(run.assignment, end, service_s, max(now_ns - job.arrival_ns, 0) * 1e-9)
