@@ -138,9 +138,8 @@ def decide_ns(decide: Decide, requests: NDArray[np.float64]) -> float:
     return (time.perf_counter_ns() - begin_ns) / len(requests)
 
 
-def clock_ns() -> float:
+def clock_ns(clock: Callable[[], int] = time.perf_counter_ns) -> float:
     """What the clock itself adds to the time of a single call."""
-    clock = time.perf_counter_ns
     return float(np.median([-clock() + clock() for _ in range(2000)]))
 
 

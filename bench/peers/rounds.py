@@ -52,13 +52,17 @@ def turn_of(peer: Peer, scene: Scene) -> Turn:
     _play(peer, take, 2, 0.0)
     trial = _play(peer, take, 2, 0.0)
     of_job_ns = trial.choose_ns + (trial.learn_ns or 0.0)
-    n, own_ns = int(np.clip(TURN_NS / of_job_ns, 2, N_REQUESTS)), clock_ns()
+    n, own_ns = int(np.clip(TURN_NS / of_job_ns, 2, N_REQUESTS)), clock_ns(time.process_time_ns)
     return lambda: _play(peer, take, n, own_ns)
 
 
 def _play(peer: Peer, take: Take, n: int, own_ns: float) -> Times:
-    """Chooses for the next n requests, then tells how long each took where it was sent. own_ns: the clock's own."""
-    clock = time.perf_counter_ns
+    """Chooses for the next n requests, then tells how long each took where it was sent. own_ns: the clock's own.
+
+    Time of the processor, not of the wall: on a shared machine a call of a millisecond is often preempted and one of
+    a microsecond seldom, and that is not to tell between them. Below a microsecond that clock is too coarse.
+    """
+    clock = time.process_time_ns
     choose, learn = peer.choose, peer.learn
     choose_ns, learn_ns, sent = [], [], []
     for x, seconds in take(n):
@@ -92,10 +96,10 @@ def _tailwise(scene: Scene) -> Turn:
                 ticket = select(x)
                 choose_ns.append(clock() - begin_ns)
                 sent.append((ticket.complete, seconds[ticket.lane]))
-            begin_ns = clock()
+            begin_ns = time.process_time_ns()
             for complete, s in sent:
                 complete(s)
-            learn_ns += clock() - begin_ns
+            learn_ns += time.process_time_ns() - begin_ns
         return Times(float(np.median(choose_ns)) - own_ns, learn_ns / len(choose_ns))
 
     return play
