@@ -77,7 +77,10 @@ LANE = np.dtype(
     ],
     align=True,
 )
-QUEUE = np.dtype([("priority", np.int64), ("head", np.int64), ("tail", np.int64)], align=True)  # -1 = empty
+# n: jobs in it; head, tail: -1 = empty
+QUEUE = np.dtype(
+    [("priority", np.int64), ("n", np.int64), ("head", np.int64), ("tail", np.int64)], align=True
+)
 # job in service, -1 = free; how and when it will end is the truth's, as events known so far have it
 SLOT = np.dtype([("job", np.int64), ("fails", np.bool_), ("end_s", np.float64)], align=True)
 SERVER = np.dtype(

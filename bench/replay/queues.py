@@ -22,6 +22,7 @@ def put(view, which, lane):  # type: ignore[no-untyped-def]
     job = view.jobs[which]
     queue = view.queues[lane, job.queue]
     job.lane, job.queued = lane, True
+    queue.n += 1
     view.queued_s[job.gateway, lane, job.queue] += job.expected_s
     if queue.tail < 0:
         queue.head = which
@@ -36,6 +37,7 @@ def take(view, which):  # type: ignore[no-untyped-def]
     job = view.jobs[which]
     queue = view.queues[job.lane, job.queue]
     queue.head = job.next
+    queue.n -= 1
     if queue.head < 0:
         queue.tail = -1
     job.next, job.queued = -1, False
