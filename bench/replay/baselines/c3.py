@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.replay.baselines.candidates import at_server
+from bench.replay.baselines.candidates import at_server, lesser
 from bench.replay.compiled import compiled
 from bench.replay.face import CHOOSE, ENDED, Baseline, allowed
 from bench.replay.outcome import End
@@ -36,13 +36,7 @@ def _choose(view, lanes, memory, rng, job, now_s):  # type: ignore[no-untyped-de
     best, least, ties = -1, np.inf, 0
     for k in range(lanes.shape[0]):
         if allowed(view, lanes, job, k):
-            s = score(view, lanes, memory, k)
-            if s < least:
-                best, least, ties = k, s, 1
-            elif s == least:
-                ties += 1
-                if rng.random() * ties < 1.0:
-                    best = k
+            best, least, ties = lesser(rng, best, least, ties, k, score(view, lanes, memory, k))
     return best
 
 

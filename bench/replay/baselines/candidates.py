@@ -1,11 +1,14 @@
-"""What several policies ask: random ones of the resources that a job may go to, and what a server says of itself."""
+"""What several policies ask: random ones of the resources that a job may go to, the least of several, and what a
+server says of itself."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from bench.replay.compiled import compiled
 from bench.replay.face import allowed, load
 
-__all__ = ["at_server", "least_loaded", "n_allowed", "nth_allowed", "two_allowed"]
+__all__ = ["at_server", "least_loaded", "lesser", "n_allowed", "nth_allowed", "two_allowed"]
 
 
 @compiled
@@ -41,18 +44,25 @@ def two_allowed(view, lanes, rng, job):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def lesser(rng, best, least, ties, lane, value):  # type: ignore[no-untyped-def]
+    """(best, least, ties) after a look at one more lane, from (-1, inf, 0) on: the least value wins, and of equal
+    ones each with the same chance, since the first of them would get all jobs."""
+    if value < least:
+        return lane, value, 1
+    if value == least:
+        ties += 1
+        if rng.random() * ties < 1.0:
+            best = lane
+    return best, least, ties
+
+
+@compiled
 def least_loaded(view, lanes, rng, job):  # type: ignore[no-untyped-def]
     """The lane with the fewest open jobs, ties to the generator, each with the same chance; -1 = none is allowed."""
-    best, fewest, ties = -1, 0, 0
+    best, fewest, ties = -1, np.inf, 0
     for k in range(lanes.shape[0]):
         if allowed(view, lanes, job, k):
-            n = load(lanes, k)
-            if best < 0 or n < fewest:
-                best, fewest, ties = k, n, 1
-            elif n == fewest:
-                ties += 1
-                if rng.random() * ties < 1.0:
-                    best = k
+            best, fewest, ties = lesser(rng, best, fewest, ties, k, float(load(lanes, k)))
     return best
 
 
@@ -61,8 +71,5 @@ def at_server(view, lane):  # type: ignore[no-untyped-def]
     """Jobs of all gateways that a server has in service and in its queues: what it says itself when it is asked."""
     n = view.truth.servers[lane].running
     for q in range(view.queues.shape[1]):
-        job = view.queues[lane, q].head
-        while job >= 0:
-            n += 1
-            job = view.jobs[job].next
+        n += view.queues[lane, q].n
     return n

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.replay.baselines.candidates import lesser
 from bench.replay.compiled import compiled
 from bench.replay.face import CHOOSE, ENDED, Baseline, allowed, wait_s
 from bench.replay.outcome import End
@@ -20,7 +21,7 @@ _COMPLETED = int(End.COMPLETED)
 
 
 @compiled
-def _fastest(view, lanes, memory, model):  # type: ignore[no-untyped-def]
+def _fastest(lanes, memory, model):  # type: ignore[no-untyped-def]
     """Of the profiles of a model that have a result; 0 = none has."""
     fastest = np.inf
     for k in range(lanes.shape[0]):
@@ -30,24 +31,24 @@ def _fastest(view, lanes, memory, model):  # type: ignore[no-untyped-def]
     return 0.0 if fastest == np.inf else fastest
 
 
+@compiled
+def _service_s(memory, profile, unknown_s):  # type: ignore[no-untyped-def]
+    return memory[profile] if memory[profile] > 0.0 else unknown_s
+
+
 @CHOOSE
 def _choose(view, lanes, memory, rng, job, now_s):  # type: ignore[no-untyped-def]
     model, n_lanes = view.jobs[job].model, lanes.shape[0]
-    unknown_s = _fastest(view, lanes, memory, model)
-    best, least_s, best_service_s, ties = -1, np.inf, 0.0, 0
+    unknown_s = _fastest(lanes, memory, model)
+    best, least_s, ties = -1, np.inf, 0
     for k in range(n_lanes):
         if allowed(view, lanes, job, k):
-            service_s = memory[model * n_lanes + k]
-            if service_s == 0.0:
-                service_s = unknown_s
-            completion_s = wait_s(view, lanes, k, job, now_s) + service_s
-            if completion_s < least_s:
-                best, least_s, best_service_s, ties = k, completion_s, service_s, 1
-            elif completion_s == least_s:
-                ties += 1
-                if rng.random() * ties < 1.0:
-                    best, best_service_s = k, service_s
-    view.jobs[job].expected_s = best_service_s
+            completion_s = wait_s(view, lanes, k, job, now_s) + _service_s(
+                memory, model * n_lanes + k, unknown_s
+            )
+            best, least_s, ties = lesser(rng, best, least_s, ties, k, completion_s)
+    if best >= 0:
+        view.jobs[job].expected_s = _service_s(memory, model * n_lanes + best, unknown_s)
     return best
 
 

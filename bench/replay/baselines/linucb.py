@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+from bench.replay.baselines.candidates import lesser
 from bench.replay.compiled import compiled
 from bench.replay.face import CHOOSE, ENDED, Baseline, allowed, load
 from bench.replay.outcome import End
@@ -22,6 +23,12 @@ _ALPHA = 1.0
 _AT_ONCE_S = 1e-3  # costs nothing: what is unknown counts so, and is tried
 _COMPLETED = int(End.COMPLETED)
 # Of a profile, in memory: b (d,), then what A^-1 has lost from the identity that it starts as (d, d).
+
+
+@compiled
+def _busy(lanes, lane):  # type: ignore[no-untyped-def]
+    """Open jobs a slot."""
+    return load(lanes, lane) / lanes[lane].slots
 
 
 @compiled
@@ -64,18 +71,15 @@ def lower_bound(view, memory, job, busy, profile):  # type: ignore[no-untyped-de
 @CHOOSE
 def _choose(view, lanes, memory, rng, job, now_s):  # type: ignore[no-untyped-def]
     model, n_lanes = view.jobs[job].model, lanes.shape[0]
-    best, least, best_busy, ties = -1, np.inf, 0.0, 0
+    best, least, ties = -1, np.inf, 0
     for k in range(n_lanes):
         if allowed(view, lanes, job, k):
-            busy = load(lanes, k) / lanes[k].slots
-            bound = lower_bound(view, memory, job, busy, model * n_lanes + k)
-            if bound < least:
-                best, least, best_busy, ties = k, bound, busy, 1
-            elif bound == least:
-                ties += 1
-                if rng.random() * ties < 1.0:
-                    best, best_busy = k, busy
-    view.jobs[job].expected_s = best_busy  # not seconds: kept for `ended`, and no wait is asked for here
+            bound = lower_bound(view, memory, job, _busy(lanes, k), model * n_lanes + k)
+            best, least, ties = lesser(rng, best, least, ties, k, bound)
+    if best >= 0:
+        view.jobs[job].expected_s = _busy(
+            lanes, best
+        )  # not seconds: kept for `ended`; nobody asks for a wait here
     return best
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.replay.baselines.candidates import lesser
 from bench.replay.compiled import compiled
 from bench.replay.face import CHOOSE, ENDED, Baseline, allowed
 from bench.replay.outcome import End
@@ -41,12 +42,12 @@ def _choose(view, lanes, memory, rng, job, now_s):  # type: ignore[no-untyped-de
     for k in range(n_lanes):
         if allowed(view, lanes, job, k):
             least = min(least, _mean(memory, model * n_lanes + k))
-    best, ties = -1, 0
+    near = (1.0 + _BUFFER) * least
+    best, least, ties = -1, np.inf, 0
     for k in range(n_lanes):
-        if allowed(view, lanes, job, k) and _mean(memory, model * n_lanes + k) <= (1.0 + _BUFFER) * least:
-            ties += 1
-            if rng.random() * ties < 1.0:
-                best = k
+        if allowed(view, lanes, job, k):
+            mean = _mean(memory, model * n_lanes + k)
+            best, least, ties = lesser(rng, best, least, ties, k, max(mean, near))
     return best
 
 

@@ -2,16 +2,17 @@
 
 Wydrowski, Kleinberg, Rumble, Archer: "Load is not what you should balance: Introducing Prequal", NSDI 2024, section
 4. With each job three random servers are probed (r_probe); an answer is the server's requests in flight (RIF) and its
-estimate of latency, the median of recent ones at about that RIF. The pool holds 16 probes, the newest of a server;
-a probe goes after a second, after b_reuse uses, and one a job goes by turns because it is the oldest or the worst
-(r_remove). Hot: a RIF above a quantile of those probed lately, .6 to .9 in the paper. The RIF of a used probe is
-raised by the job that was sent. With less than two probes a server is taken by chance.
+estimate of latency, the median of recent ones at about that RIF. The pool holds 16 probes, the newest of a server; a
+probe goes after a second, after b_reuse uses, and one a job goes by turns because it is the oldest or the worst
+(r_remove). Hot: a RIF above a quantile Q_RIF of those probed lately, .6 to .9 by the paper. The RIF of a used probe
+is raised by the job that was sent. With less than two probes a server is taken by chance.
 
 Here the quantile is .6, the best of that range on the choosing seeds: a server's latency says little where jobs are
-unlike, and 2^-.25 = .84, the default there, costs 15 points at .8 of the capacity (0, the RIF alone, gains 3). An
-answer is there with the next job. Latencies are those of jobs from this gateway, of which each server keeps 16. In
-the formula of b_reuse pool / servers counts as 1/2 at most: it was made for many more servers than probes. Its
-defence against servers that answer fast because they fail is not published: the breaker of the common layer.
+unlike, and 2^-.25 = .84, the default there, costs 13 to 17 points at .8 of the capacity with and without events, and
+.03 of published.11, where jobs are alike (0, the RIF alone, gains 3 at .8). An answer is there with the next job.
+Latencies are those of jobs from this gateway, of which each server keeps 16. In the formula of b_reuse pool / servers
+counts as 1/2 at most: it was made for many more servers than probes. Its defence against servers that answer fast
+because they fail is not published: the breaker of the common layer.
 """
 
 from __future__ import annotations

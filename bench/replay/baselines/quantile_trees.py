@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from bench.replay.baselines.candidates import least_loaded
+from bench.replay.baselines.candidates import least_loaded, lesser
 from bench.replay.face import CHOOSE, Baseline, View, allowed, wait_s
 from bench.replay.world import World
 
@@ -31,12 +31,11 @@ _QUANTILE = 0.5
 def _choose(view, lanes, memory, rng, job, now_s):  # type: ignore[no-untyped-def]
     if np.isnan(view.forecast_s[job, 0]):
         return least_loaded(view, lanes, rng, job)  # until there are trees
-    best, least_s = -1, np.inf
+    best, least_s, ties = -1, np.inf, 0
     for k in range(lanes.shape[0]):
         if allowed(view, lanes, job, k):
             completion_s = wait_s(view, lanes, k, job, now_s) + view.forecast_s[job, k]
-            if completion_s < least_s:
-                best, least_s = k, completion_s
+            best, least_s, ties = lesser(rng, best, least_s, ties, k, completion_s)
     if best >= 0:
         view.jobs[job].expected_s = view.forecast_s[job, best]
     return best

@@ -1,13 +1,15 @@
 """Static true means with tracked wait: the least expected completion where every mean is given and never learned.
 
-Clockwork (Gujarati et al., OSDI 2020, https://www.usenix.org/conference/osdi20/presentation/gujarati) schedules on
-measured, predictable execution times and drops what cannot be in time; this is its choice with the mean as the time.
+Clockwork (Gujarati et al., OSDI 2020) schedules on measured, predictable execution times and drops what cannot be in
+time. Its workers are given work just before they are free; here a job is sent when it arrives, to where it is
+expected to end first, with the mean as the time.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from bench.replay.baselines.candidates import lesser
 from bench.replay.face import CHOOSE, MAY_START, Baseline, allowed, wait_s
 
 __all__ = ["TRUE_MEANS"]
@@ -15,13 +17,11 @@ __all__ = ["TRUE_MEANS"]
 
 @CHOOSE
 def _choose(view, lanes, memory, rng, job, now_s):  # type: ignore[no-untyped-def]
-    best, least_s = -1, np.inf
+    best, least_s, ties = -1, np.inf, 0
     for k in range(lanes.shape[0]):
         if allowed(view, lanes, job, k):
-            view.jobs[job].expected_s = view.mean_s[job, k]
             completion_s = wait_s(view, lanes, k, job, now_s) + view.mean_s[job, k]
-            if completion_s < least_s:
-                best, least_s = k, completion_s
+            best, least_s, ties = lesser(rng, best, least_s, ties, k, completion_s)
     if best >= 0:
         view.jobs[job].expected_s = view.mean_s[job, best]
     return best
@@ -32,4 +32,9 @@ def _may_start(view, lanes, memory, rng, job, lane, now_s):  # type: ignore[no-u
     return now_s + view.jobs[job].expected_s <= view.jobs[job].arrival_s + view.jobs[job].deadline_s
 
 
-TRUE_MEANS = Baseline("true means", "after Clockwork, OSDI 2020", _choose, may_start=_may_start)
+TRUE_MEANS = Baseline(
+    "true means",
+    "after Clockwork, OSDI 2020 (https://www.usenix.org/conference/osdi20/presentation/gujarati)",
+    _choose,
+    may_start=_may_start,
+)

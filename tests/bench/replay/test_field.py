@@ -10,18 +10,21 @@ import pytest
 
 from bench.replay.baselines import quantile_trees
 from bench.replay.baselines.c3 import C3, score
+from bench.replay.baselines.candidates import at_server
 from bench.replay.baselines.ewma_wait import EWMA_WAIT
 from bench.replay.baselines.linucb import LINUCB, lower_bound
 from bench.replay.baselines.mean_of_last import MEAN_OF_LAST
 from bench.replay.baselines.p2c_peak_ewma import P2C_PEAK_EWMA
 from bench.replay.baselines.prequal import PREQUAL
 from bench.replay.baselines.quantile_trees import QUANTILE_TREES
+from bench.replay.baselines.true_means import TRUE_MEANS
 from bench.replay.face import Baseline
 from bench.replay.outcome import End
+from bench.replay.queues import put, take
 from bench.replay.replayed import Replayed
 from tests.bench.replay.hand import Hand, N, even_world
 
-ALL = (P2C_PEAK_EWMA, C3, PREQUAL, EWMA_WAIT, LINUCB, MEAN_OF_LAST, QUANTILE_TREES)
+ALL = (P2C_PEAK_EWMA, C3, PREQUAL, EWMA_WAIT, LINUCB, MEAN_OF_LAST, QUANTILE_TREES, TRUE_MEANS)
 
 
 @pytest.mark.parametrize("policy", ALL, ids=lambda policy: policy.name)
@@ -32,6 +35,16 @@ def test_no_policy_takes_a_lane_that_is_not_allowed(policy: Baseline) -> None:
         assert hand.choose() == 1
     hand.lanes["usable"] = False
     assert hand.choose() == -1
+
+
+@pytest.mark.parametrize("policy", ALL, ids=lambda policy: policy.name)
+def test_equal_lanes_are_taken_by_chance(policy: Baseline) -> None:
+    """60 choices leave out one of three lanes with a chance below 1e-10."""
+    hand = Hand(policy)
+    hand.view.mean_s[:] = 0.1
+    if policy.retrain is not None:
+        hand.view.forecast_s[:] = 0.1
+    assert hand.choices() == {0, 1, 2}
 
 
 @pytest.mark.parametrize("policy", ALL, ids=lambda policy: policy.name)
@@ -101,6 +114,17 @@ def test_failures_teach_c3_nothing() -> None:
     hand = Hand(C3)
     hand.ended(0, 0.001, end=int(End.FAILED))
     assert not hand.memory.any()
+
+
+def test_a_server_counts_what_runs_and_waits_there_and_forgets_what_is_gone() -> None:
+    """One job in service, then two that wait, of which the first leaves."""
+    hand = Hand(C3)
+    hand.view.truth.servers["running"][0] = 1
+    for job in (4, 6):
+        put(hand.view, job, 0)
+    assert [at_server(hand.view, lane) for lane in (0, 1)] == [3, 0]
+    take(hand.view, 4)
+    assert at_server(hand.view, 0) == 2
 
 
 # EWMA and wait
