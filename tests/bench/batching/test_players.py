@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from bench.batching.__main__ import main
 from bench.batching.learned import Learned
 from bench.batching.outcome import Outcome
 from bench.batching.players import PLAYERS, Player
@@ -90,9 +89,3 @@ def test_each_router_takes_the_replica_that_its_rule_names() -> None:
     memory[:, 0, 0] = 0.5
     memory[7, 0, 0] = 0.1
     assert cheapest(pool, job, Kind.OBSERVED, memory) == 7
-
-
-def test_a_wrong_scenario_or_count_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["batching.sessions.17"], ["--seeds", "0"]):
-        assert main(arguments) == 2
-        assert capsys.readouterr().err.count("\n") == 1
