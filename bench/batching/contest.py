@@ -11,7 +11,8 @@ import numpy as np
 
 from bench.batching.outcome import TTFT_S, WARM_S, Outcome
 from bench.batching.players import PLAYERS
-from bench.batching.scenarios import REPORTED_SEEDS, SCENARIOS, BatchingScenario
+from bench.batching.pool import SPEED
+from bench.batching.scenarios import HORIZON_S, REPORTED_SEEDS, SCENARIOS, BatchingScenario
 from bench.batching.traffic import Traffic
 from bench.replay.events import BIN_S
 from bench.replay.figures import expected_calibration_error
@@ -37,6 +38,10 @@ class Batching:
     @property
     def title(self) -> str:
         return f"{self.scenario.sessions_per_s:g} sessions a second, TTFT and TPOT bounded"
+
+    @property
+    def size(self) -> str:
+        return f"{len(SPEED)} replicas, {HORIZON_S:g} s"
 
     @property
     def seeds(self) -> tuple[int, ...]:

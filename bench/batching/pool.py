@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from bench.batching.traffic import Traffic
 
-__all__ = ["COMPLETED", "FIRST", "PROGRESS", "Pool", "new_pool"]
+__all__ = ["COMPLETED", "FIRST", "PROGRESS", "SPEED", "Pool", "new_pool"]
 
 SPEED = (1.4, 1.4, 1.4, 1.4, 1.0, 1.0, 1.0, 1.0, 0.7, 0.7, 0.7, 0.7)
 BASE_S = 14e-3

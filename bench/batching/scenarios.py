@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.batching.traffic import Traffic, draw_traffic
 
-__all__ = ["CHOOSING_SEEDS", "REPORTED_SEEDS", "SCENARIOS", "BatchingScenario"]
+__all__ = ["CHOOSING_SEEDS", "HORIZON_S", "REPORTED_SEEDS", "SCENARIOS", "BatchingScenario"]
 
 CHOOSING_SEEDS = range(1, 21)  # constants were chosen on these
 REPORTED_SEEDS = range(101, 121)  # on these nothing was

@@ -1,4 +1,4 @@
-"""When jobs arrive: three streams of a given mean rate, from even to bursty."""
+"""When jobs arrive: three streams of a given mean rate, from even to bursty, or the gaps of a recorded one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CV", "Stream", "draw_arrivals"]
+__all__ = ["CV", "Stream", "draw_arrivals", "repeat_arrivals"]
 
 Stream = Literal["poisson", "gamma", "modulated"]
 
@@ -34,6 +34,20 @@ def draw_arrivals(
     expected = np.cumsum(np.diff(edges) * np.where(high, 1.0 + SWING, 1.0 - SWING)) * rate
     unit = _renewals(lambda n: rng.exponential(1.0, n), 1.0, expected[-1])
     return np.interp(unit, np.concatenate(([0.0], expected)), edges)
+
+
+def repeat_arrivals(
+    trace_s: NDArray[np.float64], rate: float, duration_s: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """(n,) seconds in [0, duration_s): the gaps of a trace from a random one on, round its end as often as needed,
+    its clock scaled so that the whole trace has this rate. Bursts stay bursts. trace_s: two times or more, rising
+    from 0."""
+    mean_s = trace_s[-1] / (len(trace_s) - 1)
+    # the gap round the end is not in the trace: a mean one
+    gaps = np.diff(trace_s, append=trace_s[-1] + mean_s) / (mean_s * rate)
+    n_rounds = 1 + int(duration_s / gaps.sum())
+    times: NDArray[np.float64] = np.cumsum(np.tile(np.roll(gaps, -int(rng.integers(len(gaps)))), n_rounds))
+    return times[times < duration_s]
 
 
 def _renewals(draw_gaps, mean_rate: float, until: float) -> NDArray[np.float64]:  # type: ignore[no-untyped-def]

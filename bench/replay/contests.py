@@ -45,6 +45,10 @@ class Replay:
         return self.scenario.title
 
     @property
+    def size(self) -> str:
+        return self.scenario.size
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         return self.scenario.seeds
 

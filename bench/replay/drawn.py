@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 import tailwise as tw
-from bench.replay.arrivals import Stream, draw_arrivals
+from bench.replay.arrivals import Stream, draw_arrivals, repeat_arrivals
 from bench.replay.world import Event, World
 
 __all__ = ["CLASSES", "Grid", "capacity", "draw_grid", "draw_published"]
@@ -111,15 +111,21 @@ class _Jobs:
         return cls(qos, model, x)
 
 
-def draw_grid(grid: Grid, seed: int) -> World:
-    """The world of a seed: the same fleet and, but for their number, the same kind of jobs at every load."""
+def draw_grid(grid: Grid, seed: int, trace_s: NDArray[np.float64] | None = None) -> World:
+    """The world of a seed: the same fleet and, but for their number, the same kind of jobs at every load.
+
+    trace_s (n,): recorded arrival times, rising from 0, whose gaps take the place of grid.stream's.
+    """
     # one generator a concern: a change of one leaves the others as they were
     fleet_rng, when, what, noise, trouble, sample = (np.random.default_rng([seed, i]) for i in range(6))
     fleet = _Fleet.draw(grid.n_resources, fleet_rng)
     mean_outlier = 1.0 + OUTLIERS * (OUTLIER_FACTOR * np.exp(0.5 * OUTLIER_SPREAD**2) - 1.0)
     mean = np.exp(0.5 * SIGMA**2) * mean_outlier
     rate = grid.load * _capacity(fleet, mean, _Jobs.draw(50_000, sample))
-    arrival_s = draw_arrivals(grid.stream, rate, grid.duration_s, when)
+    if trace_s is None:
+        arrival_s = draw_arrivals(grid.stream, rate, grid.duration_s, when)
+    else:
+        arrival_s = repeat_arrivals(trace_s, rate, grid.duration_s, when)
     n = len(arrival_s)
     jobs = _Jobs.draw(n, what)
     ln_s = fleet.ln_service(jobs)

@@ -31,3 +31,4 @@ class Scenario:
     draw: Callable[[int, Path | None], World]
     seeds: tuple[int, ...]  #: reported ones; nothing was chosen on them
     trace: str | None = None  #: what --trace has to be, in words; None = none is needed
+    size: str = ""  #: resources, and seconds or jobs, in words

@@ -27,10 +27,12 @@ _LOADS = (0.8, 0.95, 1.2)  # of the capacity; .8 also with events
 
 @dataclass(frozen=True, slots=True)
 class _Recording:
-    """file: or folder, its name among others. read: its reader. world: (load, events) -> (data, seed) -> World."""
+    """size: in words. file: or folder, its name among others. read: its reader.
+    world: (load, events) -> (data, seed) -> World."""
 
     id: str
     title: str
+    size: str
     file: str
     read: Callable[[Path], Any]
     world: Callable[[float, bool], Callable[[Any, int], World]]
@@ -40,26 +42,36 @@ def _chats(blind: bool) -> Callable[[float, bool], Callable[[Any, int], World]]:
     return lambda load, events: partial(draw_chats, Chats(load, events, blind))
 
 
+_SIZES = "8 machines, 19,366 jobs", "8 machines, 12,031 jobs"
 _AZURE = "azure_llm_2023/AzureLLMInferenceTrace_conv.csv"
 _MOONCAKE = "mooncake/conversation_slim.csv"
 _RECORDINGS = (
-    # each request of the trace once: 19,366 and 12,031
-    _Recording("azure", "Azure's LLM requests", _AZURE, read_azure, _chats(False)),
-    _Recording("azure.blind", "Azure's LLM requests, outputs unknown", _AZURE, read_azure, _chats(True)),
-    _Recording("mooncake", "Mooncake's chats", _MOONCAKE, read_mooncake, _chats(False)),
-    _Recording("mooncake.blind", "Mooncake's chats, outputs unknown", _MOONCAKE, read_mooncake, _chats(True)),
-    # a minute
+    # each request of the trace once
+    _Recording("azure", "Azure's LLM requests", _SIZES[0], _AZURE, read_azure, _chats(False)),
+    _Recording(
+        "azure.blind", "Azure's LLM requests, outputs unknown", _SIZES[0], _AZURE, read_azure, _chats(True)
+    ),
+    _Recording("mooncake", "Mooncake's chats", _SIZES[1], _MOONCAKE, read_mooncake, _chats(False)),
+    _Recording(
+        "mooncake.blind",
+        "Mooncake's chats, outputs unknown",
+        _SIZES[1],
+        _MOONCAKE,
+        read_mooncake,
+        _chats(True),
+    ),
     _Recording(
         "timm",
         "images on six devices",
+        "6 devices, 60 s",
         "timm",
         Path,
         lambda load, events: partial(draw_vision, Vision(load, events)),
     ),
-    # 20,000 jobs each
     _Recording(
         "splitwise",
         "batches of prompts on A100 and H100",
+        "6 machines, 20,000 jobs",
         "splitwise/perf_model.csv",
         read_splitwise,
         lambda load, events: partial(draw_prompts, Prompts(load, events)),
@@ -67,6 +79,7 @@ _RECORDINGS = (
     _Recording(
         "lmbench",
         "replicas with a saturation knee",
+        "6 replicas, 20,000 jobs",
         "lmbench/openshift__exp-0__vllm-70b.csv",
         read_lmbench,
         lambda load, events: partial(draw_knee, Knee(load, events)),
@@ -84,7 +97,7 @@ def recorded_scenarios(seeds: tuple[int, ...]) -> tuple[Scenario, ...]:
                 id = f"{recording.id}.load.{round(100 * load):03d}" + ".events" * events
                 title = f"{recording.title}, {load:.0%} of the capacity" + ", with events" * events
                 draw = partial(_draw, recording.file, read, recording.world(load, events))
-                rows.append(Scenario(id, title, draw, seeds, recording.file))
+                rows.append(Scenario(id, title, draw, seeds, recording.file, recording.size))
     return tuple(rows)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.replay.arrivals import CV, Stream, draw_arrivals
+from bench.replay.arrivals import CV, Stream, draw_arrivals, repeat_arrivals
 from bench.replay.drawn import OUTLIERS, Grid, capacity, draw_grid, draw_published
 from bench.replay.scenarios import CHOOSING_SEEDS, SCENARIOS
 
@@ -31,6 +32,35 @@ def test_arrivals_have_their_rate_and_the_spread_of_their_gaps(stream: Stream, c
         assert counts.var() / counts.mean() > 1.5
     else:
         assert gaps.std() / gaps.mean() == pytest.approx(cv, rel=0.1)
+
+
+def test_a_recorded_trace_is_played_round_and_round_at_the_asked_rate() -> None:
+    """Gaps of 1, 2, 3 and, round the end, their mean 2: eight seconds for 4 jobs, so at 5 jobs a second a tenth of
+    that, ten rounds in 8 s. The last job comes where the last round ends: at 8 s, which is out."""
+    arrival_s = repeat_arrivals(np.array([0.0, 1.0, 3.0, 6.0]), 5.0, 8.0, np.random.default_rng(2))
+    assert len(arrival_s) == pytest.approx(40, abs=1)
+    gaps = np.diff(arrival_s, prepend=0.0)
+    rounds = [tuple(np.round(10.0 * gaps[i : i + 4], 9)) for i in range(0, 36, 4)]
+    assert len(set(rounds)) == 1
+    assert rounds[0] in {
+        (1.0, 2.0, 3.0, 2.0),
+        (2.0, 3.0, 2.0, 1.0),
+        (3.0, 2.0, 1.0, 2.0),
+        (2.0, 1.0, 2.0, 3.0),
+    }
+
+
+def test_a_world_takes_the_times_of_any_csv_and_its_jobs_from_the_seed(tmp_path: Path) -> None:
+    """A burst of 100 jobs and then a pause of nine times as long: nine tenths of the time nobody comes, so that one
+    gap in 200, half of the pauses, makes 45%."""
+    path = tmp_path / "times.csv"
+    path.write_text("t_s\n" + "".join(f"{t:.4f}\n" for t in np.linspace(0.0, 1.0, 100)) + "10\n")
+    world = SCENARIOS["grid.trace.load.080"].draw(101, path)
+    asked = draw_grid(Grid(0.8), 101)
+    assert world.resources == asked.resources
+    assert len(world) == pytest.approx(len(asked), rel=0.02)
+    longest_s = np.sort(np.diff(world.arrival_s))[-int(0.005 * len(world)) :]
+    assert longest_s.sum() > 0.4 * 60.0
 
 
 def test_the_same_seed_draws_the_same_fleet_at_every_load_and_the_same_world_twice() -> None:
@@ -69,6 +99,13 @@ def test_the_published_world_is_as_published() -> None:
     (event,) = world.events
     assert (event.kind, event.start_s, event.end_s) == ("slow", 15.0, 45.0)
     assert event.factor * 0.167 == pytest.approx(2.0)
+
+
+def test_every_scenario_tells_its_size_and_the_grid_has_it() -> None:
+    assert all(scenario.size for scenario in SCENARIOS.values())
+    told = int(SCENARIOS["grid.poisson.load.050"].size.split()[-2].replace(",", ""))
+    drawn = [len(SCENARIOS["grid.poisson.load.050"].draw(seed, None)) for seed in range(101, 106)]
+    assert np.mean(drawn) == pytest.approx(told, rel=0.02)
 
 
 def test_no_reported_seed_was_chosen_on() -> None:
