@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from bench.replay.contests import CONTESTS, Unplayable, find, find_policies, find_seeds
+from bench.replay.markdown import markdown
 from bench.replay.record import record
 from bench.replay.run import Task, play, processes
 from bench.replay.summary import Summary
@@ -40,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             arguments.html.write_text(page(summaries, given), encoding="utf-8")
         # after the files: a reader that goes away (head) must not cost them
+        if arguments.markdown:
+            print(markdown(summaries))
+            return 0
         for summary in summaries:
             for table in tables(summary):
                 console.print(table)
@@ -71,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--policies", metavar="A,B", help="by name, split at ','; the oracle always plays")
     parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="processes, one seed each")
     parser.add_argument("--json", type=_new_file, metavar="F", help="write every figure of every seed here")
+    parser.add_argument("--markdown", action="store_true", help="print one table of all scenarios instead")
     parser.add_argument("--html", type=_new_file, metavar="F", help="write one self-contained page here")
     return parser
 
@@ -117,10 +122,12 @@ def _play(arguments: argparse.Namespace) -> list[Summary]:
 
 
 def _list() -> Table:
-    table = Table("scenario", "what it is", "seeds", "--trace", title="Scenarios", title_justify="left")
+    table = Table(
+        "scenario", "what it is", "size", "seeds", "--trace", title="Scenarios", title_justify="left"
+    )
     for contest in CONTESTS.values():
         first, last = contest.seeds[0], contest.seeds[-1]
-        table.add_row(contest.id, contest.title, f"{first}-{last}", contest.trace or "")
+        table.add_row(contest.id, contest.title, contest.size, f"{first}-{last}", contest.trace or "")
     return table
 
 
