@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -106,7 +107,10 @@ class Canvas:
         """One legend for all panels, over them, of what `axis` shows."""
         handles, labels = axis.get_legend_handles_labels()
         if handles:
-            self._figure.legend(handles, labels, loc="outside upper left", ncols=6)
+            n_rows = math.ceil(len(labels) / 6)
+            # rows as even as can be: seven are four and three
+            columns = math.ceil(len(labels) / n_rows)
+            self._figure.legend(handles, labels, loc="outside upper left", ncols=columns)
 
     def svg(self, label: str) -> str:
         """The figure as an <svg> element without a fixed size; `label` is read out in its place."""

@@ -24,8 +24,9 @@ class Column:
         """The mean, and `± error` where that is wanted and known; "-" where the figure does not exist."""
         if math.isnan(estimate.mean):
             return "-"
-        # adding 0 turns a rounded -0 into 0
-        text = format(round(self.scale * estimate.mean, 9) + 0.0, self.form)
+        text = format(self.scale * estimate.mean, self.form)
+        if float(text) == 0.0:
+            text = format(0.0, self.form)  # no sign on what rounds to nothing
         if not self.error or math.isnan(estimate.error):
             return text
         return f"{text} ± {format(self.scale * estimate.error, self.form.lstrip('+'))}"
@@ -53,9 +54,9 @@ CLASS = (
     Column("p99_s", "p99, ms", ".1f", 1e3),
     Column("p999_s", "p99.9, ms", ".1f", 1e3, error=True),
     Column("ttft_p50_s", "TTFT p50, ms", ".0f", 1e3),
-    Column("ttft_p99_s", "p99", ".0f", 1e3),
+    Column("ttft_p99_s", "TTFT p99, ms", ".0f", 1e3),
     Column("tpot_p50_s", "TPOT p50, ms", ".1f", 1e3),
-    Column("tpot_p99_s", "p99", ".1f", 1e3),
+    Column("tpot_p99_s", "TPOT p99, ms", ".1f", 1e3),
     Column("claim_error", "claim - kept", "+.3f"),
     Column("ece", "ECE", ".3f"),
 )

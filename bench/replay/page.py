@@ -58,8 +58,8 @@ def _scenario(summary: Summary, shown: Sequence[str]) -> list[str]:
         _whole(summary, shown),
         _by_class(summary, shown),
         "<p>By class and its deadline, the policies of the plots; a terminal and the JSON show all. No answer: "
-        "rejected, dropped in the queue, failed or lost. p50, p99 and p99.9 are of completed jobs, from arrival to "
-        "answer, late ones included.</p>",
+        "rejected, dropped in the queue, failed or lost. Quantiles are of completed jobs, late ones included, from "
+        "arrival on.</p>",
         *_figures(summary, shown),
     ]
 
@@ -87,7 +87,7 @@ def _figures(summary: Summary, shown: Sequence[str]) -> list[str]:
         (
             plots.regret(summary, shown),
             "Regret: on-time jobs (by weight) that a policy is behind the oracle since the start, where they "
-            "arrived; mean over the seeds. A flat stretch loses nothing.",
+            "arrived; mean over the seeds, logarithmic beyond 10. A flat stretch loses nothing.",
         ),
     ]
     return [figure(svg, caption) for svg, caption in drawn if svg is not None]

@@ -28,6 +28,8 @@ _BEYOND = 8.0
 #: Below this ratio of its ends a logarithmic axis needs more ticks than its decades.
 _FEW_DECADES = 30.0
 _LEAST_PANELS = 3
+#: Jobs behind the oracle up to which the axis of regret is linear.
+_FEW_JOBS = 10.0
 _NUMBER = re.compile(r"(?<=\.)(\d+)(?=\.|$)")
 
 
@@ -177,6 +179,9 @@ def regret(summary: Summary, policies: Sequence[str]) -> str | None:
             on_time, _, _ = _summed(summary, policy)
             behind = np.concatenate([[0.0], np.cumsum(best - on_time)]) / len(summary.seeds)
             axis.plot(bin_s * np.arange(len(behind)), behind, label=policy, **style)
+        # the best are hundreds behind where the worst are thousands; a policy may be ahead for a while
+        axis.set_yscale("symlog", linthresh=_FEW_JOBS)
+        axis.yaxis.set_major_formatter("{x:g}")
         axis.set(ylabel="jobs behind the oracle")
         _shade(axis, summary, policies)
         canvas.legend_above(axis)
@@ -198,7 +203,7 @@ def _shade(axis: Axes, summary: Summary, policies: Sequence[str]) -> None:
         )  # fmt: skip
     axis.set_xlabel("seconds")
     axis.margins(x=0)
-    axis.set_xlim(left=0)
+    axis.set_xlim(0.0, max(len(c.offered) * c.bin_s for c in _curves(summary, policies[0])))
     axis.grid(False, axis="x")
 
 

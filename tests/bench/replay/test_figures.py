@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from bench.replay.columns import Column
 from bench.replay.figures import class_figures, expected_calibration_error, figures
 from bench.replay.outcome import End
+from bench.replay.summary import Estimate
 from tests.bench.replay.made import outcome, world
 
 
@@ -59,3 +61,8 @@ def test_opposite_errors_in_different_bins_do_not_cancel_and_a_claim_of_one_has_
     claim, kept = np.array([0.2, 1.0]), np.array([True, False])
     assert expected_calibration_error(claim, kept) == pytest.approx(0.9)
     assert math.isnan(expected_calibration_error(claim[:0], kept[:0]))
+
+
+@pytest.mark.parametrize(("mean", "text"), [(-0.0003, "+0.000"), (-0.0006, "-0.001"), (0.0, "+0.000")])
+def test_what_rounds_to_nothing_has_no_sign_of_its_own(mean: float, text: str) -> None:
+    assert Column("claim_error", "", "+.3f").text(Estimate(mean, math.nan, 1)) == text
