@@ -54,7 +54,7 @@ def test_a_trial_says_what_its_outcome_says(contest: Batching) -> None:
 
 
 def test_tailwise_is_held_to_its_claims(contest: Batching) -> None:
-    """All claims of admitted jobs are in the curves, those from WARM_S on in the figures, which are worked out anew."""
+    """All claims of admitted jobs are in the curves, those from WARM_S on in the figures; both worked out anew."""
     (trial,) = contest.trials(["tailwise"], 7, None)
     traffic = contest.scenario.draw(7)
     outcome = OURS.play(traffic, 7)
