@@ -27,6 +27,9 @@ queues = Extension(
     depends=glob("engine/_queues/*.pxi"),
 )
 
+# As it is: called several times a job, it spends less in itself than its calls and names cost the interpreter.
+policy = Extension("tailwise.policy", ["engine/policy.py"])
+
 # Set here and not in the sources, because a .pxd does not inherit the directives of the .pyx that cimports it.
 DIRECTIVES = {
     "language_level": 3,
@@ -38,6 +41,6 @@ DIRECTIVES = {
 
 setup(
     ext_modules=cythonize(
-        [core, queues], include_path=["."], build_dir="build/cython", compiler_directives=DIRECTIVES
+        [core, queues, policy], include_path=["."], build_dir="build/cython", compiler_directives=DIRECTIVES
     )
 )

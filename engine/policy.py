@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from tailwise._core.core import Ticket
 from tailwise.engine import Engine
+from tailwise.errors import InputError
 from tailwise.route import Route
 
 __all__ = ["Assignment", "End", "Forecasting", "Learned", "Policy"]
@@ -85,7 +86,9 @@ class Learned:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._core = engine._core
         self._routes: dict[tuple[str, str], Route] = {}
+        self._n_lanes, self._every = 0, 0  # bit set of all lanes, while there are so many
 
     def assign(
         self,
@@ -100,11 +103,15 @@ class Learned:
         if route is None:
             route = self._routes[model, qos] = self.engine.route(model, qos)
         mask = self._narrow(mask)
-        if mask is not None:
-            mask &= sum(1 << lane for lane in self.engine.candidates(model))
-            if mask == 0:
-                return Assignment(-1, reason="no_resource")
-        return self._assignment(route.select(features, mask=mask, deadline_s=deadline_s))
+        if mask is None and deadline_s is None:
+            return _assignment(route.select(features))
+        try:
+            return _assignment(route.select(features, mask=mask, deadline_s=deadline_s))
+        except InputError:
+            # no candidate in the mask is nobody's mistake here, and rare: looking first costs as much as deciding
+            if mask is None or any(mask >> lane & 1 for lane in self.engine.candidates(model)):
+                raise
+            return Assignment(-1, reason="no_resource")
 
     def started(self, assignment: Assignment) -> None:
         _ticket(assignment).start()
@@ -121,7 +128,9 @@ class Learned:
             ticket.cancel()
 
     def wait_s(self, assignment: Assignment) -> float:
-        return _or_never(_ticket(assignment).wait_s)
+        seconds = _ticket(assignment).wait_s
+        # in bypass mode nothing is forecast, and so nothing of a job is looked at again
+        return math.inf if seconds is None else seconds
 
     def may_start(self, assignment: Assignment, left_s: float) -> bool:
         return _ticket(assignment).may_start(left_s)
@@ -133,34 +142,35 @@ class Learned:
         return Assignment(ticket.lane, *assignment[1:])
 
     def hedge_at_s(self, assignment: Assignment) -> float:
-        return _or_never(_ticket(assignment).hedge_at_s)
+        seconds = _ticket(assignment).hedge_at_s
+        return math.inf if seconds is None else seconds
 
     def copy(self, assignment: Assignment, mask: int | None) -> Assignment | None:
         ticket = _ticket(assignment).copy(mask=self._narrow(mask))
-        return None if ticket is None else self._assignment(ticket)
+        return None if ticket is None else _assignment(ticket)
 
     def disturbed(self) -> int:
-        return self.engine.take_disturbed()
+        return self._core.take_disturbed()
 
     def _narrow(self, mask: int | None) -> int | None:
         """None where it takes nothing away: a decision without a mask is cheaper."""
         if mask is None:
             return None
-        every = (1 << self.engine.n_lanes) - 1
-        mask &= every
-        return None if mask == every else mask
+        n_lanes = self._core.n_lanes
+        if n_lanes != self._n_lanes:
+            self._n_lanes, self._every = n_lanes, (1 << n_lanes) - 1
+        mask &= self._every
+        return None if mask == self._every else mask
 
-    def _assignment(self, ticket: Ticket) -> Assignment:
-        reason, expected_s, p_on_time = ticket.reason, ticket.expected_s, ticket.p_on_time
-        again_s = None if reason is None else ticket.retry_after_s
-        return Assignment(ticket.lane, reason, ticket, expected_s, p_on_time, again_s)
+
+def _assignment(ticket: Ticket) -> Assignment:
+    reason = ticket.reason
+    again_s = None if reason is None else ticket.retry_after_s
+    # what NamedTuple's own constructor does, which is a Python function
+    told = ticket.lane, reason, ticket, ticket.expected_s, ticket.p_on_time, again_s
+    return tuple.__new__(Assignment, told)
 
 
 def _ticket(assignment: Assignment) -> Ticket:
     assert assignment.ticket is not None
     return assignment.ticket
-
-
-def _or_never(seconds: float | None) -> float:
-    """In bypass mode nothing is forecast, and so nothing of a job is looked at again."""
-    return math.inf if seconds is None else seconds

@@ -68,7 +68,7 @@ class _Replay:
         self._lane = [-1] * n
         self._end = [int(End.OPEN)] * n
         self._end_s = [np.nan] * n
-        self._claim = [np.nan] * n
+        self._claim: list[float | None] = [None] * n
         self._orders = itertools.count()
         self._story: list[tuple[int, int, Callable[[], None]]] = []  # a heap, never empty
         self._at(NEVER_NS, lambda: None)
@@ -76,42 +76,49 @@ class _Replay:
 
     def run(self) -> Outcome:
         """Plays all arrivals, and what is left when there are no more."""
+        submit, set_clock, gateways, claims = (
+            self._dispatch.submit,
+            self._clock.set,
+            self._gateways,
+            self._claim,
+        )
         at_ns = 0
-        for job, (at_ns, model, qos, x, gateway) in enumerate(_arrivals(self._world)):
+        for job, (at_ns, model, qos, x, gateways.deciding) in enumerate(_arrivals(self._world)):
             self._play(at_ns)
-            self._clock.set(at_ns * 1e-9)
-            self._gateways.deciding = gateway
-            placed, orders = self._dispatch.submit(job, model, qos, x, at_ns)
-            claim = placed.assignment.p_on_time
-            if claim is not None:
-                self._claim[job] = claim
+            set_clock(at_ns * 1e-9)
+            placed, orders = submit(job, model, qos, x, at_ns)
+            claims[job] = placed.assignment.p_on_time
             self._carry_out(orders, at_ns)
         while len(self._dispatch):
             at_ns += SECOND_NS
             self._play(at_ns)
         wall_s = time.perf_counter() - self._began_s
-        columns = self._lane, self._end, self._end_s, self._claim
-        return Outcome(*map(np.array, columns), wall_s)
+        claim = np.array(claims, dtype=np.float64)  # NaN for None
+        return Outcome(np.array(self._lane), np.array(self._end), np.array(self._end_s), claim, wall_s)
 
     def _play(self, until_ns: int) -> None:
         """Whatever happens up to a moment, in order of time."""
-        dispatch, servers, story, clock = self._dispatch, self._servers, self._story, self._clock
+        next_due_ns, in_service, story = self._dispatch.next_due_ns, self._servers.in_service, self._story
         while True:
-            due_ns = dispatch.next_due_ns() or NEVER_NS
-            told_ns, end_ns = story[0][0], servers.next_ns()
-            now_ns = due_ns if due_ns < end_ns else end_ns
+            due_ns, now_ns, told_ns = next_due_ns() or NEVER_NS, in_service[0][0], story[0][0]
+            is_due = due_ns <= now_ns
+            if is_due:
+                now_ns = due_ns
             if told_ns <= now_ns:
-                now_ns = told_ns
+                if told_ns > until_ns:
+                    return
+                self._clock.set(told_ns * 1e-9)
+                heapq.heappop(story)[-1]()
+                continue
             if now_ns > until_ns:
                 return
-            clock.set(now_ns * 1e-9)
-            if told_ns == now_ns:
-                heapq.heappop(story)[-1]()
-            elif due_ns == now_ns:
-                self._carry_out(dispatch.due(now_ns), now_ns)
+            self._clock.set(now_ns * 1e-9)
+            if is_due:
+                orders = self._dispatch.due(now_ns)
             else:
-                run, fails = servers.end()
-                self._carry_out(dispatch.ended(run, "failed" if fails else "completed", now_ns), now_ns)
+                run, fails = self._servers.end()
+                orders = self._dispatch.ended(run, "failed" if fails else "completed", now_ns)
+            self._carry_out(orders, now_ns)
 
     def _carry_out(self, orders: Orders[int], now_ns: int) -> None:
         for run in orders.start:

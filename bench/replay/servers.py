@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from typing import Generic, TypeAlias, TypeVar
 
@@ -34,35 +35,28 @@ class Servers(Generic[T]):
         self._interference = world.interference.tolist()
         self._active: list[list[Event]] = [[] for _ in range(n_lanes)]
         self._slowed = [1.0] * n_lanes
-        self._fails = [False] * n_lanes
-        self._order = 0
-        self._in_service: list[_Service[T]] = [(NEVER_NS, 0, 0, 0, False, None)]  # a heap, never empty
+        self._fails_ns = [0] * n_lanes  # after which a job that starts now fails; 0 = it does not
+        self._orders = itertools.count(1)
+        #: A heap, never empty; its first number is when the next job ends.
+        self.in_service: list[_Service[T]] = [(NEVER_NS, 0, 0, 0, False, None)]
         self.n_busy = [0] * n_lanes  #: jobs in service, by lane
         self.hangs = [False] * n_lanes
 
     def start(self, what: T, job: int, lane: int, now_ns: int) -> None:
         """Service of a job begins on a lane."""
         n_others = self.n_busy[lane]
-        fails = True
-        if self.hangs[lane]:
-            took_ns = _PATIENCE_NS
-        elif self._fails[lane]:
-            took_ns = _FAILS_AFTER_NS
-        else:
-            fails = False
-            share = 1.0 + self._interference[lane] * n_others
-            took_ns = round(self._service_s[job, lane] * self._slowed[lane] * share * 1e9)
         self.n_busy[lane] = n_others + 1
-        self._order += 1
-        heapq.heappush(self._in_service, (now_ns + took_ns, self._order, now_ns, lane, fails, what))
-
-    def next_ns(self) -> int:
-        """When the next job ends; NEVER_NS = none does."""
-        return self._in_service[0][0]
+        fails_ns = self._fails_ns[lane]
+        if fails_ns:
+            end_ns = now_ns + fails_ns
+        else:
+            share = 1.0 + self._interference[lane] * n_others
+            end_ns = now_ns + round(self._service_s[job, lane] * self._slowed[lane] * share * 1e9)
+        heapq.heappush(self.in_service, (end_ns, next(self._orders), now_ns, lane, fails_ns > 0, what))
 
     def end(self) -> tuple[T, bool]:
         """(what was started, does it fail) of the job that ends next."""
-        _, _, _, lane, fails, what = heapq.heappop(self._in_service)
+        _, _, _, lane, fails, what = heapq.heappop(self.in_service)
         self.n_busy[lane] -= 1
         assert what is not None
         return what, fails
@@ -72,8 +66,8 @@ class Servers(Generic[T]):
         self._active[event.lane].append(event)
         self._feel(event.lane)
         if event.kind == "hangs":
-            self._in_service = [_unheard(s, event.lane, now_ns) for s in self._in_service]
-            heapq.heapify(self._in_service)
+            self.in_service[:] = [_unheard(s, event.lane, now_ns) for s in self.in_service]
+            heapq.heapify(self.in_service)
 
     def cease(self, event: Event) -> None:
         """The event is over."""
@@ -83,8 +77,9 @@ class Servers(Generic[T]):
     def _feel(self, lane: int) -> None:
         active = self._active[lane]
         self._slowed[lane] = math.prod(event.factor for event in active if event.kind == "slow")
-        self._fails[lane] = any(event.kind == "fails" for event in active)
+        fails = any(event.kind == "fails" for event in active)
         self.hangs[lane] = any(event.kind == "hangs" for event in active)
+        self._fails_ns[lane] = _PATIENCE_NS if self.hangs[lane] else _FAILS_AFTER_NS if fails else 0
 
 
 def _unheard(service: _Service[T], hanging: int, now_ns: int) -> _Service[T]:
