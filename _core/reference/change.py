@@ -20,11 +20,15 @@ def residual_now(y: float, m: float, s: float, dof: float) -> float:
     return min(max(z, -CLIP), CLIP)
 
 
-def alarm_after(residuals: Sequence[float]) -> int | None:
-    """How many residuals Page's two-sided CUSUM needs to alarm: the largest excess of any run that ends there."""
+LEAST_N, LEFT_OF_SLOWER = 8.0, 1.0  # results that an alarm leaves; of one that was slower and is faster now
+
+
+def alarm_after(residuals: Sequence[float]) -> tuple[int, float] | None:
+    """How many residuals Page's two-sided CUSUM needs to alarm, the largest excess of any run that ends there, and
+    how many results an alarm of its side leaves."""
     for end in range(1, len(residuals) + 1):
-        for sign in (1.0, -1.0):
+        for sign, left in ((1.0, LEAST_N), (-1.0, LEFT_OF_SLOWER)):
             runs = [sum(sign * z - DRIFT for z in residuals[start:end]) for start in range(end)]
             if max(runs) > THRESHOLD:
-                return end
+                return end, left
     return None
