@@ -24,7 +24,7 @@ cdef bint reconsider_job(Ticket ticket, Z, mask, double bonus) except -1:
     ticket._check("reconsider() comes before start()")
     if job.state != TICKET_QUEUED:
         raise TicketError("the job has started: it cannot move any more")
-    info = unrefusing(&ticket.route.info)
+    info = unrefusing(&ticket.route.info, job.budget_s)
     if Z is None:
         keep_given(st, job)
     waited_s = <double>(now_ns - job.arrival_ns) * 1e-9
@@ -61,8 +61,8 @@ cdef Ticket copy_job(Ticket ticket, Z, mask):
         raise TicketError("the job waits still: copy() is for one that runs, reconsider() for this one")
     if st.head.free_ticket < 0:
         return None
-    info = unrefusing(&ticket.route.info)
     left_s = ticket.left - <double>(now_ns - job.arrival_ns) * 1e-9
+    info = unrefusing(&ticket.route.info, left_s)
     if not find_copy(st, ticket.slot, &info, words, left_s, now_ns, &f, &second.n_tied):
         return None
     second.x = ticket.x

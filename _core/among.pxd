@@ -18,7 +18,7 @@ from _core.harm cimport weigh_harm
 from _core.layout cimport Claims, LANES, Load, MAX_D, ModelInfo, ROW_DOF, ROW_INV_AVAIL, State, int64_t, served_block, uint64_t
 from _core.objective cimport filters_hard, narrow_to_best
 from _core.pace cimport weigh_pace
-from _core.score cimport least_of, score_lane
+from _core.score cimport Stake, least_of, score_lane, stake_of
 from _core.spread cimport on_time_blocks, spread_blocks
 from _core.stream cimport tightest_s
 from _core.untried cimport favour_untried, learns
@@ -159,6 +159,7 @@ cdef inline int look_closely(
 ) noexcept nogil:
     """The best of those left and its forecast; -1 when none is left. A lane whose line of residuals has run out is
     drawn again first, as in decide, and ranked by what it then shows."""
+    cdef Stake stake = stake_of(route, left_s)
     cdef int lane, k
     for k in range(3):
         lane = choose(st.pick, st.load, st.head.n_resources, st.head.rng, n_tied)
@@ -168,7 +169,7 @@ cdef inline int look_closely(
         if now_ns <= st.load[lane].refresh_ns or k == 2:
             break
         refresh(st, lane, now_ns)
-        score_lane(st, route.model, lane, wait_mean(st, lane, route.level, now_ns), (st.drawn if route.policy else st.service)[lane], left_s)
+        score_lane(st, &stake, lane, wait_mean(st, lane, route.level, now_ns), (st.drawn if route.policy else st.service)[lane])
         st.pick[lane] = st.cost[lane]
         weigh_again(st, route, x, left_s, now_ns, lane)
     forecast_lane(st, route, lane, x, left_s, now_ns, f)
@@ -221,7 +222,7 @@ cdef inline int prepare(
     """After scoring: what the choice among the feasible compares. Returns the bound that leaves none, 0 = some are."""
     cdef int bound
     if route.explore and not route.policy:
-        favour_untried(st, route.model, left_s)
+        favour_untried(st, route, left_s)
     weigh_all(st, route, x, left_s, now_ns)
     bound = narrow_to_bounds(st, route, x, now_ns) if route.bounded else 0
     if route.policy:

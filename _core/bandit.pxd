@@ -5,7 +5,7 @@ from _core.choose cimport draw
 from _core.decide cimport THOMPSON
 from _core.forecast cimport RouteInfo
 from _core.layout cimport LANES, ROW_DOF, State, served_block, uint64_t
-from _core.score cimport score_lane
+from _core.score cimport Stake, score_lane, stake_of
 
 
 cdef inline double uniform(uint64_t* rng) noexcept nogil:
@@ -28,6 +28,7 @@ cdef inline void draw_services(State* st, const RouteInfo* route, double left_s)
     """Ranks every candidate by a draw from the posterior of its mean of ln(service) (Thompson 1933) or by its lower
     end, mean - kappa sd (Lai, Robbins 1985). What only noise makes uncertain draws nothing: it would not be learned.
     Cost: 40 ns a candidate for Thompson, 10 for UCB."""
+    cdef Stake stake = stake_of(route, left_s)
     cdef const float* row
     cdef double deviate
     cdef int lane
@@ -38,4 +39,4 @@ cdef inline void draw_services(State* st, const RouteInfo* route, double left_s)
         deviate = student_draw(st.head.rng, row[ROW_DOF * LANES]) if route.policy == THOMPSON else -route.kappa
         # held to what float32 costs can add up: no candidate leaves by a draw, however little is known of it
         st.drawn[lane] = <float>min(1e30, st.service[lane] * exp(min(deviate * sqrt(st.model_var[lane]), 60.0)))
-        score_lane(st, route.model, lane, st.waiting[lane], st.drawn[lane], left_s)
+        score_lane(st, &stake, lane, st.waiting[lane], st.drawn[lane])

@@ -8,7 +8,7 @@ from _core.lanes cimport get_bit, is_candidate
 from _core.layout cimport LANES, MAX_D, ModelInfo, State, int64_t, profile_at, seconds_at, served_block, uint64_t
 from _core.overdue cimport look_around
 from _core.probe cimport is_known, probe_due
-from _core.score cimport score_blocks, score_lane
+from _core.score cimport Stake, score_blocks, score_lane, stake_of
 from _core.stale cimport is_asked
 from _core.untried cimport favour_untried
 from _core.wait cimport refresh, wait_mean
@@ -64,13 +64,13 @@ cdef inline int refuse_or_probe(State* st, Forecast* f, int verdict, int one_in)
 cdef inline void score_all(const State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns) noexcept nogil:
     cdef const ModelInfo* info = st.model + route.model
     cdef float x32[MAX_D]
-    cdef float at_most_s = <float>(INFINITY if route.patient else left_s)
+    cdef Stake stake = stake_of(route, left_s)
     cdef int i
     for i in range(info.n_request):
         x32[i] = <float>x[i]
     score_blocks(
         info, served_block(st, route.model, 0, 0), st.wait, st.given, x32, (st.head.n_resources + LANES - 1) // LANES,
-        st.head.n_blocks * LANES, route.level, seconds_at(st, now_ns), at_most_s, st.service, st.waiting, st.cost,
+        st.head.n_blocks * LANES, &stake, seconds_at(st, now_ns), st.service, st.waiting, st.cost,
     )
 
 
@@ -150,12 +150,13 @@ cdef inline int decide(
     """x (n_request,) encoded; st.given already encoded; mask NULL = all candidates; left_s to the deadline  # IN
     f, n_tied  # OUT. Writes only scratch, the generator, at most two lanes' residual lines and, where it would
     refuse, when the profile was last probed."""
+    cdef Stake stake
     cdef int lane, k
     if score_open(st, route, route.explore, x, mask, left_s, now_ns, f):
         n_tied[0] = 1
         return ADMITTED
     if route.explore:
-        favour_untried(st, route.model, left_s)
+        favour_untried(st, route, left_s)
     for k in range(3):
         lane = choose(st.cost, st.load, st.head.n_resources, st.head.rng, n_tied)
         if lane < 0:
@@ -166,6 +167,7 @@ cdef inline int decide(
             break
         # the line has run out: a job that overstays looks nearly done on it, and would attract everybody
         refresh(st, lane, now_ns)
-        score_lane(st, route.model, lane, wait_mean(st, lane, route.level, now_ns), st.service[lane], left_s)
+        stake = stake_of(route, left_s)
+        score_lane(st, &stake, lane, wait_mean(st, lane, route.level, now_ns), st.service[lane])
     forecast_lane(st, route, lane, x, left_s, now_ns, f)
     return admit_by_p(st, route, f, now_ns) if left_s > 0.0 else LATE

@@ -116,6 +116,7 @@ cdef struct Load:                    # one resource's own account of its jobs
     int32_t n_queued[MAX_LEVELS]
     double queued_s[MAX_LEVELS]      # sum of E[service]
     double queued_var[MAX_LEVELS]    # sum of Var[service]
+    double queued_urgency            # sum of urgency (urgency.pxd)
     double residual_var
     int64_t refresh_ns               # the line in WaitBlock holds until then
     int64_t freed_ns                 # when a job last ended
@@ -146,7 +147,7 @@ cdef struct WaitBlock:               # what a decision reads of LANES resources
     double slope[LANES]              # its rate of change
     double since_s[LANES]
     double inv_slots[LANES]
-    float crowd[LANES]               # our queued jobs per slot: so many wait while one more is served (score.pxd)
+    float crowd[LANES]               # urgency of our queued jobs per slot: of those who wait while one more is served
     double ahead_s[MAX_LEVELS * LANES]   # queued seconds ahead of a job of each level
 
 cdef struct PriceBlock:              # what a second of service on LANES resources takes
@@ -174,6 +175,8 @@ cdef struct TicketSlot:
     int64_t came_ns                  # to its lane: its arrival, or when it moved there
     double m, s, dof                 # service forecast: location, spread and degrees of freedom of ln(seconds)
     double mean_s, var_s2            # its moments
+    double budget_s                  # to its deadline when it was decided on first
+    double urgency                   # what a second costs it while it waits (urgency.pxd)
     double x[MAX_D]                  # the chosen lane's encoded features at the decision
     double prompt, own               # tokens in the cache, tokens to prefill
     double tokens, first_s           # answer so far, 0 = none; seconds from start to its first token

@@ -13,7 +13,7 @@ from _core.warmup cimport end_gap
 from _core.wait cimport has_room
 
 
-cdef inline RouteInfo unrefusing(const RouteInfo* route) noexcept nogil:
+cdef inline RouteInfo unrefusing(const RouteInfo* route, double budget_s) noexcept nogil:
     """For decisions on a job that was admitted already: it is not refused, nor sent anywhere to learn."""
     cdef RouteInfo again = route[0]
     again.reject_below = 0.0
@@ -22,6 +22,7 @@ cdef inline RouteInfo unrefusing(const RouteInfo* route) noexcept nogil:
     # what a late job would save itself by a move, those lose that it then passes: +1.4 / +.4 / +1.4 points at .95 with
     # events, 1.2, 1.2 with events. Not so the most urgent, who would move to where they cannot be in time: +.2 / +.3 / +.6
     again.patient = route.level > 0
+    again.budget_s = budget_s
     again.policy = GREEDY   # a new draw is no reason to move
     return again
 

@@ -10,7 +10,7 @@ from _core.forecast cimport Forecast, RouteInfo, forecast_lane
 from _core.lanes cimport get_bit, is_candidate, set_bit
 from _core.layout cimport LANES, Load, MASK_WORDS, ModelInfo, State, WaitBlock, int64_t, profile_at, uint64_t
 from _core.probe cimport is_known
-from _core.score cimport score_lane
+from _core.score cimport Stake, score_lane, stake_of
 from _core.stale cimport may_be_asked
 from _core.wait cimport n_open
 
@@ -85,13 +85,14 @@ cdef inline double forecast_theirs(
     """Decides with `lane` as the only candidate, which changes what a select of it would; shut or refused, the job is
     there all the same: f is its forecast  # OUT. Returns its seconds of rank."""
     cdef uint64_t[MASK_WORDS] only
+    cdef Stake stake = stake_of(route, left_s)
     cdef int i, n_tied
     for i in range(MASK_WORDS):
         only[i] = 0
     set_bit(only, lane, True)
     if decide_any(st, route, x, only, left_s, now_ns, f, &n_tied) == NO_RESOURCE:
         forecast_lane(st, route, lane, x, left_s, now_ns, f)
-    score_lane(st, route.model, lane, f.wait_s, st.service[lane], left_s)
+    score_lane(st, &stake, lane, f.wait_s, st.service[lane])
     return st.cost[lane]
 
 

@@ -4,7 +4,7 @@ from libc.string cimport memset
 
 from _core.harm cimport weigh_harm
 from _core.layout cimport LANES, MAX_D, ModelInfo, ROW_INV_AVAIL, State, seconds_at, served_block
-from _core.score cimport score_blocks
+from _core.score cimport Stake, score_blocks
 from _core.spread cimport on_time_blocks, spread_blocks
 from _core.stream cimport tightest_s
 
@@ -24,11 +24,15 @@ cdef inline void weigh_pace(
     cdef int stride = st.head.n_blocks * LANES, at = first * LANES, n = n_blocks * LANES, lane
     cdef float* pace = st.pace + at
     cdef float missed
+    cdef Stake stake
     cdef float[MAX_D] x32
     for lane in range(info.n_request):
         x32[lane] = <float>x[lane]
+    stake.level = 0     # of no meaning: only the pace is read
+    stake.left_s = INFINITY
+    stake.patience = 0.0
     score_blocks(
-        info, served, st.wait + first, st.given + at, x32, n_blocks, stride, 0, 0.0, INFINITY, pace, st.wait_sd + at, st.fits + at)
+        info, served, st.wait + first, st.given + at, x32, n_blocks, stride, &stake, 0.0, pace, st.wait_sd + at, st.fits + at)
     spread_blocks(info, served, st.given + at, x32, n_blocks, stride, st.pace_var + at, st.fits + at)
     if shared:
         weigh_harm(st, model, x, first, n_blocks)

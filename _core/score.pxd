@@ -1,28 +1,47 @@
 # One pass over all candidates: median service exp(m), wait W, cost = what the job costs all / availability + offset.
 #
-# A job that holds a slot for S makes each of the Q jobs that wait for that slot wait for S more: W + S (1 + Q). Where all
-# resources are busy the queues so become the prices of their slots, and each job goes where it is relatively fast, not
-# where the queue happens to be short; MaxWeight (Stolyar, Annals of Applied Probability 14, 2004) and the weighted-workload
+# A job that holds a slot for S makes each of the jobs that wait for that slot wait for S more: W + S (1 + Q), where Q counts
+# each by how urgent it is against this one (urgency.pxd). Where all resources are busy the queues so become the prices of
+# their slots, and each job goes where it is relatively fast, not where the queue happens to be short; MaxWeight (Stolyar, Annals of Applied Probability 14, 2004) and the weighted-workload
 # rule of Balanced-PANDAS (Xie, Yekkehkhany, Lu, INFOCOM 2016) are known to use the whole capacity for that reason. Against
-# W + S in the replay (true means given, 4 seeds): goodput at .8 / .95 / 1.2 of the capacity .982 / .948 / .882, with Q
-# .992 / .984 / .937; Q capped at 4 jobs .993 / .961 / .900; the mean of all queues in place of the lane's own no gain.
+# W + S in the replay (true means given, 4 seeds): goodput at .8 / .95 / 1.2 of the capacity .982 / .948 / .882, with all
+# waiting jobs counted alike .992 / .984 / .937; Q capped at 4 jobs .993 / .961 / .900; the mean of all queues in place of the lane's own no gain.
+from libc.math cimport INFINITY
+
 from _core.encode cimport cloned_void, known8, load8, max8, min8, splat8, store8, v8
+from _core.forecast cimport RouteInfo
 from _core.layout cimport (
     LANES, MAX_COLUMNS, ModelInfo, ROW_COLUMN, ROW_COLUMN_MEAN, ROW_INV_AVAIL, ROW_MEAN, ROW_OFFSET,
     SERVED_ROWS, State, WaitBlock, int64_t, seconds_at, served_block,
 )
+from _core.urgency cimport patience
 
 cdef extern from "simd.h" nogil:
     v8 exp8 "tw_exp"(v8 x)
     ctypedef float cloned_float "TW_CLONES float"
 
 
-cdef inline float cost_of(float wait_s, float service_s, float crowd, float left_s) noexcept nogil:
+cdef struct Stake:           # what the rank of a job's candidates depends on beside their times
+    int model, level
+    float left_s            # to the deadline that it heeds; +inf = none
+    float patience          # what it counts for: others' urgency times this
+
+
+cdef inline Stake stake_of(const RouteInfo* route, double left_s) noexcept nogil:
+    cdef Stake stake
+    stake.model = route.model
+    stake.level = route.level
+    stake.left_s = <float>(INFINITY if route.patient else left_s)
+    stake.patience = <float>patience(route.budget_s if route.budget_s > 0.0 else left_s)
+    return stake
+
+
+cdef inline float cost_of(const Stake* stake, float wait_s, float service_s, float crowd) noexcept nogil:
     """Seconds of all jobs; ten times as many where it is not going to be in time, which a service of twice the median
     stands for: prices alone would send urgent jobs where others lose least (-1.4 points of theirs at 1.2; any factor
     from 10 up and 1.5 to 3 medians did alike)."""
-    cdef float cost = wait_s + service_s * (<float>1.0 + crowd)
-    return cost * <float>10.0 if wait_s + <float>2.0 * service_s > left_s else cost
+    cdef float cost = wait_s + service_s * (<float>1.0 + stake.patience * crowd)
+    return cost * <float>10.0 if wait_s + <float>2.0 * service_s > stake.left_s else cost
 
 
 cdef inline v8 bend(const ModelInfo* info, const float* row, const float* x, int column, v8 z, v8 slope) noexcept nogil:
@@ -37,10 +56,10 @@ cdef inline v8 bend(const ModelInfo* info, const float* row, const float* x, int
 
 cdef inline cloned_void score_blocks(
     const ModelInfo* info, const float* served, const WaitBlock* wait, const float* given, const float* x,
-    int n_blocks, int stride, int level, double now_s, float left_s, float* service, float* waiting, float* cost,
+    int n_blocks, int stride, const Stake* stake, double now_s, float* service, float* waiting, float* cost,
 ) noexcept nogil:
     """served [n_blocks, SERVED_ROWS, LANES], wait [n_blocks], given [n_columns, stride], x (n_request,) encoded  # IN
-    left_s: to the deadline. service, waiting, cost (n_blocks LANES,) seconds  # OUT.
+    service, waiting, cost (n_blocks LANES,) seconds  # OUT.
     An unknown column is the profile's mean of it.
     """
     cdef const float* row
@@ -78,9 +97,9 @@ cdef inline cloned_void score_blocks(
         for l in range(LANES):
             left = w.residual_s[l] + w.slope[l] * max(now_s - w.since_s[l], 0.0)
             left = left if left > 0.0 else 0.0
-            waiting[b * LANES + l] = <float>((left + w.ahead_s[level * LANES + l]) * w.inv_slots[l])
+            waiting[b * LANES + l] = <float>((left + w.ahead_s[stake.level * LANES + l]) * w.inv_slots[l])
         for l in range(LANES):
-            cost[b * LANES + l] = cost_of(waiting[b * LANES + l], service[b * LANES + l], w.crowd[l], left_s) \
+            cost[b * LANES + l] = cost_of(stake, waiting[b * LANES + l], service[b * LANES + l], w.crowd[l]) \
                 * row[ROW_INV_AVAIL * LANES + l] + row[ROW_OFFSET * LANES + l]
 
 
@@ -99,9 +118,9 @@ cdef inline cloned_float least_of(const float* cost, int n_blocks) noexcept nogi
     return lanes[0]
 
 
-cdef inline void score_lane(const State* st, int model, int lane, double wait_s, float service_s, double left_s) noexcept nogil:
+cdef inline void score_lane(const State* st, const Stake* stake, int lane, double wait_s, float service_s) noexcept nogil:
     """One lane's cost again, after its wait or its service was looked at more closely."""
-    cdef const float* row = served_block(st, model, 0, lane // LANES) + lane % LANES
+    cdef const float* row = served_block(st, stake.model, 0, lane // LANES) + lane % LANES
     st.waiting[lane] = <float>wait_s
-    st.cost[lane] = cost_of(st.waiting[lane], service_s, st.wait[lane // LANES].crowd[lane % LANES], <float>left_s) \
+    st.cost[lane] = cost_of(stake, st.waiting[lane], service_s, st.wait[lane // LANES].crowd[lane % LANES]) \
         * row[ROW_INV_AVAIL * LANES] + row[ROW_OFFSET * LANES]

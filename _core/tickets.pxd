@@ -15,7 +15,8 @@ from _core.overdue cimport look_around, look_at, watch
 from _core.promise cimport leave_job
 from _core.stream cimport add_tokens, occupy, own_of, prompt_of, remove_tokens
 from _core.warmup cimport end_gap
-from _core.wait cimport has_room, n_open, refresh, update_ahead
+from _core.urgency cimport urgency
+from _core.wait cimport has_room, n_open, n_waiting, refresh, update_ahead
 
 
 cdef inline void track_columns(State* st, int lane) noexcept nogil:
@@ -30,7 +31,7 @@ cdef inline void track_columns(State* st, int lane) noexcept nogil:
             if info.column_kind[j] == COLUMN_RUNNING:
                 count = load.n_running
             elif info.column_kind[j] == COLUMN_WAITING:
-                count = n_open(load) - load.n_running
+                count = n_waiting(load)
             elif info.column_kind[j] == COLUMN_IN_FLIGHT:
                 count = n_open(load)
             elif info.column_kind[j] == COLUMN_PREFILL:
@@ -72,12 +73,15 @@ cdef inline void uncount_queued(State* st, int t) noexcept nogil:
     load.n_queued[job.level] -= 1
     load.queued_s[job.level] -= job.mean_s
     load.queued_var[job.level] -= job.var_s2
+    load.queued_urgency -= job.urgency
     load.kv_queued -= job.prompt
     # rounding must not outlive the queue, nor leave less than nothing where a huge job stood before small ones
     if load.n_queued[job.level] == 0 or load.queued_s[job.level] < 0.0:
         load.queued_s[job.level] = 0.0
     if load.n_queued[job.level] == 0 or load.queued_var[job.level] < 0.0:
         load.queued_var[job.level] = 0.0
+    if n_waiting(load) == 0 or load.queued_urgency < 0.0:
+        load.queued_urgency = 0.0
 
 
 cdef inline void count_queued(State* st, int t) noexcept nogil:
@@ -86,6 +90,7 @@ cdef inline void count_queued(State* st, int t) noexcept nogil:
     load.n_queued[job.level] += 1
     load.queued_s[job.level] += job.mean_s
     load.queued_var[job.level] += job.var_s2
+    load.queued_urgency += job.urgency
     load.kv_queued += job.prompt
 
 
@@ -147,6 +152,7 @@ cdef inline void split_line(State* st, int lane) noexcept nogil:
 
 
 cdef inline void set_forecast(TicketSlot* job, const Forecast* f) noexcept nogil:
+    job.urgency = urgency(job.budget_s, f.left_s, f.wait_s)
     job.m = f.m
     job.s = f.s
     job.dof = f.dof
@@ -183,6 +189,7 @@ cdef inline int open_ticket(
     job.level = level
     job.d = st.model[model].d
     job.probe = f.probe
+    job.budget_s = f.left_s
     job.promise.made = 0
     job.mate = t
     job.arrival_ns = job.came_ns = now_ns

@@ -63,6 +63,10 @@ cdef inline int n_open(const Load* load) noexcept nogil:
     return total
 
 
+cdef inline int n_waiting(const Load* load) noexcept nogil:
+    return n_open(load) - load.n_running
+
+
 cdef inline double remaining(const TicketSlot* job, double elapsed_s, double* var, double* slope) noexcept nogil:
     """What is left of a running job. An overdue one (overdue.pxd) is none of its forecast's, whose residual would
     call it nearly done for ever: it is expected to take as long again."""
@@ -214,7 +218,7 @@ cdef inline void update_ahead(State* st, int lane) noexcept nogil:
     for p in range(MAX_LEVELS):
         total += load.queued_s[p]
         w.ahead_s[p * LANES + lane % LANES] = total
-    w.crowd[lane % LANES] = <float>((n_open(load) - load.n_running) * w.inv_slots[lane % LANES])
+    w.crowd[lane % LANES] = <float>(load.queued_urgency * w.inv_slots[lane % LANES])
     if load.in_order:   # first come, first served: all levels are ahead of everyone
         for p in range(MAX_LEVELS):
             w.ahead_s[p * LANES + lane % LANES] = total

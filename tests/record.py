@@ -19,6 +19,7 @@ class Job:
     level: int
     m: float
     s: float
+    urgency: float = 0.0  # at its decision
     start_s: float | None = None
 
 

@@ -81,7 +81,8 @@ class Twin:
         ticket = self.routes[level].select(u, Z, mask=mask)
         lane = self.engine.lane(ticket.resource.name)
         _, m, s = ref.forecast_service(self.served(lane), self.row(lane, u, Z))
-        job = Job(ticket, lane, level, m, s)
+        budget_s = self._budget_s(level)
+        job = Job(ticket, lane, level, m, s, ref.urgency(budget_s, budget_s, self.wait(lane, level)[0]))
         self.jobs[lane].append(job)
         self._start_next(lane)
         return job
@@ -212,7 +213,7 @@ class Twin:
         size = np.array([np.abs(v.belief.mean * row).sum() for v, row in zip(served, x, strict=True)])
         # d + 3 roundings of 2^-24 of terms that add up to `size`, exp to 2e-7, a handful of operations
         error = (self.model.d + 3) * 2.0**-24 * size + 1e-6
-        left_s = next(q.deadline_s for q in self.engine.qos if q.priority == level)
+        left_s = self._budget_s(level)
         least, most = (
             ref.is_late(np.array(waits) * part, median * part, left_s) for part in (1 - error, 1 + error)
         )
@@ -232,8 +233,11 @@ class Twin:
     # --- inside -------------------------------------------------------------------------------------------
 
     def _crowd(self) -> ref.Array:
-        queued = [sum(job.start_s is None for job in jobs) for jobs in self.jobs]
+        queued = [sum(job.urgency for job in jobs if job.start_s is None) for jobs in self.jobs]
         return np.array(queued) / [r.slots for r in self.resources]
+
+    def _budget_s(self, level: int) -> float:
+        return next(q.deadline_s for q in self.engine.qos if q.priority == level)
 
     def _now(self, lane: int) -> ref.Evidence:
         return ref.fade(self.evidence[lane], self.now_s - self.seen_s[lane], self.tau_s)

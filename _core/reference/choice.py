@@ -21,13 +21,33 @@ def favour_untried(
     return np.where(candidate & untried & (n_open == 0), np.minimum(service_s, best), service_s)
 
 
+ENDLESS_S = 1000.0  # a budget as good as none
+
+
+def patience(budget_s: float) -> float:
+    """Cube root of the seconds that a job has."""
+    return float(np.cbrt(np.clip(budget_s, 1e-6, ENDLESS_S)))
+
+
+def urgency(budget_s: float, left_s: float, wait_s: float) -> float:
+    """What a second costs a job that waits, left_s before its deadline: 1 / patience of what its wait leaves it,
+    which is a tenth of its budget at least."""
+    return 1.0 / patience(max(left_s - wait_s, 0.1 * budget_s))
+
+
 def cost(
-    wait_s: Array, service_s: Array, crowd: Array, left_s: float, available: Array, offset_s: Array
+    wait_s: Array,
+    service_s: Array,
+    crowd: Array,
+    left_s: float,
+    available: Array,
+    offset_s: Array,
 ) -> Array:
     """What a job costs all jobs on each lane, (K,): its wait and service, and its service once more for each of those
-    that wait there per slot, `crowd`; ten times that where wait + 2 services exceed the time left. Over availability,
-    plus offset; offset +inf = no candidate."""
-    seconds = wait_s + service_s * (1.0 + crowd)
+    that wait there per slot, by how urgent they are against it: `crowd` is the sum of their urgencies a slot. Ten
+    times that where wait + 2 services exceed the time left. Over availability, plus offset; offset +inf = no
+    candidate."""
+    seconds = wait_s + service_s * (1.0 + patience(left_s) * crowd)
     return np.where(is_late(wait_s, service_s, left_s), 10.0, 1.0) * seconds / available + offset_s
 
 

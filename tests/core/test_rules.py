@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -18,13 +19,17 @@ LAZY = tw.QoS("lazy", 1000.0, priority=3, contract="best_effort")
 
 
 def engine(
-    *resources: tw.Resource, mean_s: float = 1.0, spread: float = 0.3, weight: float = 1e4
+    *resources: tw.Resource,
+    mean_s: float = 1.0,
+    spread: float = 0.3,
+    weight: float = 1e4,
+    qos: tuple[tw.QoS, ...] = (URGENT, LAZY),
 ) -> tw.Engine:
     """Resources whose service is given so firmly that results do not move the forecast."""
     return tw.Engine(
         resources,
         [MODEL],
-        [URGENT, LAZY],
+        qos,
         profiles=[tw.Profile(r.name, "m", mean_s, spread, weight) for r in resources],
         clock=tw.ManualClock(),
         tau_s=math.inf,
@@ -150,8 +155,10 @@ def test_a_moved_job_is_accounted_for_as_if_it_had_been_sent_there(
     slots: int, n: int, x: float, qos: str
 ) -> None:
     """Beside an engine in which the job was assigned to the other resource at once: waits, ranks, counts agree, and
-    so does what completing it teaches. Sums that are added in another order round apart: 1e-12."""
-    moved, direct = (engine(owned("a", slots), owned("b")) for _ in range(2))
+    so does what completing it teaches. Sums that are added in another order round apart: 1e-12. A job that moves has
+    less time left and so is more urgent than one that was sent there, unless it has time without end."""
+    endless = tuple(replace(q, deadline_s=1e4) for q in (URGENT, LAZY))
+    moved, direct = (engine(owned("a", slots), owned("b"), qos=endless) for _ in range(2))
     jobs = []
     ahead = []
     for e, lane in ((moved, 0), (direct, 1)):
