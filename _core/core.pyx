@@ -50,6 +50,7 @@ from _core.student cimport normal_quantile, student_cdf, student_quantile
 from _core.throughput cimport items_of, throughput_of, work_now
 from _core.tickets cimport close_ticket, lane_changed, open_ticket, split_line, start_of, start_ticket, track_columns
 from _core.untried cimport learns
+from _core.urgency cimport patience
 from _core.warmup cimport first_after_gap, is_cold, learn_warmup
 from _core.wait cimport n_open, refresh, service_var, update_ahead
 

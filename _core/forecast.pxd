@@ -19,8 +19,8 @@ cdef struct RouteInfo:
     double deadline_s, on_time      # seconds to what the class bounds first: the first token (ttft_s), else the end
     double reject_below             # raw P under which a job is refused; 0 = never
     bint among                      # decide_among is needed: a bound, objective, policy or contract filters
-    bint patient                    # being late makes no lane worse: of a job that is decided again (moves.pxd),
-    double budget_s                 # which then had so much time; 0 = it has what is left to the deadline
+    bint placed                     # the job was decided on before (moves.pxd)
+    double patience                 # of the class's deadline_s; of its own budget where it was placed (urgency.pxd)
     bint bounded                    # by cost or throughput, or refused by accuracy
     int refuse                      # the verdict on every job, where the model itself breaks a bound; 0 = none
     double max_cost, min_throughput # of one job; items/s. +inf, 0 = none

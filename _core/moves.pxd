@@ -9,6 +9,7 @@ from _core.tickets cimport (
     count_queued, lane_changed, queue_ticket, run_ticket, set_forecast, uncount_queued, unlink,
 )
 from _core.stream cimport add_tokens, own_of, remove_tokens
+from _core.urgency cimport patience, urgency
 from _core.warmup cimport end_gap
 from _core.wait cimport has_room
 
@@ -19,10 +20,8 @@ cdef inline RouteInfo unrefusing(const RouteInfo* route, double budget_s) noexce
     again.reject_below = 0.0
     again.explore = again.asks = False
     again.guaranteed = False
-    # what a late job would save itself by a move, those lose that it then passes: +1.4 / +.4 / +1.4 points at .95 with
-    # events, 1.2, 1.2 with events. Not so the most urgent, who would move to where they cannot be in time: +.2 / +.3 / +.6
-    again.patient = route.level > 0
-    again.budget_s = budget_s
+    again.placed = True
+    again.patience = patience(budget_s)
     again.policy = GREEDY   # a new draw is no reason to move
     return again
 
@@ -60,7 +59,7 @@ cdef inline void move_ticket(State* st, int t, const Forecast* f, const double* 
         run_ticket(st, t, now_ns)
         lane_changed(st, f.lane, True, now_ns)
     else:
-        queue_ticket(st, t)
+        queue_ticket(st, t, f)
         lane_changed(st, f.lane, False, now_ns)
 
 
@@ -88,6 +87,7 @@ cdef inline bint reconsider(
     else:
         forecast_lane(st, route, lane, job.x, left_s, now_ns, f)
         set_forecast(job, f)
+        job.urgency = urgency(job.budget_s, f.left_s, f.wait_s)
         if st.model[job.model].counts_tokens:
             job.own = job.own if own == NULL else own_of(own, lane, job.prompt)
             add_tokens(st, job)

@@ -128,8 +128,9 @@ cdef inline void join_line(State* st, int t) noexcept nogil:
     load.last_queued[line] = t
 
 
-cdef inline void queue_ticket(State* st, int t) noexcept nogil:
+cdef inline void queue_ticket(State* st, int t, const Forecast* f) noexcept nogil:
     cdef TicketSlot* job = st.ticket + t
+    job.urgency = urgency(job.budget_s, f.left_s, f.wait_s)
     job.state = TICKET_QUEUED
     job.start_ns = INT64_MAX
     join_line(st, t)
@@ -152,7 +153,6 @@ cdef inline void split_line(State* st, int lane) noexcept nogil:
 
 
 cdef inline void set_forecast(TicketSlot* job, const Forecast* f) noexcept nogil:
-    job.urgency = urgency(job.budget_s, f.left_s, f.wait_s)
     job.m = f.m
     job.s = f.s
     job.dof = f.dof
@@ -200,7 +200,7 @@ cdef inline int open_ticket(
     if starts:
         run_ticket(st, t, now_ns)
     else:
-        queue_ticket(st, t)
+        queue_ticket(st, t, f)
     if load.ejected:
         claim_probe(st, f.lane, t, now_ns)
     lane_changed(st, f.lane, job.state == TICKET_RUNNING, now_ns)
