@@ -21,7 +21,9 @@ class Candidate:
     """One candidate's numbers for one request; seconds, probabilities in [0, 1]."""
 
     resource: Resource
-    rank_s: float  #: (wait + median service) / availability + offset: what plain choices minimise
+    #: what plain choices minimise: (wait + median service, and that once more for each job that waits there, by how
+    #: urgent it is against this one) / availability + offset; ten times as much where this one would not be in time
+    rank_s: float
     score: float  #: what the class's objective minimises: rank_s, expected money or joules
     wait_s: float
     service_s: float
