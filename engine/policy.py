@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Who decides where a queued job goes: the face behind which tailwise and the baselines are exchangeable."""
 
 from __future__ import annotations

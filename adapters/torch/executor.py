@@ -236,7 +236,7 @@ class Executor:
         """Settles a started run and frees its slot; what then starts and ends."""
         with self._lock:
             now_ns = self._now_ns()
-            if run.job.end is None:
+            if not run.settled and run.job.end is None:
                 run.job.payload.outcome = outcome
             slot_lost = outcome.worker_died and not self._pool.lost_slot(run.lane)
             orders = self._dispatch.ended(

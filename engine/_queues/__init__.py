@@ -1,1 +1,2 @@
-"""The compiled half of the queues: jobs, their places and what becomes of them. `tailwise.dispatch` is its face."""
+"""The compiled half of the queues: jobs, their places and what becomes of them. Its faces are `tailwise.dispatch`,
+`tailwise.job`, `tailwise.queue` and `tailwise.timers`."""

@@ -88,7 +88,7 @@ class Job(Generic[_T]):
 @final
 class Run(Generic[_T]):
     @property
-    def job(self) -> Job[_T]: ...
+    def job(self) -> Job[_T]: ...  # None once the run has ended, when `settled` says so: read it before
     @property
     def assignment(self) -> Assignment: ...
     @property

@@ -72,14 +72,19 @@ cdef class Dispatch(Places):
 
     def ended(self, Run run not None, end, int64_t now_ns, *, bint slot_lost=False):
         """A started run has ended; its slot is free, unless it was lost with its worker (then `free` it later).
-        end: "completed", "failed" or "cancelled". Raises TicketError where it has ended already."""
+        end: "completed", "failed" or "cancelled". Raises TicketError where it has ended already or is still queued, and then
+        changes nothing; what the policy raises comes when the slot is free."""
         cdef Orders orders = Orders.__new__(Orders)
         cdef Job job = run.job
         if job is None:
             raise TicketError(f"the run on lane {run.lane} is {run.end} already: a run ends once")
-        self.settle(run, end, now_ns)
-        if not slot_lost:
-            self._queues.release(run.lane)
+        if not run.has_started:
+            raise TicketError(f"the run on lane {run.lane} has not started: cancel its job instead")
+        try:
+            self.settle(run, end, now_ns)
+        finally:
+            if not slot_lost:
+                self._queues.release(run.lane)
         if job.end is None and (job.n_open == 0 or end == "completed"):
             self.end_job(job, run, end, None, now_ns, orders)
         self.heed(now_ns, orders)
@@ -131,7 +136,7 @@ cdef class Dispatch(Places):
         """What the clock brings: expiries, re-decisions, hedges. Call it at `next_due_ns`."""
         cdef Orders orders = Orders.__new__(Orders)
         cdef Run run
-        for run in self._queues.expire(now_ns):
+        while (run := <Run>self._queues.expire_first(now_ns)) is not None:
             self.leave(run, "expired", "expired", now_ns, orders)
         self.heed(now_ns, orders)
         while (run := <Run>self.timers.due(now_ns)) is not None:

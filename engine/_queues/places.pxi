@@ -5,7 +5,7 @@ cdef int64_t NEVER_NS = 1_000_000_000_000_000_000
 
 
 cdef inline int64_t nanoseconds(double seconds) noexcept:
-    """As `clock.as_ns`, and as far back at most."""
+    """To the nearest; thirty years, either way, are as good as for ever."""
     if not seconds < NEVER_S:
         return NEVER_NS
     return llrint(seconds * 1e9) if seconds > -NEVER_S else -NEVER_NS
@@ -50,6 +50,7 @@ cdef class Places:
         return self.n_open
 
     cdef Run add_run(self, Job job, assignment):
+        self._queues.line_of(assignment.lane)       # raises where there is no such lane: before anything is counted
         cdef Run run = Run.__new__(Run)
         run.job = job
         run.assignment = assignment

@@ -9,6 +9,8 @@ cdef class Queued(Place):
     cdef readonly int lane
     cdef readonly int group             #: index of its class among those with a minimum share; 0 = none
 
+    __class_getitem__ = classmethod(GenericAlias)
+
 
 @cython.final
 cdef class Line:
@@ -73,7 +75,7 @@ cdef class Queues:
         Raises InputError, and then changes nothing."""
         cdef Line line
         for name, value in (("lane", lane), ("n_slots", n_slots)):
-            require(is_whole(value, 0, 2**31 - 1), "set_slots", name, value, "an int >= 0", InputError)
+            require(is_whole(value, 0, 2**31 - 1), "set_slots", name, value, "an int of 0 .. 2147483647", InputError)
         lane, n_slots = int(lane), int(n_slots)     # a shift of NumPy's ends at 64 bits
         while lane >= len(self.lines):
             line = Line.__new__(Line)
@@ -109,7 +111,10 @@ cdef class Queues:
         return self.first(lane, now_ns)
 
     def start(self, Queued entry not None, int64_t now_ns):
-        """Takes out the job at the head of its lane, which occupies a slot from now on."""
+        """Takes out the job at the head of its lane, which occupies a slot from now on. Raises InputError where it has
+        left already, and then changes nothing."""
+        if not entry.open:
+            raise InputError(f"start: the job has left the queue of lane {entry.lane} already; start what `head` gives")
         cdef Line line = self.line_of(entry.lane)
         if self.groups:
             self._shares.started(entry.lane, entry.group, [first is not None for first in line.firsts(now_ns)])
@@ -136,10 +141,8 @@ cdef class Queues:
     def expire(self, int64_t now_ns):
         """Takes out every queued job whose deadline has come, earliest first."""
         cdef list expired = []
-        cdef Place first
-        while (first := self._expiry.top()) is not None and first.at_ns <= now_ns:
-            expired.append(self.leave(<Queued>first))
-            self._expiry.drop()
+        while (job := self.expire_first(now_ns)) is not None:
+            expired.append(job)
         return expired
 
     def clear(self):
@@ -214,6 +217,14 @@ cdef class Queues:
             if head is not None and (best is None or precedes(head, best, True)):
                 best = head
         return best
+
+    cdef object expire_first(self, int64_t now_ns):
+        """One of `expire`, None = there is none: whoever takes them singly loses none to an exception."""
+        cdef Place first = self._expiry.top()
+        if first is None or first.at_ns > now_ns:
+            return None
+        self._expiry.drop()
+        return self.leave(<Queued>first)
 
     cdef object leave(self, Queued entry):
         cdef Line line = self.line_of(entry.lane)

@@ -7,6 +7,8 @@ cdef class Timer(Place):
 
     cdef object item
 
+    __class_getitem__ = classmethod(GenericAlias)
+
 
 @cython.final
 cdef class Timers:

@@ -1,0 +1,125 @@
+"""What an owner of the queues can do wrong: it is told by name, and nothing is lost."""
+
+from __future__ import annotations
+
+import enum
+
+import numpy as np
+import pytest
+
+import tailwise as tw
+from tailwise.dispatch import Dispatch
+from tailwise.errors import InputError, TicketError
+from tailwise.job import Run
+from tailwise.policy import Assignment, Learned
+from tailwise.queue import Queued, Queues
+from tailwise.timers import Timer
+
+SECOND = 1_000_000_000
+
+
+class Tier(enum.StrEnum):
+    FAST = "fast"
+
+
+FAST = tw.QoS(Tier.FAST, 10.0)
+
+
+class Fixed:
+    """Sends everything to one lane; raises at an end while told to."""
+
+    def __init__(self, lane: int = 0) -> None:
+        self.lane, self.fails = lane, False
+
+    def assign(
+        self,
+        model: str,
+        qos: str,
+        features: tuple[float, ...],
+        mask: int | None,
+        deadline_s: float | None = None,
+    ) -> Assignment:
+        return Assignment(self.lane)
+
+    def started(self, assignment: Assignment) -> None:
+        pass
+
+    def ended(self, assignment: Assignment, end: str, service_s: float, completion_s: float) -> None:
+        if self.fails:
+            raise OSError("told to")
+
+
+def submit(dispatch: Dispatch[str], name: str) -> Run[str]:
+    job, _ = dispatch.submit(name, "m", FAST, (), 0)
+    return job.runs[0]
+
+
+def learned() -> Learned:
+    model = tw.Model("m", (tw.Feature("u", typical=1.0),))
+    return Learned(tw.Engine([tw.Resource("r", discipline="priority")], [model], [FAST], seed=1))
+
+
+def test_a_run_that_still_waits_cannot_end() -> None:
+    dispatch: Dispatch[str] = Dispatch([1], Fixed())
+    first, second = submit(dispatch, "a"), submit(dispatch, "b")
+    with pytest.raises(TicketError, match="has not started"):
+        dispatch.ended(second, "completed", 1)
+    orders = dispatch.ended(first, "completed", 2)
+    assert orders.start == [second]
+    assert len(dispatch) == 1
+
+
+def test_a_lane_that_is_not_there_leaves_nothing_behind() -> None:
+    policy = Fixed(lane=7)
+    dispatch: Dispatch[str] = Dispatch([1], policy)
+    with pytest.raises(IndexError, match="lane 7"):
+        submit(dispatch, "a")
+    assert len(dispatch) == 0
+    policy.lane = 0
+    assert submit(dispatch, "b").start_ns == 0
+
+
+def test_a_policy_that_raises_at_an_end_keeps_no_slot() -> None:
+    policy = Fixed()
+    dispatch: Dispatch[str] = Dispatch([1], policy)
+    run = submit(dispatch, "a")
+    policy.fails = True
+    with pytest.raises(OSError, match="told to"):
+        dispatch.ended(run, "completed", 1)
+    policy.fails = False
+    assert submit(dispatch, "b").start_ns == 0
+
+
+def test_a_policy_that_raises_at_an_expiry_keeps_the_other_jobs() -> None:
+    policy = Fixed()
+    dispatch: Dispatch[str] = Dispatch([1], policy)
+    for name in "abc":
+        submit(dispatch, name)
+    policy.fails = True
+    with pytest.raises(OSError, match="told to"):
+        dispatch.due(20 * SECOND)
+    policy.fails = False
+    assert [job.payload for job in dispatch.due(20 * SECOND).ended] == ["c"]
+
+
+def test_a_place_is_started_once() -> None:
+    queues: Queues[str] = Queues([2])
+    entry = queues.put("a", 0, 0, SECOND)
+    assert queues.start(entry, 0) == "a"
+    with pytest.raises(InputError, match="left the queue"):
+        queues.start(entry, 0)
+    assert (queues.length(0), len(queues)) == (0, 0)
+
+
+@pytest.mark.parametrize("features", [[2.0], np.array([2.0])], ids=["list", "array"])
+def test_features_may_be_any_sequence_and_a_class_any_string(features: object) -> None:
+    dispatch: Dispatch[str] = Dispatch([1], learned())
+    job, _ = dispatch.submit("a", "m", FAST, features, 0)  # type: ignore[arg-type]
+    assert job.runs[0].start_ns == 0
+    with pytest.raises(InputError):
+        dispatch.submit("b", "m", FAST, "far", 0)  # type: ignore[arg-type]
+
+
+def test_the_types_take_parameters_where_they_are_read() -> None:
+    for kind in (Queued, Queues, Timer, Run, Dispatch):
+        assert kind[int].__origin__ is kind  # type: ignore[attr-defined, index]
