@@ -1,11 +1,12 @@
 # One pass over all candidates: median service exp(m), wait W, cost = what the job costs all / availability + offset.
 #
-# A job that holds a slot for S makes each of the jobs that wait for that slot wait for S more: W + S (1 + Q), where Q counts
-# each by how urgent it is against this one (urgency.pxd). Where all resources are busy the queues so become the prices of
-# their slots, and each job goes where it is relatively fast, not where the queue happens to be short; MaxWeight (Stolyar, Annals of Applied Probability 14, 2004) and the weighted-workload
-# rule of Balanced-PANDAS (Xie, Yekkehkhany, Lu, INFOCOM 2016) are known to use the whole capacity for that reason. Against
-# W + S in the replay (true means given, 4 seeds): goodput at .8 / .95 / 1.2 of the capacity .982 / .948 / .882, with all
-# waiting jobs counted alike .992 / .984 / .937; Q capped at 4 jobs .993 / .961 / .900; the mean of all queues in place of the lane's own no gain.
+# A job that holds a slot for S makes each of the jobs that wait for that slot wait for S more: W + S (1 + Q), where Q
+# counts each by how urgent it is against this one (urgency.pxd). Where all resources are busy the queues so become the
+# prices of their slots, and each job goes where it is relatively fast, not where the queue happens to be short; MaxWeight
+# (Stolyar, Annals of Applied Probability 14, 2004) and the weighted-workload rule of Balanced-PANDAS (Xie, Yekkehkhany,
+# Lu, INFOCOM 2016) are known to use the whole capacity for that reason. Against W + S in the replay (true means given, 4
+# seeds): goodput at .8 / .95 / 1.2 of the capacity .982 / .948 / .882, with all waiting jobs counted alike
+# .992 / .984 / .937; Q capped at 4 jobs .993 / .961 / .900; the mean of all queues in place of the lane's own no gain.
 from libc.math cimport INFINITY
 
 from _core.encode cimport cloned_void, known8, load8, max8, min8, splat8, store8, v8
@@ -34,6 +35,7 @@ cdef inline Stake stake_of(const RouteInfo* route, double left_s) noexcept nogil
     # what a late job would save itself by a move, those lose that it then passes: +1.4 / +.4 / +1.4 points at .95 with
     # events, 1.2, 1.2 with events. Not so the most urgent, who would move to where they cannot be in time: +.2 / +.3 / +.6
     stake.left_s = <float>(INFINITY if route.placed and route.level > 0 else left_s)
+    # a budget that nobody gave is the class's to the last bit
     stake.patience = <float>(route.patience if route.placed or left_s == route.deadline_s else patience(left_s))
     return stake
 

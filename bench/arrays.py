@@ -10,7 +10,7 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from bench.subject import DEADLINE_S, Subject
+from bench.subject import DEADLINE_S, PATIENCE, Subject
 
 __all__ = ["Decide", "numba_decide", "numpy_decide"]
 
@@ -63,7 +63,7 @@ def numpy_decide(subject: Subject) -> Decide:
         m = np.einsum("kd,kd->k", X, mean)
         waits = (np.maximum(wait[0] + wait[1] * (1.0 - wait[2]), 0.0) + wait[3]) * inv_slots
         service = np.exp(m)
-        cost = (waits + service * (1.0 + crowd)) * inv_availability
+        cost = (waits + service * (1.0 + PATIENCE * crowd)) * inv_availability
         cost = np.where(waits + 2.0 * service > DEADLINE_S, 10.0 * cost, cost)
         if mask is not None:
             cost = np.where(mask, cost, np.inf)
@@ -112,7 +112,7 @@ def numba_decide(subject: Subject) -> Decide:
             left = max(residual[lane] + rate[lane] * (1.0 - since[lane]), 0.0)
             wait = (left + ahead[lane]) * inv_slots[lane]
             service = math.exp(m[lane])
-            cost = (wait + service * (1.0 + crowd[lane])) * inv_availability[lane]
+            cost = (wait + service * (1.0 + PATIENCE * crowd[lane])) * inv_availability[lane]
             cost = 10.0 * cost if wait + 2.0 * service > DEADLINE_S else cost
             if mask[lane] and cost < best:
                 best, chosen, chosen_wait = cost, lane, wait

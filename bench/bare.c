@@ -18,7 +18,7 @@ typedef struct {
     const double *typical;  /* [d - 1 - n_columns] */
     const int32_t *n_open;  /* [n_lanes] jobs on each lane: the fewer wins a tie */
     const uint8_t *mask;    /* [n_lanes] or NULL */
-    double given_scale, deadline_s;
+    double given_scale, deadline_s, patience; /* patience: cube root of the deadline */
 } Decision;
 
 static float cost[4096], service[4096], given[4096];
@@ -36,7 +36,7 @@ static double student_cdf(double t, double dof)
 TW_CLONES static void score(const Decision *D, const float *x, double now_s)
 {
     int n_request = D->d - D->n_columns, n_stored = D->n_columns - D->n_given, stride = D->n_blocks * LANES;
-    float left_s = (float)D->deadline_s;
+    float left_s = (float)D->deadline_s, patience = (float)D->patience;
     for (int b = 0; b < D->n_blocks; b++) {
         const float *mean = D->mean + b * D->d * LANES;
         tw_v8 low = tw_load(mean), high = tw_load(mean + 8);
@@ -57,7 +57,7 @@ TW_CLONES static void score(const Decision *D, const float *x, double now_s)
         for (int l = b * LANES; l < (b + 1) * LANES; l++) {
             double left = D->residual_s[l] + D->slope[l] * (now_s - D->since_s[l]);
             float wait = (float)(((left > 0.0 ? left : 0.0) + D->ahead_s[l]) * D->inv_slots[l]);
-            float seconds = wait + service[l] * (1.0f + D->crowd[l]);
+            float seconds = wait + service[l] * (1.0f + patience * D->crowd[l]);
             seconds = wait + 2.0f * service[l] > left_s ? 10.0f * seconds : seconds;
             cost[l] = seconds * D->inv_availability[l];
         }

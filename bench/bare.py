@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.compiled import compiled
-from bench.subject import DEADLINE_S, LANES, N_REQUESTS, Subject
+from bench.subject import DEADLINE_S, LANES, N_REQUESTS, PATIENCE, Subject
 
 __all__ = ["Bare"]
 
@@ -20,7 +20,7 @@ class _Decision(ctypes.Structure):
     _fields_ = (
         [(name, ctypes.c_int) for name in ("n_lanes", "n_blocks", "d", "n_columns", "n_given")]
         + [(name, ctypes.c_void_p) for name in (*POINTERS, *WAITS, "inv_slots", "typical", "n_open", "mask")]
-        + [("given_scale", ctypes.c_double), ("deadline_s", ctypes.c_double)]
+        + [("given_scale", ctypes.c_double), ("deadline_s", ctypes.c_double), ("patience", ctypes.c_double)]
     )
 
 
@@ -51,6 +51,7 @@ class Bare:
             n_given=int(subject.columns),
             given_scale=512.0,
             deadline_s=DEADLINE_S,
+            patience=PATIENCE,
             **{name: array.ctypes.data for name, array in self._kept.items()},
         )
         self._requests = np.ascontiguousarray(subject.requests)

@@ -225,7 +225,9 @@ class Twin:
             wait_s=np.array(waits),
             wait_var=np.array(wait_vars),
             available=available,
-            cost_s=ref.cost(np.array(waits), median, self._crowd(), left_s, available, offset),
+            cost_s=ref.cost(
+                np.array(waits), median, self._crowd(), ref.patience(left_s), left_s, available, offset
+            ),
             n_open=n_open,
             error=np.where(least == most, error, 10.0),
         )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tailwise._core.reference.encoding import Array
 
 TIE = 1e-4  # relative: costs this close are equal
+ENDLESS_S = 1000.0  # a budget as good as none
 
 
 def favour_untried(
@@ -19,9 +20,6 @@ def favour_untried(
     tried = service_s[candidate & ~untried]
     best = 0.98 * float(tried.min()) if tried.size else math.inf
     return np.where(candidate & untried & (n_open == 0), np.minimum(service_s, best), service_s)
-
-
-ENDLESS_S = 1000.0  # a budget as good as none
 
 
 def patience(budget_s: float) -> float:
@@ -39,15 +37,16 @@ def cost(
     wait_s: Array,
     service_s: Array,
     crowd: Array,
+    patience: float,
     left_s: float,
     available: Array,
     offset_s: Array,
 ) -> Array:
     """What a job costs all jobs on each lane, (K,): its wait and service, and its service once more for each of those
-    that wait there per slot, by how urgent they are against it: `crowd` is the sum of their urgencies a slot. Ten
-    times that where wait + 2 services exceed the time left. Over availability, plus offset; offset +inf = no
-    candidate."""
-    seconds = wait_s + service_s * (1.0 + patience(left_s) * crowd)
+    that wait there per slot, by how urgent they are against it: `crowd` is the sum of their urgencies a slot,
+    `patience` its own. Ten times that where wait + 2 services exceed the time left; inf = it heeds no deadline. Over
+    availability, plus offset; offset +inf = no candidate."""
+    seconds = wait_s + service_s * (1.0 + patience * crowd)
     return np.where(is_late(wait_s, service_s, left_s), 10.0, 1.0) * seconds / available + offset_s
 
 
