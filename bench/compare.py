@@ -224,9 +224,10 @@ def _read(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise Incomparable(f"{path}: not JSON ({error})") from None
-    version = _VERSIONS.get(data.get("format")) if isinstance(data, dict) else None
+    known = isinstance(data, dict) and isinstance(data.get("format"), str)
+    version = _VERSIONS.get(data["format"]) if known else None
     if version is None:
-        raise Incomparable(f"{path}: not a record of bench.replay (python -m bench.replay ... --json F)")
+        raise Incomparable(f"{path}: not a record of bench.replay or bench.instructions (--json F)")
     if data.get("version") != version:
         raise Incomparable(f"{path}: version {data.get('version')}, this reads {version}")
     for scenario in data.get("scenarios", []):

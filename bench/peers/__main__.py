@@ -93,7 +93,7 @@ def run(own: Sequence[Own], peers: Sequence[Entry], rounds: int, console: Consol
 
 
 def _started(entry: Entry, scene: Scene) -> Turn | str:
-    """Any failure is that row's alone: libraries change, and the other rows are still worth having."""
+    """What does not start is a row that says why: libraries change, and the other rows are still worth having."""
     try:
         return turn_of(entry.make(scene.k, scene.history()), scene)
     except Exception as error:
