@@ -11,9 +11,7 @@ from _core.decide cimport (
     ADMITTED, GUARANTEE, GUARANTEE_PROBES, LATE, NO_RESOURCE, admit_by_p, COMPLETION, SHARED, THOMPSON, decide,
     mask_shut, refuse_or_probe, score_all, score_open,
 )
-from _core.forecast cimport (
-    Forecast, RouteInfo, forecast_lane, forecast_nothing, is_loaded, longest_queued, occupied_s,
-)
+from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing, is_loaded, longest_queued, occupied_s
 from _core.harm cimport weigh_harm
 from _core.layout cimport Claims, LANES, Load, MAX_D, ModelInfo, ROW_DOF, ROW_INV_AVAIL, State, int64_t, served_block, uint64_t
 from _core.objective cimport filters_hard, narrow_to_best

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ import tailwise as tw
 from tailwise.dispatch import Dispatch
 from tailwise.errors import InputError, TicketError
 from tailwise.job import Run
-from tailwise.policy import Assignment, Learned
+from tailwise.policy import Assignment, End, Learned
 from tailwise.queue import Queued, Queues
 from tailwise.timers import Timer
+from tests.engine.script import Script
 
 SECOND = 1_000_000_000
 
@@ -25,26 +27,13 @@ class Tier(enum.StrEnum):
 FAST = tw.QoS(Tier.FAST, 10.0)
 
 
-class Fixed:
-    """Sends everything to one lane; raises at an end while told to."""
+@dataclass
+class Failing(Script):
+    """Raises at an end while told to."""
 
-    def __init__(self, lane: int = 0) -> None:
-        self.lane, self.fails = lane, False
+    fails: bool = False
 
-    def assign(
-        self,
-        model: str,
-        qos: str,
-        features: tuple[float, ...],
-        mask: int | None,
-        deadline_s: float | None = None,
-    ) -> Assignment:
-        return Assignment(self.lane)
-
-    def started(self, assignment: Assignment) -> None:
-        pass
-
-    def ended(self, assignment: Assignment, end: str, service_s: float, completion_s: float) -> None:
+    def ended(self, assignment: Assignment, end: End, service_s: float, completion_s: float) -> None:
         if self.fails:
             raise OSError("told to")
 
@@ -60,7 +49,7 @@ def learned() -> Learned:
 
 
 def test_a_run_that_still_waits_cannot_end() -> None:
-    dispatch: Dispatch[str] = Dispatch([1], Fixed())
+    dispatch: Dispatch[str] = Dispatch([1], Failing())
     first, second = submit(dispatch, "a"), submit(dispatch, "b")
     with pytest.raises(TicketError, match="has not started"):
         dispatch.ended(second, "completed", 1)
@@ -70,7 +59,7 @@ def test_a_run_that_still_waits_cannot_end() -> None:
 
 
 def test_a_lane_that_is_not_there_leaves_nothing_behind() -> None:
-    policy = Fixed(lane=7)
+    policy = Failing(lane=7)
     dispatch: Dispatch[str] = Dispatch([1], policy)
     with pytest.raises(IndexError, match="lane 7"):
         submit(dispatch, "a")
@@ -80,7 +69,7 @@ def test_a_lane_that_is_not_there_leaves_nothing_behind() -> None:
 
 
 def test_a_policy_that_raises_at_an_end_keeps_no_slot() -> None:
-    policy = Fixed()
+    policy = Failing()
     dispatch: Dispatch[str] = Dispatch([1], policy)
     run = submit(dispatch, "a")
     policy.fails = True
@@ -91,7 +80,7 @@ def test_a_policy_that_raises_at_an_end_keeps_no_slot() -> None:
 
 
 def test_a_policy_that_raises_at_an_expiry_keeps_the_other_jobs() -> None:
-    policy = Fixed()
+    policy = Failing()
     dispatch: Dispatch[str] = Dispatch([1], policy)
     for name in "abc":
         submit(dispatch, name)
