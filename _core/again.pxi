@@ -1,18 +1,18 @@
 # Decided again: a queued job, a copy of a running one, one that has failed.
 
-cdef const uint64_t* read_second(Ticket ticket, Z, mask) except? NULL:
-    """Z and mask of another decision on this job, into the route's scratch."""
+cdef const uint64_t* read_second(Ticket ticket, Z, mask, uint64_t* words) except? NULL:
+    """Z and mask of another decision on this job; what may run Python of the user's comes first."""
+    if mask is not None:
+        ticket.route._read_mask(mask, words)
     if ticket.route.n_given or Z is not None:
         ticket.route._read_given(Z)
-    if mask is None:
-        return NULL
-    ticket.route._read_mask(mask)
-    return ticket.route.words
+    return NULL if mask is None else words
 
 
 cdef bint reconsider_job(Ticket ticket, Z, mask, double bonus) except -1:
     cdef int64_t now_ns = ticket.route.core.now()
-    cdef const uint64_t* words = read_second(ticket, Z, mask)
+    cdef uint64_t[MASK_WORDS] own_words
+    cdef const uint64_t* words = read_second(ticket, Z, mask, own_words)
     cdef State* st = &ticket.route.core.st
     cdef TicketSlot* job = st.ticket + ticket.slot
     cdef RouteInfo info
@@ -48,7 +48,8 @@ cdef bint reconsider_job(Ticket ticket, Z, mask, double bonus) except -1:
 cdef Ticket copy_job(Ticket ticket, Z, mask):
     cdef int64_t now_ns = ticket.route.core.now()
     cdef Ticket second = Ticket.__new__(Ticket)
-    cdef const uint64_t* words = read_second(ticket, Z, mask)
+    cdef uint64_t[MASK_WORDS] own_words
+    cdef const uint64_t* words = read_second(ticket, Z, mask, own_words)
     cdef State* st = &ticket.route.core.st
     cdef TicketSlot* job = st.ticket + ticket.slot
     cdef RouteInfo info
@@ -71,8 +72,10 @@ cdef Ticket copy_job(Ticket ticket, Z, mask):
     return second
 
 
-cdef Ticket retry_job(Ticket failed, Ticket ticket, Z, int mate, const Promise* kept, int64_t now_ns):
-    """`ticket`, a new one, decides again on the lanes in the route's scratch; pass_by makes another one for bypass.
+cdef Ticket retry_job(
+    Ticket failed, Ticket ticket, Z, const uint64_t* lanes, int mate, const Promise* kept, int64_t now_ns
+):
+    """`ticket`, a new one, decides again on the lanes that are left.
 
     mate, kept: the failed ticket's, as `set_aside` gave them. Neither survives the collector, which may free the slot
     `mate`: nothing is allocated before the promise is where it belongs.
@@ -84,12 +87,12 @@ cdef Ticket retry_job(Ticket failed, Ticket ticket, Z, int mate, const Promise* 
     cdef Forecast f
     if st.head.mode == MODE_BYPASS or failed.slot < 0:
         lose(st, mate, kept, now_ns)
-        lane = least_loaded(st, route.info.model, route.words, st.head.rng, &n_tied, &fewest)
-        ticket = pass_by(route, lane, n_tied, left_s, now_ns)
+        lane = least_loaded(st, route.info.model, lanes, st.head.rng, &n_tied, &fewest)
+        pass_by(route, ticket, lane, n_tied, left_s, now_ns)
     else:
         if st.head.free_ticket < 0:
             raise all_open(st)
-        ticket.verdict = decide_any(st, &route.info, failed.x, route.words, left_s, now_ns, &f, &ticket.n_tied)
+        ticket.verdict = decide_any(st, &route.info, failed.x, lanes, left_s, now_ns, &f, &ticket.n_tied)
         route.core.last_ns = now_ns
         ticket.x = failed.x
         ticket._issue(route, &f, own_in(route, Z), now_ns)
@@ -103,21 +106,21 @@ cdef Ticket retry_job(Ticket failed, Ticket ticket, Z, int mate, const Promise* 
     return ticket
 
 
-cdef int read_retry(Ticket failed, Z, mask) except -1:
-    """Z and the mask (all lanes without one) of another try, into the route's scratch, less the resources that the
-    job's attempts were on."""
+cdef int read_retry(Ticket failed, Z, mask, uint64_t* lanes) except -1:
+    """Z, and the lanes of another try  # OUT: the mask's (all without one) less the resources that the job's attempts
+    were on."""
     cdef RouteCore route = failed.route
     cdef Ticket attempt = failed
     cdef int lane
-    if route.n_given or Z is not None:
-        route._read_given(Z)
     if mask is not None:
-        route._read_mask(mask)
+        route._read_mask(mask, lanes)
     else:
-        memset(route.words, 0xFF, sizeof(route.words))
+        memset(lanes, 0xFF, MASK_WORDS * sizeof(uint64_t))
     while attempt is not None:      # by name: a lane may belong to somebody else by now
         lane = -1 if attempt.chosen is None else route.core.lanes.get(attempt.chosen.name, -1)
         if lane >= 0:
-            set_bit(route.words, lane, False)
+            set_bit(lanes, lane, False)
         attempt = attempt.last
+    if route.n_given or Z is not None:
+        route._read_given(Z)
     return 0

@@ -5,7 +5,7 @@ from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.object cimport PyObject, PyTypeObject, newfunc
 from cpython.tuple cimport PyTuple_GET_ITEM
-from libc.math cimport INFINITY, exp, expm1, fabs, isfinite, isnan, llround
+from libc.math cimport INFINITY, NAN, exp, expm1, fabs, isfinite, isnan, llround
 from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset

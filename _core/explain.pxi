@@ -3,6 +3,21 @@
 cdef enum:
     N_DRAWS = 256       # behind a propensity where the policy draws: its standard error is at most 1/32
 
+cdef extern from *:
+    """
+    /* Until Python 3.12 the collector came where an object was made, and ran any Python; now it waits for Python code. */
+    #if PY_VERSION_HEX < 0x030C0000
+    #define tw_hold_collector() PyGC_Disable()
+    #define tw_release_collector(held) ((void)((held) && PyGC_Enable()))
+    #else
+    #define tw_hold_collector() 0
+    #define tw_release_collector(held) ((void)(held))
+    #endif
+    """
+    int hold_collector "tw_hold_collector"()
+    void release_collector "tw_release_collector"(int held)
+
+
 @cython.no_gc_clear         # a ticket that is collected with it still needs the core
 cdef class Explaining(RouteCore):
     """A route that tells every candidate's numbers; nothing is claimed and nothing changes."""
@@ -13,16 +28,21 @@ cdef class Explaining(RouteCore):
         return self._see(x, Z, mask, self._time_left(deadline_s, arrival_s, now_ns), now_ns)
 
     cdef list _see(self, x, Z, mask, double left_s, int64_t now_ns):
-        cdef double[MAX_D] encoded
-        cdef int64_t clipped = 0
-        self._read_features(x, encoded, &clipped)
-        if self.n_given or Z is not None:
-            self._read_given(Z)
-        if mask is not None:
-            self._read_mask(mask)
-        return self._rows(encoded, NULL if mask is None else self.words, left_s, now_ns)
+        cdef Request asked
+        read_request(self, x, mask, &asked)
+        return self._rows(asked.x, asked.mask, Z, left_s, now_ns)
 
-    cdef list _rows(self, const double* x, const uint64_t* mask, double left_s, int64_t now_ns):
+    cdef list _rows(self, const double* x, const uint64_t* mask, Z, double left_s, int64_t now_ns):
+        """Between rows, too, nobody else decides: what they say is in the engine's scratch."""
+        cdef int held = hold_collector()
+        try:
+            if self.n_given or Z is not None:
+                self._read_given(Z)
+            return self._weigh_rows(x, mask, left_s, now_ns)
+        finally:
+            release_collector(held)
+
+    cdef list _weigh_rows(self, const double* x, const uint64_t* mask, double left_s, int64_t now_ns):
         cdef State* st = &self.core.st
         cdef RouteInfo* info = &self.info
         cdef Forecast f
@@ -79,20 +99,18 @@ cdef class Explaining(RouteCore):
         the order of bounds is larger; 0 = some are left), whether any ends on time, whether no candidate has ever
         shown a result and one is idle, the least score and the rank it has, the highest P(on time). Nothing changes."""
         cdef State* st = &self.core.st
-        cdef double[MAX_D] encoded
-        cdef int64_t clipped = 0
+        cdef Request asked
         cdef int64_t now_ns = self.core.now()
         cdef double left_s = self._time_left(deadline_s, arrival_s, now_ns)
-        cdef uint64_t[4] rng = [st.head.rng[0], st.head.rng[1], st.head.rng[2], st.head.rng[3]]
+        cdef uint64_t[4] rng
         cdef int lane, bound
         cdef double p = 0.0, score = INFINITY, rank_s = INFINITY
         cdef bint untried = False, tried = False
-        self._read_features(x, encoded, &clipped)
+        read_request(self, x, mask, &asked)
         if self.n_given or Z is not None:
             self._read_given(Z)
-        if mask is not None:
-            self._read_mask(mask)
-        bound = foresee(st, &self.info, encoded, NULL if mask is None else self.words, left_s, now_ns)
+        memcpy(rng, st.head.rng, sizeof(rng))
+        bound = foresee(st, &self.info, asked.x, asked.mask, left_s, now_ns)
         narrow_to_best(st, &self.info)
         for lane in range(4):
             st.head.rng[lane] = rng[lane]
@@ -111,19 +129,17 @@ cdef class Explaining(RouteCore):
     def _weigh(self, x, Z=None, *, mask=None):
         """What decide_among compares, float32 (n_resources,): rank_s, var and model_var of ln(service), mean_s, on_time."""
         cdef State* st = &self.core.st
-        cdef double[MAX_D] encoded
-        cdef int64_t clipped = 0
+        cdef Request asked
         cdef int64_t now_ns = self.core.now()
-        cdef int n = st.head.n_resources
-        self._read_features(x, encoded, &clipped)
+        cdef int n
+        read_request(self, x, mask, &asked)
         if self.n_given or Z is not None:
             self._read_given(Z)
-        if mask is not None:
-            self._read_mask(mask)
-        score_all(st, &self.info, encoded, self.info.deadline_s, now_ns)
-        if mask is not None:
-            mask_cost(st.cost, self.words, n)
-        weigh_all(st, &self.info, encoded, self.info.deadline_s, now_ns)
+        n = st.head.n_resources
+        score_all(st, &self.info, asked.x, self.info.deadline_s, now_ns)
+        if asked.mask != NULL:
+            mask_cost(st.cost, asked.mask, n)
+        weigh_all(st, &self.info, asked.x, self.info.deadline_s, now_ns)
         return dict(rank_s=floats(st.cost, n), var=floats(st.var, n), model_var=floats(st.model_var, n),
                     mean_s=floats(st.mean_s, n), on_time=floats(st.on_time, n))
 
@@ -167,9 +183,7 @@ cdef explain_ticket(Ticket t):
     verdict = f"rejected ({t.reason})" if t.reason else f"{t.chosen.name} chosen" + (" as a probe" if t.probe else "")
     if t.seen is not None:
         return route._explanation(t.seen, verdict=verdict)
-    if route.n_given:
-        route._read_given(None)
-    rows = route._rows(t.x, NULL, t.left, now_ns)
+    rows = route._rows(t.x, NULL, None, t.left, now_ns)
     for row in rows:
         if route.core.resources[row["lane"]] is t.chosen:
             row.update(

@@ -9,16 +9,21 @@ cdef Ticket stand_aside(
     cdef int theirs
     cdef double share = st.head.rollout if mode == MODE_PART else 0.0
     cdef bint ours = False
+    cdef Ticket ticket
     cdef Request asked
-    asked.mask = NULL
-    if mode == MODE_PART or mode == MODE_SHADOW:
-        read_request(route, x, Z, mask, &asked)
-    elif mode == MODE_BYPASS and mask is not None:
-        route._read_mask(mask)
-        asked.mask = route.words
-    theirs = lane_of(route, "default", default)
     if mode == MODE_ACTIVE or mode == MODE_FROZEN:
+        lane_of(route, "default", default)
         return None
+    ticket = Ticket.__new__(Ticket)     # before anything is read, as in decide_job
+    asked.mask = NULL
+    if mode != MODE_BYPASS:
+        read_request(route, x, mask, &asked)
+    elif mask is not None:
+        route._read_mask(mask, asked.words)
+        asked.mask = asked.words
+    theirs = lane_of(route, "default", default)
+    if mode != MODE_BYPASS:
+        place_request(route, Z)
     if asked.mask != NULL and not names_candidate(st, route.info.model, asked.mask):
         raise no_candidate(route, mask)
     # from here on nothing is refused, and the generator may be asked
@@ -27,11 +32,11 @@ cdef Ticket stand_aside(
     if theirs < 0:
         theirs = least_loaded(st, route.info.model, asked.mask, st.head.rng, &n_tied, &fewest)
     if mode == MODE_BYPASS:
-        return pass_by(route, theirs, n_tied, left_s, now_ns)
+        return pass_by(route, ticket, theirs, n_tied, left_s, now_ns)
     if ours or theirs < 0:
         return shared(
-            decide_request(route, &asked, Z, mask, left_s, now_ns), asked.mask, share, theirs, n_tied, fewest)
-    return observe_request(route, &asked, Z, left_s, theirs, n_tied, share, now_ns)
+            decide_request(route, ticket, &asked, Z, mask, left_s, now_ns), asked.mask, share, theirs, n_tied, fewest)
+    return observe_request(route, ticket, &asked, Z, left_s, theirs, n_tied, share, now_ns)
 
 
 cdef Ticket shared(Ticket ticket, const uint64_t* mask, double share, int theirs, int n_theirs, int fewest):
@@ -52,9 +57,8 @@ cdef Ticket shared(Ticket ticket, const uint64_t* mask, double share, int theirs
     return ticket
 
 
-cdef Ticket pass_by(RouteCore route, int lane, int n_tied, double left_s, int64_t now_ns):
-    """A ticket that holds nothing: bypass decides, claims and learns nothing."""
-    cdef Ticket ticket = Ticket.__new__(Ticket)
+cdef Ticket pass_by(RouteCore route, Ticket ticket, int lane, int n_tied, double left_s, int64_t now_ns):
+    """`ticket`, a new one, holds nothing: bypass decides, claims and learns nothing."""
     cdef Forecast f
     forecast_nothing(&f, left_s)
     ticket.n_tied = n_tied
@@ -72,7 +76,7 @@ cdef Ticket pass_by(RouteCore route, int lane, int n_tied, double left_s, int64_
 
 
 cdef Ticket observe_request(
-    RouteCore route, const Request* asked, Z, double left_s, int lane, int n_tied, double share, int64_t now_ns
+    RouteCore route, Ticket ticket, const Request* asked, Z, double left_s, int lane, int n_tied, double share, int64_t now_ns
 ):
     """Claims a job on the lane that somebody else chose, and keeps what we would have chosen.
 
@@ -80,7 +84,6 @@ cdef Ticket observe_request(
     """
     cdef Core core = route.core
     cdef State* st = &core.st
-    cdef Ticket ticket = Ticket.__new__(Ticket)
     cdef Forecast f
     cdef Wish wish
     cdef double cost_s
@@ -129,11 +132,13 @@ cdef class Observing(Explaining):
         """
         cdef int64_t now_ns = self.core.now()
         cdef double left_s = self._time_left(deadline_s, arrival_s, now_ns)
+        cdef Ticket ticket = Ticket.__new__(Ticket)     # before anything is read, as in decide_job
         cdef Request asked
-        read_request(self, x, Z, mask, &asked)
+        read_request(self, x, mask, &asked)
         cdef int lane = lane_of(self, "resource", resource)
         if lane < 0:
             raise UnknownName("resource=None: the name of the one that the job was sent to is expected")
         if asked.mask != NULL and not names_candidate(&self.core.st, self.info.model, asked.mask):
             raise no_candidate(self, mask)
-        return observe_request(self, &asked, Z, left_s, lane, 1, 0.0, now_ns)
+        place_request(self, Z)
+        return observe_request(self, ticket, &asked, Z, left_s, lane, 1, 0.0, now_ns)

@@ -13,7 +13,6 @@ cdef class RouteCore:
     cdef RouteInfo info
     cdef int n_features, n_given, own_row
     cdef bint streams
-    cdef uint64_t[MASK_WORDS] words
 
     def __cinit__(self, Core core=None, model=None, qos=None, int model_index=-1, int qos_index=-1):
         # not __init__, without which an object could be had whose route to the core leads nowhere
@@ -85,7 +84,6 @@ cdef class RouteCore:
         Cost: well below a microsecond up to 64 resources; linear in resources. Allocates the ticket only.
         """
         cdef double left_s = self.info.deadline_s
-        # first, since a user's clock can run Python, and so another thread; what follows cannot
         cdef int64_t now_ns = self.core.now()
         if deadline_s is not None or arrival_s is not None:
             left_s = self._time_left(deadline_s, arrival_s, now_ns)
@@ -144,43 +142,50 @@ cdef class RouteCore:
         return 0
 
     cdef int _read_given(self, Z) except -1:
+        """Into the engine's scratch, where the next decision of any thread finds it: nothing may run Python in between.
+        None leaves all unknown."""
         cdef State* st = &self.core.st
         cdef const ModelInfo* model = st.model + self.info.model
-        cdef int n = st.head.n_resources, stride = st.head.n_blocks * LANES, j
-        cdef const double* data
+        cdef int n = st.head.n_resources, stride = st.head.n_blocks * LANES, i, j
+        cdef const double* data = NULL
         cdef const float* stored
-        if Z is None:
-            Z = self.buffer()
-        if not (type(Z) is np.ndarray and is_float64_block(Z) and cnp.PyArray_DIM(Z, 0) == self.n_given
-                and cnp.PyArray_DIM(Z, 1) == n):
-            raise InputError(
-                f"Z must be a C-contiguous float64 array ({self.n_given}, {n}): one row per given number of model "
-                f"{self.model.name!r} {self.model.given!r}, one entry per resource; route.buffer() makes it")
-        data = <const double*>cnp.PyArray_DATA(Z)
-        if check_given(data, self.n_given * n) != ENCODED:
-            raise InputError("Z has an entry that is negative or above 1e30: columns are >= 0, and NaN where unknown")
+        if Z is not None:
+            if not (type(Z) is cnp.ndarray and is_float64_block(Z) and cnp.PyArray_DIM(Z, 0) == self.n_given
+                    and cnp.PyArray_DIM(Z, 1) == n):
+                raise InputError(
+                    f"Z must be a C-contiguous float64 array ({self.n_given}, {n}): one row per given number of model "
+                    f"{self.model.name!r} {self.model.given!r}, one entry per resource; route.buffer() makes it")
+            data = <const double*>cnp.PyArray_DATA(Z)
+            if check_given(data, self.n_given * n) != ENCODED:
+                raise InputError("Z has an entry that is negative or above 1e30: columns are >= 0, and NaN where unknown")
         for j in range(model.n_columns):
-            if model.given_row[j] >= 0:
-                stored = NULL
-                if model.column_kind[j] != COLUMN_GIVEN:
-                    stored = served_block(st, self.info.model, 0, 0) + (ROW_COLUMN + j) * LANES
-                encode_given(data + model.given_row[j] * n, model.column_scale[j], n, stored, st.given + j * stride)
+            if model.given_row[j] < 0:
+                continue
+            if data == NULL:
+                for i in range(n):
+                    st.given[j * stride + i] = <float>NAN
+                continue
+            stored = NULL
+            if model.column_kind[j] != COLUMN_GIVEN:
+                stored = served_block(st, self.info.model, 0, 0) + (ROW_COLUMN + j) * LANES
+            encode_given(data + model.given_row[j] * n, model.column_scale[j], n, stored, st.given + j * stride)
         return 0
 
-    cdef int _read_mask(self, mask) except -1:
+    cdef int _read_mask(self, mask, uint64_t* words) except -1:
+        """words (MASK_WORDS,)  # OUT. What is no plain int or array of bools may run Python."""
         cdef int n = self.core.st.head.n_resources, i
         cdef const unsigned char* bits
-        memset(self.words, 0, sizeof(self.words))
+        memset(words, 0, MASK_WORDS * sizeof(uint64_t))
         if type(mask) is np.ndarray and mask.dtype == np.bool_ and mask.ndim == 1 and mask.shape[0] == n:
             mask = np.ascontiguousarray(mask)
             bits = <const unsigned char*>cnp.PyArray_DATA(mask)
             for i in range(n):
-                self.words[i >> 6] |= <uint64_t>(bits[i] != 0) << (i & 63)
-        elif n <= 64 and type(mask) is int and fits(mask, n, self.words):
+                words[i >> 6] |= <uint64_t>(bits[i] != 0) << (i & 63)
+        elif n <= 64 and type(mask) is int and fits(mask, n, words):
             pass
         elif isinstance(mask, int) and not isinstance(mask, bool) and mask >= 0 and mask.bit_length() <= n:
             for i in range((n + 63) >> 6):
-                self.words[i] = (mask >> (64 * i)) & 0xFFFFFFFFFFFFFFFF
+                words[i] = (mask >> (64 * i)) & 0xFFFFFFFFFFFFFFFF
         else:
             raise InputError(
                 f"mask={mask!r}: a bool array ({n},) or an int with bits below {n} is expected, one per resource")
@@ -228,20 +233,26 @@ cdef inline const double* own_in(RouteCore route, Z):
 cdef struct Request:                # what a call asks for
     double[MAX_D] x                 # encoded
     int64_t clipped
-    const uint64_t* mask            # NULL = all candidates
+    const uint64_t* mask            # words; NULL = all candidates
+    uint64_t[MASK_WORDS] words
 
 
-cdef inline int read_request(RouteCore route, x, Z, mask, Request* out) except -1:
-    """Raises what a call is refused for, mask without a candidate aside; then nothing has changed. An array of the user's
-    may run Python, and so another call, here: which lanes there are is asked afterwards."""
+cdef inline int read_request(RouteCore route, x, mask, Request* out) except -1:
+    """What may run Python of the user's (an array, a float, an int of his own), and so any other call: none of it is read
+    from the engine or left in it."""
     out.clipped = 0
     out.mask = NULL
     route._read_features(x, out.x, &out.clipped)
+    if mask is not None:
+        route._read_mask(mask, out.words)
+        out.mask = out.words
+    return 0
+
+
+cdef inline int place_request(RouteCore route, Z) except -1:
+    """The rest of what a call is refused for, mask without a candidate aside. No Python runs from here to its decision."""
     if route.n_given or Z is not None:
         route._read_given(Z)
-    if mask is not None:
-        route._read_mask(mask)
-        out.mask = route.words
     if route.core.st.head.free_ticket < 0:
         raise all_open(&route.core.st)
     return 0
@@ -249,17 +260,18 @@ cdef inline int read_request(RouteCore route, x, Z, mask, Request* out) except -
 
 cdef inline Ticket decide_job(RouteCore route, x, Z, mask, double left_s, int64_t now_ns):
     """Reads the request, decides, and counts the job where it goes. A refused call changes nothing."""
+    cdef Ticket ticket = Ticket.__new__(Ticket)     # first of all: the collector may come, and run Python
     cdef Request asked
-    read_request(route, x, Z, mask, &asked)
-    return decide_request(route, &asked, Z, mask, left_s, now_ns)
+    read_request(route, x, mask, &asked)
+    place_request(route, Z)
+    return decide_request(route, ticket, &asked, Z, mask, left_s, now_ns)
 
 
 cdef inline Ticket decide_request(
-    RouteCore route, const Request* asked, Z, mask, double left_s, int64_t now_ns
+    RouteCore route, Ticket ticket, const Request* asked, Z, mask, double left_s, int64_t now_ns
 ):
     cdef Core core = route.core
     cdef State* st = &core.st
-    cdef Ticket ticket = Ticket.__new__(Ticket)
     cdef Forecast f
     ticket.verdict = decide_any(st, &route.info, asked.x, asked.mask, left_s, now_ns, &f, &ticket.n_tied)
     if ticket.verdict == NO_RESOURCE and asked.mask != NULL and not names_candidate(st, route.info.model, asked.mask):

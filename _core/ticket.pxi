@@ -167,20 +167,21 @@ cdef class Ticket(Decision):
         cdef int64_t now_ns = self.route.core.now()
         cdef int mate = -1
         cdef Promise kept
+        cdef uint64_t[MASK_WORDS] lanes
         memset(&kept, 0, sizeof(kept))
         if self.verdict != ADMITTED:
             raise TicketError(f"ticket was rejected ({self.reason}): nothing failed, and nothing can be tried again")
         if self.is_open and self.slot >= 0:
             self._check("retry() while it is open, or after it has failed")
-        read_retry(self, Z, mask)
+        read_retry(self, Z, mask, lanes)
         if self.is_open and self.slot >= 0:
             learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
             note_failure(&self.route.core.st, self.slot, away_s, now_ns)
-            leave_out_job(&self.route.core.st, self.slot, self.route.words)
+            leave_out_job(&self.route.core.st, self.slot, lanes)
             mate = set_aside(&self.route.core.st, self.slot, &kept)
             self._close(now_ns)
         self.is_open = False
-        return retry_job(self, second, Z, mate, &kept, now_ns)
+        return retry_job(self, second, Z, lanes, mate, &kept, now_ns)
 
     def timeout(self):
         """Settles as timed out: nobody waits for it any longer. In service it counts as a failure, and
