@@ -96,10 +96,13 @@ class Life:
             self.routes += [self.engine.route(m.name, q.name) for q in fitting]
         self.possible = [r for r in self.routes if self.candidates[r.model.name]]
         self.plain = [r for r in self.routes if r.qos.name == "any"]  # refuse nobody; a model each
-        self.speed = [0.6 * dice.normal() for _ in range(k)]
+        # lanes that hardly differ make close calls, those that differ much make lanes that are never chosen
+        spread, self.noise = dice.one_of((0.0, 0.002, 0.02, 0.5)), dice.one_of((0.001, 0.01, 0.1))
+        self.speed = [spread * dice.normal() for _ in range(k)]
+        self.slope = [0.3 + 0.3 * min(spread, 0.3) * dice.normal() for _ in range(k)]
         self.open: list[tw.Ticket] = []
         self.most_open = 1 + int(
-            dice.real(0.1, 2.0) * sum(min(r.max_running or r.slots, 4) for r in self.resources)
+            dice.real(0.05, 1.3) * sum(min(r.max_running or r.slots, 4) for r in self.resources)
         )
         self.gap_s = worlds.BASE_S / self.most_open
 
@@ -185,7 +188,7 @@ class Life:
         dice = self.dice
         x = tuple(
             [
-                f.typical * math.exp(0.7 * dice.normal()) if f.typical else dice.exponential(3.0)
+                f.typical * math.exp(0.4 * dice.normal()) if f.typical else dice.real(0.5, 2.0)
                 for f in route.model.features
             ]
         )
@@ -223,10 +226,12 @@ class Life:
 
     def _complete(self, ticket: tw.Ticket, lane: int) -> None:
         dice = self.dice
-        size = 0.3 * sum(ticket.features[1 : 1 + len(ticket.model.features)])
-        seconds = worlds.BASE_S * math.exp(self.speed[lane] + max(-2.0, min(size, 2.0)) + 0.2 * dice.normal())
+        size = self.slope[lane] * sum(ticket.features[1 : 1 + len(ticket.model.features)])
+        seconds = worlds.BASE_S * math.exp(
+            self.speed[lane] + max(-2.0, min(size, 2.0)) + self.noise * dice.normal()
+        )
         if not ticket.model.streams:
-            ticket.complete(seconds if dice.chance(0.8) else None)
+            ticket.complete(seconds if dice.chance(0.98) else None)
             return
         tokens = dice.whole(2, 200)
         ticket.first(seconds)

@@ -106,7 +106,7 @@ def classes(dice: Dice, streams: bool) -> list[tw.QoS]:
 
 
 def _qos(dice: Dice, name: str, streams: bool) -> tw.QoS:
-    bound_s = BASE_S * math.exp(dice.real(-0.5, 2.0))
+    bound_s = BASE_S * math.exp(dice.real(0.0, 2.5))
     bounds = {"deadline_s": bound_s}
     objectives = ["cost", "energy", "accuracy"]
     if streams:
