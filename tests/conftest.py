@@ -1,13 +1,24 @@
 """What all tests share: one reproducible hypothesis profile, and `long` tests only where they are asked for."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import Phase, settings
+
+from tests.paths import PATHS, on_path
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=150)
 settings.register_profile("hunt", deadline=None, max_examples=2000)  # by hand: --hypothesis-profile=hunt
 # to see that a broken line is noticed, no smallest example is needed (tests/mutants.py)
 settings.register_profile("mutant", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate])
 settings.load_profile("ci")
+
+
+@pytest.fixture(scope="module", params=PATHS)
+def each_path(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs what uses it once on every version of the kernels."""
+    with on_path(request.param):
+        yield request.param
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

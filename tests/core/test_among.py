@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ import tailwise as tw
 from tailwise._core import reference as ref
 from tests.states import SEEDS, SIZES, random_mask, random_request, random_state
 from tests.twin import LEVELS
+
+pytestmark = pytest.mark.usefixtures("each_path")
 
 
 @given(k=SIZES, seed=SEEDS, deadline_s=st.floats(1e-3, 10.0), on_time=st.floats(0.1, 0.99))

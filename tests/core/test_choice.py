@@ -15,6 +15,8 @@ from tailwise._core import reference as ref
 from tests.states import BENT, MODEL, SEEDS, SIZES, decided_now, random_mask, random_request, random_state
 from tests.twin import LEVELS, Twin
 
+pytestmark = pytest.mark.usefixtures("each_path")
+
 
 @given(k=SIZES, seed=SEEDS, as_array=st.booleans())
 def test_choice_is_the_references(k: int, seed: int, as_array: bool) -> None:

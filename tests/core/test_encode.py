@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 import tailwise as tw
 from tailwise._core import reference as ref
 
+pytestmark = pytest.mark.usefixtures("each_path")
+
 FEATURES = (tw.Feature("a", typical=7.0, knee=True), tw.Feature("b"), tw.Feature("c", typical=1e-3))
 COLUMNS = (
     tw.Column("kv", scale=20.0, reported=True),

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 import tailwise as tw
 from tests.twin import Twin
 
+pytestmark = pytest.mark.usefixtures("each_path")
+
 MODEL = tw.Model(
     "m",
     features=(

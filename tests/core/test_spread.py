@@ -12,6 +12,8 @@ import tailwise as tw
 from tailwise._core import reference as ref
 from tests.states import SEEDS, SIZES, decided_now
 
+pytestmark = pytest.mark.usefixtures("each_path")
+
 
 @given(k=SIZES, seed=SEEDS)
 @settings(max_examples=60)

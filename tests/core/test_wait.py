@@ -13,6 +13,8 @@ import tailwise as tw
 from tailwise._core import reference as ref
 from tests.twin import Job, Twin
 
+pytestmark = pytest.mark.usefixtures("each_path")
+
 MODEL = tw.Model("m", features=(tw.Feature("u", typical=1.0),))
 
 

@@ -1,6 +1,6 @@
 """How close a decision was to another one: the least distance of any two numbers that it compares.
 
-Versions of the kernels differ in the last bits of float32 (ranks by 5e-7 at the 99th percentile and 2e-6 at most
+Versions of the kernels differ in the last bits of float32 (ranks by 3e-7 at the 99th percentile and 2e-6 at most
 between plain and AVX2 of gcc 12, on these lives), and only where two numbers are as close as that may a choice
 differ. Compared are ranks and scores with the limit of a tie, 1e-4 above the least (within it the generator draws,
 which no rounding changes); the wait and twice the median with the time left, beyond which a rank counts ten times;
