@@ -1,0 +1,75 @@
+/* The series of simd.h against the libm of the same machine: prints a name and the largest error of each, relative
+ * or absolute as their comments have it. Every vector holds eight different numbers. */
+#include <stdio.h>
+#include "simd.h"
+
+enum { N = 400000 };
+
+typedef tw_v8 (*Series)(tw_v8);
+typedef double (*Exact)(double);
+
+static double between(double low, double high, int i) { return low + (high - low) * i / (N - 1.0); }
+
+static double phi(double z) { return 0.5 * erfc(-z * 0.70710678118654752); }
+
+static double worst(Series series, Exact exact, double low, double high, int geometric, int relative)
+{
+    double most = 0.0;
+    for (int i = 0; i < N; i += 8) {
+        float in[8], out[8];
+        for (int l = 0; l < 8; l++)
+            in[l] = (float)(geometric ? exp(between(log(low), log(high), i + l)) : between(low, high, i + l));
+        tw_store(out, series(tw_load(in)));
+        for (int l = 0; l < 8; l++) {
+            double want = exact(in[l]), error = fabs(out[l] - want);
+            error = relative ? error / fabs(want) : error;
+            most = error <= most ? most : error;    /* NaN is the worst */
+        }
+    }
+    return most;
+}
+
+/* Hill's formula (student.pxd) in double. */
+static double student_z(double t, double dof)
+{
+    double a = dof - 0.5, b = 48.0 * a * a, y = a * log1p(t * t / dof);
+    double z = ((((-0.4 * y - 3.3) * y - 24.0) * y - 85.5) / (0.8 * y * y + 100.0 + b) + y + 3.0) / b + 1.0;
+    return t < 0.0 ? -z * sqrt(y) : z * sqrt(y);
+}
+
+static double worst_student(void)
+{
+    double most = 0.0;
+    for (int i = 0; i < N; i += 8) {
+        float t[8], dof[8], out[8];
+        for (int l = 0; l < 8; l++) {
+            t[l] = (float)between(-12.0, 12.0, (i * 7 + l * 997) % N);
+            dof[l] = (float)exp(between(log(4.0), log(1e4), i + l));
+        }
+        tw_store(out, tw_student_z(tw_load(t), tw_load(dof)));
+        for (int l = 0; l < 8; l++) {
+            double error = fabs(out[l] - student_z(t[l], dof[l]));
+            most = error <= most ? most : error;
+        }
+    }
+    return most;
+}
+
+static tw_v8 exp8(tw_v8 v) { return tw_exp(v); }
+static tw_v8 ln8(tw_v8 v) { return tw_ln(v); }
+static tw_v8 log1p8(tw_v8 v) { return tw_log1p(v); }
+static tw_v8 expm18(tw_v8 v) { return tw_expm1(v); }
+static tw_v8 sqrt8(tw_v8 v) { return tw_sqrt(v); }
+static tw_v8 phi8(tw_v8 v) { return tw_phi(v); }
+
+int main(void)
+{
+    printf("exp %.3g\n", worst(exp8, exp, -60.0, 60.0, 0, 1));
+    printf("ln %.3g\n", worst(ln8, log, 1.0001, 1e30, 1, 1));
+    printf("log1p %.3g\n", worst(log1p8, log1p, 1e-12, 1e12, 1, 1));
+    printf("expm1 %.3g\n", worst(expm18, expm1, 1e-12, 1.0, 1, 1));
+    printf("sqrt %.3g\n", worst(sqrt8, sqrt, 1e-12, 1e12, 1, 1));
+    printf("phi %.3g\n", worst(phi8, phi, -12.0, 12.0, 0, 0));
+    printf("student_z %.3g\n", worst_student());
+    return 0;
+}
