@@ -27,18 +27,32 @@ cdef class Beliefs(Breakers):
             out[i] = e.total[i] + e.lost[i]
         return out, self.st.model[model].y0[signal]
 
-    def evidence(self, int model, int lane, int signal):
-        """(sums, y0) as `sums`, the weights as of now."""
-        cdef cnp.ndarray[double, ndim=1] out = np.zeros(MAX_SUMS)
-        read_sums(&self.st, model, signal, lane, self.clock.read(), <double*>out.data)
-        return out[:n_sums(self.st.model[model].d)], self.st.model[model].y0[signal]
+    def is_given(self, int model, int lane):
+        """Whether the profile has a user's one as prior."""
+        return profile_at(&self.st, model, lane).given.n > 0.0
 
-    def results(self, int model, int lane):
-        """(succeeded, failed): decayed counts behind availability, as of now, and results ever."""
-        cdef const Profile* p = profile_at(&self.st, model, lane)
+    def seen(self, int model, int lane):
+        """What was seen of one profile, all of it as of one moment, the weights as of now: (resource, sums and y0 (n_signals,)
+        as `sums` gives them, decayed counts of successes and failures behind availability, results ever, work as `work`
+        gives it); None where nothing was."""
         cdef int64_t now_ns = self.clock.read()
-        cdef double factor = kept(p.succeeded + p.failed, profile_age_s(p, now_ns), self.st.model[model].tau_s)
-        return factor * p.succeeded, factor * p.failed, p.n_results
+        cdef const ModelInfo* info = self.st.model + model
+        cdef int n_signals = info.n_signals, s
+        cdef cnp.ndarray[double, ndim=2] out = np.zeros((n_signals, MAX_SUMS))
+        cdef Profile p = profile_at(&self.st, model, lane)[0]
+        cdef Work work = work_now(&self.st, model, lane, now_ns)
+        cdef double factor = kept(p.succeeded + p.failed, profile_age_s(&p, now_ns), info.tau_s)
+        cdef double[N_SIGNALS] y0 = info.y0
+        resource = self.resources[lane]
+        for s in range(n_signals):
+            read_sums(&self.st, model, s, lane, now_ns, &out[s, 0])
+        # jobs that were only given up are no results, but they teach
+        if resource is None or (p.n_results == 0 and not out.any()):
+            return None
+        return (
+            resource, tuple([out[s, :n_sums(info.d)].copy() for s in range(n_signals)]),
+            tuple([y0[s] for s in range(n_signals)]), factor * p.succeeded, factor * p.failed, p.n_results,
+            (work.items, work.busy_s, work.n))
 
     def work(self, int model, int lane):
         """(items, busy seconds, jobs) behind throughput, as of now."""
@@ -51,25 +65,34 @@ cdef class Beliefs(Breakers):
         cdef double items = items_of(self.st.model + model, <const double*>row.data)
         return throughput_of(&self.st, model, lane, items, service_s, self.clock.read())
 
-    def merge(self, int model, int lane, sums, y0, work, double succeeded, double failed, int64_t n_results):
+    def merge(self, int model, resource, sums, y0, work, double succeeded, double failed, int64_t n_results):
         """Adds what another engine saw: sums and y0 (n_signals,) as `sums` gives them, work as `work` does, of the same
-        model."""
+        model. Nothing to be done where the resource was removed meanwhile."""
         cdef int64_t now_ns = self.clock.read()
         cdef ModelInfo* info = self.st.model + model
-        cdef Profile* p = profile_at(&self.st, model, lane)
-        cdef cnp.ndarray[double, ndim=1] row
-        cdef int s
+        cdef Profile* p
+        cdef double[N_SIGNALS * MAX_SUMS] rows
+        cdef double[N_SIGNALS] centre
+        cdef double items, busy_s, jobs
+        cdef int s, i, lane, n = n_sums(info.d)
+        for s in range(info.n_signals):
+            centre[s] = y0[s]
+            for i in range(n):
+                rows[s * MAX_SUMS + i] = sums[s][i]
+        items, busy_s, jobs = work
+        lane = self.lanes.get(resource, -1)
+        if lane < 0 or not is_candidate(&self.st, model, lane):
+            return
+        p = profile_at(&self.st, model, lane)
         fade_profile(&self.st, p, model, now_ns)
         for s in range(info.n_signals):
-            row = np.ascontiguousarray(sums[s], dtype=np.float64)
-            if row[0] <= 0.0:
+            if rows[s * MAX_SUMS] <= 0.0:
                 continue
             if not info.has_y0[s]:
                 info.has_y0[s] = 1
-                info.y0[s] = y0[s]
+                info.y0[s] = centre[s]
             set_bit(info.untried, lane, False)
-            merge_sums(&p.signal[s], <const double*>row.data, info.d, <double>y0[s] - info.y0[s])
-        items, busy_s, jobs = work
+            merge_sums(&p.signal[s], rows + s * MAX_SUMS, info.d, centre[s] - info.y0[s])
         p.work.items += items
         p.work.busy_s += busy_s
         p.work.n += jobs

@@ -12,6 +12,7 @@ cdef class Block:
     cdef readonly list resources     # by lane; None where one was removed
     cdef readonly dict lanes         # by name
     cdef dict kinds                  # device classes by name, numbered from 1
+    cdef dict reported_s             # when each lane's last report was measured
 
     def __cinit__(self, *, int max_resources, int max_models, int max_classes, int max_tickets, uint64_t seed, double tau_s, clock):
         if max_resources > MASK_WORDS * 64:
@@ -19,6 +20,7 @@ cdef class Block:
         self.clock = as_clock(clock)
         self.resources = []
         self.kinds = {}
+        self.reported_s = {}
         self.lanes = {}
         self._lay_out(max_resources, max_models, max_classes, max_tickets)
         cdef Header* head = self.st.head
@@ -207,10 +209,16 @@ cdef class Block:
         info.n_terms = info.d - info.n_request - info.n_columns
         return 0
 
-    def set_mode(self, int mode, double rollout):
-        """mode: a Mode, rollout in [0, 1]."""
-        self.st.head.mode = mode
-        self.st.head.rollout = rollout
+    def set_mode(self, mode, rollout):
+        """mode: a Mode, rollout in [0, 1]; None leaves either as it is, whoever switches the other meanwhile."""
+        cdef int number = MODE_ACTIVE if mode is None else mode
+        cdef double share = self.st.head.rollout if rollout is None else rollout
+        if mode is None:
+            number = self.st.head.mode
+        if number == MODE_ACTIVE or number == MODE_PART:
+            number = MODE_PART if share < 1.0 else MODE_ACTIVE
+        self.st.head.mode = number
+        self.st.head.rollout = share
 
     @property
     def mode(self):

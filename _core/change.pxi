@@ -20,15 +20,42 @@ cdef class Changes(Beliefs):
         """Running jobs of one lane beyond the 99.9% quantile of their forecast and twice its mean, at the last look."""
         return self.st.load[lane].n_overdue
 
-    def reset(self, int model, int lane):
-        """Forgets one profile: its prior is left, as it was given."""
+    def admit(self, resource, capacity, joins, profiles):
+        """A resource joins, ready before anybody can see it; returns its lane. capacity: as of add_resource; joins: by model,
+        seconds of offset (+inf = it cannot run it) and the static bound that excludes it (None = none does); profiles: of
+        each given one what `give` takes, the lane aside. Raises ConfigError, CapacityError.
+        """
         cdef int64_t now_ns = self.clock.read()
-        reset_belief(&self.st, model, lane, now_ns)
+        cdef int held = hold_collector(), lane, model, s
+        try:
+            if resource.name in self.lanes:
+                raise ConfigError(f"add: resource {resource.name!r} is there already; remove it first")
+            lane = self.add_resource(resource, *capacity)
+            self.price(lane, resource.cost_per_s, resource.power_w)
+            for model, (offset_s, bound) in enumerate(joins):
+                join_model(&self.st, model, lane, offset_s, now_ns)
+                for s in range(self.st.model[model].n_signals):
+                    serve_cold(&self.st, model, s, now_ns)
+                self.exclude(model, lane, bound)
+            for model, *given in profiles:
+                self.give(model, lane, *given)
+            openness_changed(&self.st, lane)
+            return lane
+        finally:
+            release_collector(held)
 
-    def changed(self, int lane):
-        """The lane is not what it was: latency and availability of all its models count as at most 8 results, its breaker
-        forgets, and where it is passed over it is probed."""
+    def reset(self, resource, models):
+        """Forgets its profiles of these models (indices): the prior is left, as it was given. Raises UnknownName."""
         cdef int64_t now_ns = self.clock.read()
+        cdef int lane = self.find(resource), model
+        for model in models:
+            reset_belief(&self.st, model, lane, now_ns)
+
+    def changed(self, resource):
+        """It is not what it was: latency and availability of all its models count as at most 8 results, its breaker
+        forgets, and where it is passed over it is probed. Raises UnknownName."""
+        cdef int64_t now_ns = self.clock.read()
+        cdef int lane = self.find(resource)
         raise_alarm(&self.st, lane, False, now_ns)
         doubt_slowness(&self.st, lane)
         discount_availability(&self.st, lane)

@@ -58,12 +58,13 @@ from operator import index
 
 import numpy as np
 
-from tailwise._core.errors import CapacityError, InputError, TicketError, UnknownName
+from tailwise._core.errors import CapacityError, ConfigError, InputError, TicketError, UnknownName
 
 cnp.import_array()
 
 include "input.pxi"
 include "clock.pxi"
+include "collector.pxi"
 
 LIMITS = {
     "features": MAX_D, "columns": MAX_COLUMNS, "levels": MAX_LEVELS, "resources": MASK_WORDS * 64,

@@ -3,21 +3,6 @@
 cdef enum:
     N_DRAWS = 256       # behind a propensity where the policy draws: its standard error is at most 1/32
 
-cdef extern from *:
-    """
-    /* Until Python 3.12 the collector came where an object was made, and ran any Python; now it waits for Python code. */
-    #if PY_VERSION_HEX < 0x030C0000
-    #define tw_hold_collector() PyGC_Disable()
-    #define tw_release_collector(held) ((void)((held) && PyGC_Enable()))
-    #else
-    #define tw_hold_collector() 0
-    #define tw_release_collector(held) ((void)(held))
-    #endif
-    """
-    int hold_collector "tw_hold_collector"()
-    void release_collector "tw_release_collector"(int held)
-
-
 @cython.no_gc_clear         # a ticket that is collected with it still needs the core
 cdef class Explaining(RouteCore):
     """A route that tells every candidate's numbers; nothing is claimed and nothing changes."""

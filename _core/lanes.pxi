@@ -4,18 +4,39 @@
 cdef class Lanes(Block):
     """Load, columns and openness of each lane."""
 
-    def store(self, int model, int column, int lane, double value):
-        """Writes a reported column, raw; NaN = unknown."""
-        store_column(&self.st, model, column, lane, value)
+    cdef int find(self, resource) except -1:
+        """The lane of a resource, for what is done to it before any Python runs: then it may be another's."""
+        lane = self.lanes.get(resource) if isinstance(resource, str) else None
+        if lane is None:
+            raise UnknownName(f"no resource {resource!r}; there are {', '.join(map(repr, self.lanes)) or 'none'}")
+        return lane
 
-    def report_jobs(self, int lane, running, waiting, double at):
-        """How many jobs of everybody are on the resource: float, NaN = became unknown, None = not said. at: seconds."""
-        cdef int64_t now_ns = self.clock.read()
-        cdef int64_t at_ns = min(now_ns, <int64_t>llround(max(-LATEST_S, min(LATEST_S, at)) * 1e9))
-        note_report(
-            &self.st, lane, running is not None, 0.0 if running is None else running, waiting is not None,
-            0.0 if waiting is None else waiting, at_ns)
-        refresh(&self.st, lane, now_ns)
+    def lane(self, resource):
+        """The index of a resource in masks and in the columns of Z. Raises UnknownName."""
+        return self.find(resource)
+
+    def report(self, resource, at, running, waiting, columns):
+        """What a resource says of itself; ignored when it is older than its last report. at: seconds, None = now, and
+        what lies ahead. running, waiting: how many jobs of everybody are there: float, NaN = became unknown, None = not
+        said. columns: (model, column, value, NaN = unknown) of each that was said. Raises UnknownName.
+        """
+        cdef int64_t now_ns = self.clock.read(), at_ns
+        cdef double now_s = 1e-9 * now_ns
+        # by another clock, or from before this one went back, it must not make the next ones look old
+        cdef double at_s = now_s if at is None else min(<double>at, now_s)
+        cdef int lane = self.find(resource), model, column
+        cdef double value
+        if at_s < min(<double>self.reported_s.get(lane, -INFINITY), now_s):
+            return
+        self.reported_s[lane] = at_s
+        if running is not None or waiting is not None:
+            at_ns = min(now_ns, <int64_t>llround(max(-LATEST_S, min(LATEST_S, at_s)) * 1e9))
+            note_report(
+                &self.st, lane, running is not None, 0.0 if running is None else running, waiting is not None,
+                0.0 if waiting is None else waiting, at_ns)
+            refresh(&self.st, lane, now_ns)
+        for model, column, value in columns:
+            store_column(&self.st, model, column, lane, value)
 
     def foreign(self, int lane):
         """Others' jobs on the lane: running and waiting as last reported, and the waiting ones' worth now."""
@@ -28,19 +49,14 @@ cdef class Lanes(Block):
         cdef const Load* load = self.st.load + lane
         return load.n_running, n_open(load) - load.n_running
 
-    def join(self, int model, int lane, double offset_s):
-        """Makes a lane a candidate of a model, to be learned from nothing. Cost O(resources d^2)."""
+    def remove_resource(self, resource):
+        """Shuts its lane for good and forgets what was learned of it; its open tickets can still be settled.
+        Raises UnknownName."""
         cdef int64_t now_ns = self.clock.read()
-        cdef int s
-        join_model(&self.st, model, lane, offset_s, now_ns)
-        for s in range(self.st.model[model].n_signals):
-            serve_cold(&self.st, model, s, now_ns)
-
-    def remove_resource(self, int lane):
-        """Shuts a lane for good and forgets what was learned of it; its open tickets can still be settled."""
-        cdef int64_t now_ns = self.clock.read()
+        cdef int lane = self.find(resource)
         remove_lane(&self.st, lane, now_ns)
-        del self.lanes[self.resources[lane].name]
+        self.reported_s.pop(lane, None)
+        del self.lanes[resource]
         self.resources[lane] = None
 
     def candidates(self, int model):
@@ -53,13 +69,20 @@ cdef class Lanes(Block):
         """Entries that a mask and a row of Z have: lanes in use or waiting to be used again."""
         return self.st.head.n_resources
 
-    def drain(self, int lane, bint on):
-        """on: the lane takes no more jobs, those it has go on. Off: it takes jobs again, unless it is ejected."""
+    def drain(self, resource, bint on):
+        """on: it takes no more jobs, those it has go on. Off: it takes jobs again, unless it is ejected.
+        Raises UnknownName."""
+        cdef int lane = self.find(resource)
         self.st.load[lane].drained = on
         openness_changed(&self.st, lane)
 
-    def own_queue(self, int lane):
-        """From now on the queue's owner says when service starts, and levels are served in order."""
+    def own_queue(self, resource):
+        """From now on the queue's owner says when service starts, and levels are served in order. Raises UnknownName,
+        ConfigError."""
+        cdef int lane = self.find(resource)
+        if self.st.load[lane].soft:
+            raise ConfigError(
+                f"Resource {resource!r} has max_running and queues by itself: slots are expected of an owned queue")
         split_line(&self.st, lane)
 
     def now_s(self):

@@ -101,7 +101,6 @@ class Engine(Fleet, Modes):
         for promise in self.qos:
             self._core.add_class(promise.on_time)
         self._reports = Reports(self._core, self.models)
-        self._given: set[tuple[str, str]] = set()
         for profile in profiles:
             self._give(profile)
 
@@ -166,7 +165,7 @@ class Engine(Fleet, Modes):
         older than the last one of this resource is ignored.
         Raises UnknownName, InputError, and then changes nothing. Cost: microseconds.
         """
-        self._reports.report(resource, self.lane(resource), at, values)
+        self._reports.report(resource, at, values)
 
     def profile(
         self,
@@ -189,7 +188,7 @@ class Engine(Fleet, Modes):
             raise InputError(f"resource {resource!r} cannot run model {model!r}: nothing is believed of that")
         which = signals.index(signal) if signal is not None else 0
         x = self._encode(declared, index, features)
-        given = which == 0 and (resource, model) in self._given
+        given = which == 0 and self._core.is_given(index, lane)
         service_s = occupied_s(self._core, index, lane, x, len(signals))
         throughput = self._core.throughput(index, lane, x, service_s)
         return summarise(resource, model, x, self._core.posterior(index, lane, which), given, throughput)
@@ -239,7 +238,7 @@ class Engine(Fleet, Modes):
         is known of its availability counts as at most 8 results too. An ejected resource is due for a probe at once,
         and its backoffs start over. Raises UnknownName.
         """
-        self._core.changed(self.lane(resource))
+        self._core.changed(resource)
 
     def take_disturbed(self) -> int:
         """Bit set of lanes on which an alarm or the breaker went off since the last call: whoever owns their queues
@@ -250,10 +249,8 @@ class Engine(Fleet, Modes):
         """Forgets what was learned of a resource on one model (None: on all), as if it were new: latency and
         availability start again from the prior, a given profile with its whole weight. What its jobs in flight
         teach counts. Raises UnknownName. Cost: O(models x resources)."""
-        lane = self.lane(resource)
         names = [m.name for m in self.models] if model is None else [model]
-        for index in [self._declared.model_index(name) for name in names]:
-            self._core.reset(index, lane)
+        self._core.reset(resource, [self._declared.model_index(name) for name in names])
 
     def certificate(self, qos: str) -> Certificate:
         """What was promised to the jobs of a class against what became of them. Raises UnknownName."""

@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 from tailwise._core.core import Core
 from tailwise.bounds import excluded_by
 from tailwise.declared import Declared
-from tailwise.errors import ConfigError, UnknownName
+from tailwise.errors import ConfigError
 from tailwise.given import Profile
 from tailwise.numbered import capacity_of, slopes_of
-from tailwise.reports import Reports
 from tailwise.types import Resource
-from tailwise.validate import as_items, is_one_of, require
+from tailwise.validate import as_items, require
 
 __all__ = ["Fleet"]
 
@@ -27,8 +26,6 @@ class Fleet:
 
     _core: Core
     _declared: Declared
-    _reports: Reports
-    _given: set[tuple[str, str]]
 
     @property
     def resources(self) -> tuple[Resource, ...]:
@@ -47,10 +44,7 @@ class Fleet:
 
     def lane(self, resource: str) -> int:
         """The index of a resource in masks and in the columns of Z. Raises UnknownName."""
-        lanes = self._core.lanes
-        if not is_one_of(resource, lanes):
-            raise UnknownName(f"no resource {resource!r}; there are {', '.join(map(repr, lanes)) or 'none'}")
-        return lanes[resource]
+        return self._core.lane(resource)
 
     def candidates(self, model: str) -> tuple[int, ...]:
         """Lanes of the resources that can run a model. Raises UnknownName."""
@@ -66,21 +60,16 @@ class Fleet:
 
         Raises UnknownName, and ConfigError for a resource with max_running: it queues by itself.
         """
-        lane = self.lane(resource)
-        if self._core.resources[lane].max_running is not None:
-            raise ConfigError(
-                f"Resource {resource!r} has max_running and queues by itself: slots are expected of an owned queue"
-            )
-        self._core.own_queue(lane)
+        self._core.own_queue(resource)
 
     def drain(self, resource: str) -> None:
         """The resource takes no more jobs; those it has go on, settle and teach. Wait until `load` says (0, 0)
         before you stop it. Changes nothing on a drained one. Raises UnknownName."""
-        self._core.drain(self.lane(resource), True)
+        self._core.drain(resource, True)
 
     def undrain(self, resource: str) -> None:
         """The resource takes jobs again, with what was learned of it before. Raises UnknownName."""
-        self._core.drain(self.lane(resource), False)
+        self._core.drain(resource, False)
 
     def add(
         self,
@@ -100,8 +89,6 @@ class Fleet:
         declared = self._declared
         require(isinstance(resource, Resource), "add", "resource", resource, "a Resource")
         profiles = as_items("add", "profiles", profiles, Profile, "a sequence of Profile objects")
-        if resource.name in self._core.lanes:
-            raise ConfigError(f"add: resource {resource.name!r} is there already; remove it first")
         if models is None:
             joined = {m for m, model in enumerate(declared.models) if declared.allows(model, resource.name)}
         else:
@@ -111,18 +98,12 @@ class Fleet:
             if profile.resource != resource.name:
                 raise ConfigError(f"add: {profile!r}, but a profile of {resource.name!r} is expected")
             profile.require_runs(declared.model_index(profile.model) in joined)
-            slopes_of(declared.model(profile.model), profile)
-        lane = self._core.add_resource(resource, *capacity_of(resource))
-        self._core.price(lane, resource.cost_per_s, resource.power_w)
-        self._core.drain(lane, True)  # until its priors are in place: another thread may select meanwhile
-        for model in range(len(declared.models)):
-            self._core.join(model, lane, resource.offset_s if model in joined else math.inf)
-            bound = excluded_by(declared.models[model], resource) if model in joined else None
-            self._core.exclude(model, lane, bound)
-        for profile in profiles:
-            self._give(profile)
-        self._core.drain(lane, False)
-        return lane
+        given = [self._as_given(profile) for profile in profiles]
+        joins = [
+            (resource.offset_s, excluded_by(model, resource)) if m in joined else (math.inf, None)
+            for m, model in enumerate(declared.models)
+        ]
+        return self._core.admit(resource, capacity_of(resource), joins, given)
 
     def remove(self, resource: str) -> None:
         """The resource is gone, and what was learned of it is forgotten; drain it first to let its jobs end.
@@ -131,14 +112,15 @@ class Fleet:
         can be added again at once and then starts from the prior; so add a successor before you remove the last
         resource that knows a model. Raises UnknownName. Cost: O(models x resources).
         """
-        lane = self.lane(resource)
-        self._core.remove_resource(lane)
-        self._reports.forget(lane)
-        self._given = {(name, model) for name, model in self._given if name != resource}
+        self._core.remove_resource(resource)
+
+    def _as_given(self, profile: Profile) -> tuple[int, float, float, float, dict[int, float]]:
+        index = self._declared.model_index(profile.model)
+        slopes = slopes_of(self._declared.models[index], profile)
+        return index, profile.ln_median, profile.spread, profile.weight, slopes
 
     def _give(self, profile: Profile) -> None:
-        lane, index = self.lane(profile.resource), self._declared.model_index(profile.model)
-        profile.require_runs(lane in self._core.candidates(index))
-        slopes = slopes_of(self._declared.models[index], profile)
-        self._core.give(index, lane, profile.ln_median, profile.spread, profile.weight, slopes)
-        self._given.add((profile.resource, profile.model))
+        given = self._as_given(profile)
+        lane = self.lane(profile.resource)
+        profile.require_runs(lane in self._core.candidates(given[0]))
+        self._core.give(given[0], lane, *given[1:])

@@ -37,18 +37,13 @@ class Modes:
         bypass mode. rollout: None leaves the share as it is (1 at first), whatever the mode.
         Raises ConfigError and then changes nothing.
         """
-        number, share = self._core.mode
-        if mode is None:
-            mode = _name_of(number)
-        elif not is_one_of(mode, _NUMBERS):
+        if mode is not None and not is_one_of(mode, _NUMBERS):
             raise ConfigError(f"mode={mode!r}, but one of {', '.join(map(repr, get_args(Mode)))} is expected")
-        if rollout is not None:
-            share = as_number(rollout)
-            if not is_share(share):
-                raise ConfigError(f"rollout={rollout!r}, but a share in [0, 1] is expected")
-        in_part = mode == "active" and share < 1.0
-        self._core.set_mode(_ACTIVE_IN_PART if in_part else _NUMBERS[mode], share)
-        return mode
+        share = None if rollout is None else as_number(rollout)
+        if share is not None and not is_share(share):
+            raise ConfigError(f"rollout={rollout!r}, but a share in [0, 1] is expected")
+        self._core.set_mode(None if mode is None else _NUMBERS[mode], share)
+        return _name_of(self._core.mode[0]) if mode is None else mode
 
     @property
     def rollout(self) -> float:

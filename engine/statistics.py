@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tailwise._core.core import Core
 from tailwise.declared import Declared
 from tailwise.errors import InputError
-from tailwise.validate import as_items, as_number, is_one_of, is_whole
+from tailwise.validate import as_items, as_number, is_whole
 
 __all__ = ["Statistics", "add_statistics", "collect_statistics"]
 
@@ -46,15 +46,9 @@ def collect_statistics(core: Core, declared: Declared) -> tuple[Statistics, ...]
     found = []
     for m, model in enumerate(declared.models):
         for lane in core.candidates(m):
-            succeeded, failed, n_results = core.results(m, lane)
-            sums, centre = zip(*(core.evidence(m, lane, s) for s in range(len(model.signals))), strict=True)
-            # jobs that were only given up are no results, but they teach
-            if n_results == 0 and not np.any(sums):
-                continue
-            name = core.resources[lane].name
-            found.append(
-                Statistics(name, model.name, sums, centre, succeeded, failed, n_results, core.work(m, lane))
-            )
+            seen = core.seen(m, lane)
+            if seen is not None:
+                found.append(Statistics(seen[0].name, model.name, *seen[1:]))
     return tuple(found)
 
 
@@ -64,7 +58,7 @@ def add_statistics(core: Core, declared: Declared, statistics: Sequence[Statisti
     expected = "a sequence of Statistics, as engine.statistics() gives them,"
     for one in as_items("merge", "statistics", statistics, Statistics, expected, InputError):
         model = declared.model_index(one.model)
-        lane = core.lanes[one.resource] if is_one_of(one.resource, core.lanes) else -1
+        lane = core.lanes.get(one.resource, -1) if isinstance(one.resource, str) else -1
         if lane not in core.candidates(model):
             raise InputError(f"merge: no resource {one.resource!r} runs {one.model!r} here; leave it out")
         shapes = [core.sums(model, lane, s)[0].shape for s in range(len(declared.models[model].signals))]
@@ -80,6 +74,8 @@ def add_statistics(core: Core, declared: Declared, statistics: Sequence[Statisti
             raise InputError(
                 f"merge: {one.model!r} on {one.resource!r} holds a number that is not finite or < 0"
             )
-        checked.append((model, lane, one))
-    for model, lane, one in checked:
-        core.merge(model, lane, one.sums, one.centre, one.work, one.succeeded, one.failed, one.n_results)
+        checked.append((model, one))
+    for model, one in checked:
+        core.merge(
+            model, one.resource, one.sums, one.centre, one.work, one.succeeded, one.failed, one.n_results
+        )
