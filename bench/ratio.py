@@ -1,5 +1,7 @@
 """One interleaved run of all implementations: `python -m bench.ratio [--rounds 30] [--json F]`.
 
+One signal with and without columns, two signals, pairs of select and complete, and a histogram of single calls.
+
 Rounds rotate their order, since the speed of a shared machine drifts: the ratio to the bare loop within the round is
 what counts, not the nanoseconds. In a round all do the same number of passes over the same requests and show their
 median pass, so that none has warmer caches and a pass that was preempted is no measure.
@@ -21,14 +23,19 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+import tailwise as tw
 from bench.arrays import Decide, numba_decide, numpy_decide
 from bench.bare import Bare
+from bench.single import single_calls
+from bench.streams import BareStreams, Streams
 from bench.subject import N_REQUESTS, Subject
 
 SIZES = (8, 64, 256)
 N_PASSES = 15
 #: NumPy takes fifty times as long: fewer calls a pass are enough.
 N_SLOW = 10
+N_SINGLE = 20_000
+PREEMPTED = 10.0  #: times the median pass
 
 T = TypeVar("T")
 
@@ -45,14 +52,20 @@ def main() -> None:
             subject = Subject(k, columns)
             disagreements = check(subject)
             rows.append(measure(subject, arguments.rounds, console) | {"disagreements": disagreements})
-    single = single_calls(Subject(64), 20_000)
+    two = measure_streams(Streams(64), arguments.rounds, console)
+    per_s = pairs_per_s(Subject(8), arguments.rounds, console)
+    single = [single_calls(Subject(k), N_SINGLE) for k in (8, 64)]
     console.print(table(rows))
     console.print(
-        "select at K = 64, single calls, ns (the clock's own {clock:.0f} taken off): "
-        "p50 {p50:.0f}, p99 {p99:.0f}, p99.9 {p999:.0f}".format(**single)
+        "two signals, ttft_s and tpot_s bounded, one column given with the call, K = 64, d = 6: bare C {bare C:.0f}, "
+        "tailwise {tailwise:.0f} ns, ratio {ratio:.2f}; chooses otherwise {disagreements}".format(**two)
     )
+    console.print(f"select and complete at K = 8, one process: {per_s:,.0f} pairs/s")
+    for calls in single:
+        console.print(f"\n{calls}")
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps({"rows": rows, "single": single}, indent=1) + "\n")
+        found = {"rows": rows, "streams": two, "pairs_per_s": per_s, "single": [s.as_dict() for s in single]}
+        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def check(subject: Subject) -> dict[str, int]:
@@ -73,9 +86,11 @@ def check(subject: Subject) -> dict[str, int]:
 def measure(subject: Subject, rounds: int, console: Console) -> dict[str, object]:
     """Nanoseconds per call of each implementation, medians over rounds, and the paired ratio to the bare loop."""
     bare, by_numpy, by_numba = Bare(subject), numpy_decide(subject), numba_decide(subject)
+    rows = list(subject.requests)
     runs: dict[str, Callable[[], float]] = {
         "bare C": lambda: median_pass(bare.pass_ns),
-        "tailwise": lambda: median_pass(lambda: select_ns(subject)),
+        "tailwise": lambda: median_pass(lambda: select_ns(subject.select)),
+        "array": lambda: median_pass(lambda: select_ns(lambda: subject.select(rows))),
         "numba": lambda: median_pass(lambda: decide_ns(by_numba, subject.requests)),
         "NumPy": lambda: median_pass(lambda: decide_ns(by_numpy, subject.requests[:N_SLOW])),
         "complete": lambda: complete_ns(subject),
@@ -85,6 +100,25 @@ def measure(subject: Subject, rounds: int, console: Console) -> dict[str, object
     medians = {name: float(np.median(values)) for name, values in times.items()}
     ratio = float(np.median(np.array(times["tailwise"]) / np.array(times["bare C"])))
     return {"k": subject.n_resources, "columns": subject.columns, "ratio": ratio, **medians}
+
+
+def measure_streams(subject: Streams, rounds: int, console: Console) -> dict[str, float]:
+    """As measure, of tailwise and the bare loop with two signals."""
+    bare = BareStreams(subject)
+    runs = {
+        "bare C": lambda: median_pass(bare.pass_ns),
+        "tailwise": lambda: median_pass(lambda: select_ns(subject.select)),
+    }
+    times = interleaved(runs, rounds, f"K = {subject.n_resources}, two signals", console)
+    medians = {name: float(np.median(values)) for name, values in times.items()}
+    ratio = float(np.median(np.array(times["tailwise"]) / np.array(times["bare C"])))
+    return {"ratio": ratio, "disagreements": subject.disagreements(bare), **medians}
+
+
+def pairs_per_s(subject: Subject, rounds: int, console: Console) -> float:
+    """Decisions and lessons a second, one after the other, of the median round."""
+    runs = {"pairs": lambda: pair_ns(subject)}
+    return 1e9 / float(np.median(interleaved(runs, rounds, "pairs", console)["pairs"]))
 
 
 def interleaved(
@@ -110,9 +144,9 @@ def median_pass(pass_ns: Callable[[], float]) -> float:
     return float(np.median([pass_ns() for _ in range(N_PASSES)]))
 
 
-def select_ns(subject: Subject) -> float:
+def select_ns(select: Callable[[], list[tw.Ticket]]) -> float:
     begin_ns = time.perf_counter_ns()
-    tickets = subject.select()
+    tickets = select()
     elapsed_ns = time.perf_counter_ns() - begin_ns
     for ticket in tickets:
         ticket.cancel()
@@ -121,14 +155,36 @@ def select_ns(subject: Subject) -> float:
 
 def complete_ns(subject: Subject) -> float:
     """The mean over passes, since a pass may hold all or none of the rebuilds that a completion is to pay for."""
-    total_ns = 0
-    for _ in range(N_PASSES):
+    passes = np.empty(N_PASSES)
+    for i in range(N_PASSES):
         tickets = subject.select()
+        seconds = subject.seconds_of(tickets)
         begin_ns = time.perf_counter_ns()
-        for ticket in tickets:
-            ticket.complete(0.005)
-        total_ns += time.perf_counter_ns() - begin_ns
-    return total_ns / (N_PASSES * N_REQUESTS)
+        for ticket, service_s in zip(tickets, seconds, strict=True):
+            ticket.complete(service_s)
+        passes[i] = (time.perf_counter_ns() - begin_ns) / N_REQUESTS
+    return undisturbed(passes)
+
+
+def pair_ns(subject: Subject) -> float:
+    """As complete_ns. Each ends as the same request's was forecast before the passes."""
+    select = subject.route.select
+    tickets = subject.select()
+    forecast = subject.seconds_of(tickets)
+    for ticket in tickets:
+        ticket.cancel()
+    passes = np.empty(N_PASSES)
+    for i in range(N_PASSES):
+        begin_ns = time.perf_counter_ns()
+        for x, service_s in zip(subject.tuples, forecast, strict=True):
+            select(x).complete(service_s)
+        passes[i] = (time.perf_counter_ns() - begin_ns) / N_REQUESTS
+    return undisturbed(passes)
+
+
+def undisturbed(passes: NDArray[np.float64]) -> float:
+    """The mean of those that were not preempted: 4 ms would make a mean of 500 ns 3 us."""
+    return float(np.mean(passes[passes < PREEMPTED * np.median(passes)]))
 
 
 def decide_ns(decide: Decide, requests: NDArray[np.float64]) -> float:
@@ -138,30 +194,9 @@ def decide_ns(decide: Decide, requests: NDArray[np.float64]) -> float:
     return (time.perf_counter_ns() - begin_ns) / len(requests)
 
 
-def clock_ns(clock: Callable[[], int] = time.perf_counter_ns) -> float:
-    """What the clock itself adds to the time of a single call."""
-    return float(np.median([-clock() + clock() for _ in range(2000)]))
-
-
-def single_calls(subject: Subject, n: int) -> dict[str, float]:
-    """Quantiles over single calls; each ticket is cancelled before the next."""
-    clock = time.perf_counter_ns
-    own = clock_ns()
-    select, tuples = subject.route.select, subject.tuples
-    times = np.empty(n)
-    for i in range(n):
-        x = tuples[i % N_REQUESTS]
-        begin_ns = clock()
-        ticket = select(x)
-        times[i] = clock() - begin_ns
-        ticket.cancel()
-    p50, p99, p999 = np.quantile(times - own, [0.5, 0.99, 0.999])
-    return {"clock": own, "p50": p50, "p99": p99, "p999": p999}
-
-
 def table(rows: list[dict[str, object]]) -> Table:
     out = Table(title="ns per decision, median of rounds; d = 8", title_justify="left")
-    names = ("bare C", "tailwise", "numba", "NumPy", "complete")
+    names = ("bare C", "tailwise", "array", "numba", "NumPy", "complete")
     for column in ("K", "columns + mask", *names, "tailwise / bare C", "chooses otherwise"):
         out.add_column(column, justify="right")
     for row in rows:

@@ -46,11 +46,15 @@ def test_complete(benchmark: BenchmarkFixture, k: int) -> None:
     """Warm profiles: amortised over one rebuild in about 64."""
     subject = Subject(k)
 
-    def complete(tickets: list[Ticket]) -> None:
-        for ticket in tickets:
-            ticket.complete(0.005)
+    def complete(tickets: list[Ticket], seconds: list[float]) -> None:
+        for ticket, service_s in zip(tickets, seconds, strict=True):
+            ticket.complete(service_s)
 
-    benchmark.pedantic(complete, setup=lambda: ((subject.select(),), {}), rounds=200, warmup_rounds=5)
+    def decided() -> tuple[tuple[list[Ticket], list[float]], dict[str, object]]:
+        tickets = subject.select()
+        return (tickets, subject.seconds_of(tickets)), {}
+
+    benchmark.pedantic(complete, setup=decided, rounds=200, warmup_rounds=5)
     per_call(benchmark)
     assert subject.engine.in_flight == 0
 
@@ -58,10 +62,14 @@ def test_complete(benchmark: BenchmarkFixture, k: int) -> None:
 @pytest.mark.parametrize("k", SIZES)
 def test_select_and_complete(benchmark: BenchmarkFixture, k: int) -> None:
     subject = Subject(k)
+    tickets = subject.select()
+    seconds = subject.seconds_of(tickets)
+    for ticket in tickets:
+        ticket.cancel()
 
     def pairs() -> None:
-        for x in subject.tuples:
-            subject.route.select(x).complete(0.005)
+        for x, service_s in zip(subject.tuples, seconds, strict=True):
+            subject.route.select(x).complete(service_s)
 
     benchmark.pedantic(pairs, rounds=200, warmup_rounds=5)
     per_call(benchmark)

@@ -18,14 +18,13 @@ import numpy as np
 import tailwise as tw
 from bench.bare import Bare
 from bench.compiled import compiled
-from bench.subject import N_REQUESTS, Subject
+from bench.subject import N_REQUESTS, NOISE, Subject
 
 __all__ = ["BARE", "COMPLETE", "NOTHING", "SELECT"]
 
 NOTHING, SELECT, COMPLETE, BARE = "nothing", "select", "complete", "bare"
 #: Services of 5 ms and more: at least 50 jobs are in flight, and 256 fit on a lane.
 GAP_S = 1e-4
-NOISE = 0.1  #: of ln(seconds), as in bench.subject
 N_WARM = 500
 
 Call = Callable[[], object]

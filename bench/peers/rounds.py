@@ -15,7 +15,8 @@ from bench.bare import Bare
 from bench.compiled import compiler
 from bench.peers.peer import Peer
 from bench.peers.scene import Scene, Take
-from bench.ratio import N_PASSES, clock_ns, median_pass
+from bench.ratio import N_PASSES, median_pass
+from bench.single import clock_ns
 from bench.subject import N_REQUESTS, Subject
 
 __all__ = ["OWN", "Own", "Times", "Turn", "turn_of"]
