@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from bench.growth import Point, plot
 from bench.single import single_calls
 from bench.streams import ON_TIME, BareStreams, Streams
 from bench.subject import Subject
@@ -48,3 +50,17 @@ def test_jobs_take_what_was_forecast_give_or_take(subject: Subject) -> None:
     for ticket in tickets:
         ticket.cancel()
     assert 0.05 < np.std(off) < 0.2  # 100 numbers of sd .1
+
+
+def test_growth_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [Point(8, 200.0, 400.0, 2.0), Point(4096, 9e3, 1e4, 1.1)]
+    lines = []
+    draw = Figure.savefig
+
+    def seen(figure: Figure, *args: object, **options: object) -> None:
+        lines.extend(line.get_ydata().tolist() for line in figure.axes[0].lines)
+        draw(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", seen)
+    assert plot(points).startswith("<svg")
+    assert lines == [[400.0, 1e4], [200.0, 9e3]]
