@@ -238,12 +238,16 @@ cdef class Ticket(Decision):
         """Normal exit completes, an Exception fails, cancellation and KeyboardInterrupt cancel."""
         if not self.is_open:
             return
-        if kind is None:
-            self.complete()
-        elif issubclass(kind, Exception):
-            self.fail()
-        else:
-            self.cancel()
+        try:
+            if kind is None:
+                self.complete()
+            elif issubclass(kind, Exception):
+                self.fail()
+            else:
+                self.cancel()
+        except TicketError:
+            if self.is_open:        # else another thread settled it just now, as somebody inside might have
+                raise
 
     def __dealloc__(self):
         # nobody can settle it any more; its place must not stay taken
