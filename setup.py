@@ -13,11 +13,11 @@ FLAGS = ["-O3", "-fno-wrapv", "-fno-math-errno", "-fno-trapping-math", "-Wno-unu
 
 core = Extension(
     "tailwise._core.core",
-    ["_core/core.pyx"],
+    ["_core/core.pyx", "_core/plain.c", "_core/avx2.c", "_core/avx512.c"],
     include_dirs=["_core", numpy.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
     extra_compile_args=[] if platform.system() == "Windows" else FLAGS,
-    depends=["_core/simd.h", *glob("_core/*.px*")],
+    depends=[*glob("_core/*.h"), *glob("_core/*.px*")],
 )
 
 # Queues hold Python objects: nothing here is worth a vector, and they build in seconds.

@@ -5,7 +5,7 @@ from libc.string cimport memcpy
 
 from _core.bandit cimport draw_services
 from _core.bounds cimport narrow, narrow_to_bounds, refuse_excluded
-from _core.choose cimport choose, mask_cost
+from _core.choose cimport choose, least_of, mask_cost, n_blocks_of
 from _core.claim cimport cell_h, cell_u, read_claim, spreads_left
 from _core.decide cimport (
     ADMITTED, GUARANTEE, GUARANTEE_PROBES, LATE, NO_RESOURCE, admit_by_p, COMPLETION, SHARED, THOMPSON, decide,
@@ -13,13 +13,15 @@ from _core.decide cimport (
 )
 from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing, is_loaded, longest_queued, occupied_s
 from _core.harm cimport weigh_harm
-from _core.layout cimport Claims, LANES, Load, MAX_D, ModelInfo, ROW_DOF, ROW_INV_AVAIL, State, int64_t, served_block, uint64_t
+from _core.layout cimport (
+    Claims, LANES, ROW_DOF, ROW_INV_AVAIL, Stake, State, int64_t, served_block, uint64_t,
+)
 from _core.objective cimport filters_hard, narrow_to_best
 from _core.pace cimport weigh_pace
-from _core.score cimport Stake, least_of, score_lane, stake_of
-from _core.spread cimport on_time_blocks, spread_blocks
+from _core.score cimport candidates_of, score_lane, stake_of
 from _core.stream cimport tightest_s
 from _core.untried cimport favour_untried, learns
+from _core.versions cimport Candidates, kernels
 from _core.wait cimport n_open, refresh, wait_mean, wait_var
 
 cdef enum:
@@ -82,7 +84,7 @@ cdef inline void weigh_blocks(
         return
     for lane in range(at, min(at + n_blocks * LANES, st.head.n_resources)):
         st.wait_sd[lane] = <float>sqrt(wait_var(st, lane, route.level)) if st.waiting[lane] > 0 else 0
-    on_time_blocks(
+    kernels.on_time(
         served_block(st, route.model, 0, first), st.service + at, st.waiting + at, st.wait_sd + at, st.var + at,
         <float>log(left_s if left_s > 1e-30 else 1e-30), n_blocks, st.mean_s + at, st.on_time + at)
     if route.guaranteed:
@@ -95,20 +97,15 @@ cdef inline void weigh_all(
     const State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns
 ) noexcept nogil:
     """After score_all: the spread, E[service] and P(on time) of every candidate."""
-    cdef const ModelInfo* info = st.model + route.model
-    cdef float[MAX_D] x32
-    cdef int i, n_blocks = (st.head.n_resources + LANES - 1) // LANES
-    for i in range(info.n_request):
-        x32[i] = <float>x[i]
-    spread_blocks(
-        info, served_block(st, route.model, 0, 0), st.given, x32, n_blocks, st.head.n_blocks * LANES, st.var,
-        st.model_var)
+    cdef int n_blocks = n_blocks_of(st.head.n_resources)
+    cdef Candidates c = candidates_of(st, route.model, 0, 0, n_blocks, x)
+    kernels.spread(&c, st.var, st.model_var)
     weigh_blocks(st, route, x, left_s, now_ns, 0, n_blocks)
 
 
 cdef inline void start_over(const State* st) noexcept nogil:
     """Every candidate is left to choose from again."""
-    memcpy(st.pick, st.cost, (st.head.n_resources + LANES - 1) // LANES * LANES * sizeof(float))
+    memcpy(st.pick, st.cost, n_blocks_of(st.head.n_resources) * LANES * sizeof(float))
 
 
 cdef inline bint narrow_to_feasible(const State* st, const RouteInfo* route) noexcept nogil:
@@ -262,7 +259,7 @@ cdef inline int decide_among(
     if score_open(st, route, route.explore and not route.bounded, x, mask, left_s, now_ns, f):
         n_tied[0] = 1
         return ADMITTED
-    if least_of(st.cost, (st.head.n_resources + LANES - 1) // LANES) == INFINITY:
+    if least_of(st.cost, st.head.n_resources) == INFINITY:
         forecast_nothing(f, left_s)
         n_tied[0] = 1
         return NO_RESOURCE

@@ -4,8 +4,8 @@ from libc.math cimport INFINITY, exp, log, sqrt
 from _core.choose cimport draw
 from _core.decide cimport THOMPSON
 from _core.forecast cimport RouteInfo
-from _core.layout cimport LANES, ROW_DOF, State, served_block, uint64_t
-from _core.score cimport Stake, score_lane, stake_of
+from _core.layout cimport LANES, ROW_DOF, Stake, State, served_block, uint64_t
+from _core.score cimport score_lane, stake_of
 
 
 cdef inline double uniform(uint64_t* rng) noexcept nogil:

@@ -158,9 +158,11 @@ cdef class Beliefs(Breakers):
     def encode(self, int model, values):
         """Encoded features (d without columns,) of raw ones, as select sees them."""
         cdef double[MAX_D] x
-        cdef cnp.ndarray[double, ndim=1] u = np.ascontiguousarray(values, dtype=np.float64)
+        cdef double[PADDED_D] u
         cdef int64_t clipped = 0
-        cdef int code = encode_features(self.st.model + model, <const double*>u.data, x, &clipped)
-        if code != ENCODED:
+        cdef int i
+        for i in range(PADDED_D):
+            u[i] = values[i] if i < len(values) else 1.0
+        if not encode_features(self.st.model + model, u, x, &clipped):
             raise InputError(f"features {values!r}: finite numbers are expected, > 0 where a typical value is declared")
         return np.array([x[i] for i in range(self.st.model[model].n_request)])

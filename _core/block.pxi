@@ -40,7 +40,7 @@ cdef class Block:
     cdef int _lay_out(self, int max_resources, int max_models, int max_classes, int max_tickets) except -1:
         cdef int n_blocks = (max_resources + LANES - 1) // LANES
         cdef size_t lanes = n_blocks * LANES
-        cdef size_t[19] size = [
+        cdef size_t[20] size = [
             sizeof(Header), max_models * sizeof(ModelInfo), max_resources * sizeof(Load), n_blocks * sizeof(WaitBlock),
             <size_t>max_models * max_resources * sizeof(Profile),
             <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), max_tickets * sizeof(TicketSlot),
@@ -48,11 +48,12 @@ cdef class Block:
             n_blocks * sizeof(PriceBlock), <size_t>max_models * max_resources * sizeof(int8_t), max_classes * sizeof(Certificate),
             lanes * sizeof(float), lanes * sizeof(float), lanes * sizeof(float), MAX_COLUMNS * lanes * sizeof(float),
             <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), 12 * lanes * sizeof(float),
-            max_resources * sizeof(Load), n_blocks * sizeof(WaitBlock)]
-        cdef size_t[19] start
+            max_resources * sizeof(Load), n_blocks * sizeof(WaitBlock),
+            <size_t>max_models * N_SIGNALS * max_resources * CLOSE * sizeof(float)]
+        cdef size_t[20] start
         cdef size_t at = 0
         cdef int i
-        for i in range(19):
+        for i in range(20):
             start[i] = at
             at += (size[i] + 63) // 64 * 64
         self.n_bytes = at + 64
@@ -80,6 +81,7 @@ cdef class Block:
         self._lay_out_feasible(<float*>(p + start[16]), lanes)
         self.st.kept_load = <Load*>(p + start[17])
         self.st.kept_wait = <WaitBlock*>(p + start[18])
+        self.st.close = <float*>(p + start[19])
         self.st.head.max_resources = max_resources
         self.st.head.max_models = max_models
         self.st.head.max_tickets = max_tickets
@@ -168,8 +170,11 @@ cdef class Block:
         info.n_features = len(typical)
         info.n_request = 1 + info.n_features + sum(knees)
         for i in range(info.n_features):
-            info.typical[i] = typical[i]
+            info.ln_typical[i] = log(typical[i]) if typical[i] > 0.0 else 0.0
+            info.plain[i] = 0 if typical[i] > 0.0 else -1
+            info.n_plain -= info.plain[i]
             info.knee[i] = knees[i]
+            info.n_knees += info.knee[i]
             if i + 1 == prompt:
                 info.prompt = 1 + i + sum(knees[:i])
                 info.prompt_typical = typical[i]

@@ -63,7 +63,7 @@ cdef inline void learn_censored(State* st, const TicketSlot* job, int64_t now_ns
         return
     memset(unsure, 0, sizeof(unsure))
     m = bent_location(st.model + job.model, row, job.x, unsure, &extra)
-    s = spread(row, job.x, job.d, 0.0)
+    s = spread(st, job.model, 0, job.lane, job.x, 0.0)
     y = log(<double>(now_ns - job.start_ns) * 1e-9)
     if y < m:
         return

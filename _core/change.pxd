@@ -46,7 +46,7 @@ cdef inline double residual_now(const State* st, const TicketSlot* job, int sign
     # a load slope below zero is floored where it is served; here it would look like a change whenever load moves
     for i in range(job.d if info.n_columns else 0):
         m += floored[i] * job.x[i]
-    return student_z((y - m) / max(spread(row, job.x, job.d, 0.0), LEAST_SPREAD), row[ROW_DOF * LANES])
+    return student_z((y - m) / max(spread(st, job.model, signal, job.lane, job.x, 0.0), LEAST_SPREAD), row[ROW_DOF * LANES])
 
 
 cdef inline void mean_now(const State* st, int model, int signal, int lane, double* mean) noexcept nogil:

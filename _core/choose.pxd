@@ -1,9 +1,12 @@
 # The choice: a pure function of costs, loads and a generator.
 from libc.math cimport INFINITY
 
-from _core.layout cimport LANES, Load, State, uint64_t
-from _core.score cimport least_of
+from _core.layout cimport LANES, Load, MASK_WORDS, uint64_t
+from _core.versions cimport kernels, tie_limit
 from _core.wait cimport n_open
+
+cdef extern from *:
+    int first_bit "__builtin_ctzll"(uint64_t word) nogil
 
 
 cdef inline uint64_t splitmix(uint64_t* seed) noexcept nogil:
@@ -33,17 +36,17 @@ cdef inline uint64_t draw(uint64_t* s) noexcept nogil:
     return out
 
 
+cdef inline int n_blocks_of(int n_lanes) noexcept nogil:
+    return (n_lanes + LANES - 1) // LANES
+
+
 cdef inline void mask_cost(float* cost, const uint64_t* mask, int n_lanes) noexcept nogil:
     """Costs of lanes whose bit is off become +inf."""
-    cdef int lane
-    for lane in range(n_lanes):
-        if not (mask[lane >> 6] >> (lane & 63)) & 1:
-            cost[lane] = INFINITY
+    kernels.mask(cost, mask, n_blocks_of(n_lanes))
 
 
-cdef inline float tie_limit(float least) noexcept nogil:
-    """Costs up to this equal `least`: float32 sums of the same terms differ by less."""
-    return least + <float>1e-4 * (least if least > 0 else -least)
+cdef inline float least_of(const float* cost, int n_lanes) noexcept nogil:
+    return kernels.least(cost, n_blocks_of(n_lanes))
 
 
 cdef inline bint ties(float cost, float least) noexcept nogil:
@@ -55,23 +58,24 @@ cdef inline int choose(
 ) noexcept nogil:
     """The lane of least cost. Within 1e-4 of it: the smaller number of open jobs, then the generator, never the
     position. cost is padded with +inf to whole blocks. -1 when every cost is +inf. n_tied: among how many the generator drew  # OUT."""
-    cdef float least = least_of(cost, (n_lanes + LANES - 1) // LANES)
-    cdef float limit
-    cdef int lane, jobs, fewest = 0, chosen = -1
+    cdef uint64_t[MASK_WORDS] tied      # NaN is no candidate either
+    cdef uint64_t word
+    cdef int lane, jobs, w, fewest = 0, chosen = -1
     n_tied[0] = 0
-    if least == INFINITY:
+    if kernels.tied(cost, n_blocks_of(n_lanes), tied) == INFINITY:
         return -1
-    limit = tie_limit(least)
-    for lane in range(n_lanes):
-        if not cost[lane] <= limit:     # NaN is no candidate either
-            continue
-        jobs = n_open(load + lane)
-        if chosen < 0 or jobs < fewest:
-            chosen = lane
-            fewest = jobs
-            n_tied[0] = 1
-        elif jobs == fewest:
-            n_tied[0] += 1
-            if draw(rng) % n_tied[0] == 0:
+    for w in range((n_lanes + 63) >> 6):
+        word = tied[w]
+        while word:
+            lane = 64 * w + first_bit(word)
+            word &= word - 1
+            jobs = n_open(load + lane)
+            if chosen < 0 or jobs < fewest:
                 chosen = lane
+                fewest = jobs
+                n_tied[0] = 1
+            elif jobs == fewest:
+                n_tied[0] += 1
+                if draw(rng) % n_tied[0] == 0:
+                    chosen = lane
     return chosen

@@ -5,7 +5,7 @@ from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.object cimport PyObject, PyTypeObject, newfunc
 from cpython.tuple cimport PyTuple_GET_ITEM
-from libc.math cimport INFINITY, NAN, exp, expm1, fabs, isfinite, isnan, llround
+from libc.math cimport INFINITY, NAN, exp, expm1, fabs, isfinite, isnan, llround, log
 from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -22,9 +22,7 @@ from _core.decide cimport (
     ACCURACY, ADMITTED, BEST_ACCURACY, COMPLETION, ENERGY, GREEDY, GUARANTEE, LATE, MONEY, NO_RESOURCE, SHARED,
     THOMPSON, UCB, names_candidate, score_all,
 )
-from _core.encode cimport (
-    ENCODED, check_given, encode_features, encode_given, store_column,
-)
+from _core.encode cimport encode_features, store_column
 from _core.fleet cimport clear_load, clear_served, join_model, remove_lane, reset_belief, vacant_lane
 from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing, forecast_total, occupied_s
 from _core.foreign cimport note_report, worth
@@ -51,6 +49,7 @@ from _core.throughput cimport items_of, throughput_of, work_now
 from _core.tickets cimport close_ticket, lane_changed, open_ticket, split_line, start_of, start_ticket, track_columns
 from _core.untried cimport learns
 from _core.urgency cimport patience
+from _core.versions cimport Kernels, kernels, version_of
 from _core.warmup cimport first_after_gap, is_cold, learn_warmup
 from _core.wait cimport n_open, refresh, service_var, update_ahead
 
@@ -62,6 +61,7 @@ from tailwise._core.errors import CapacityError, ConfigError, InputError, Ticket
 
 cnp.import_array()
 
+include "versions.pxi"
 include "input.pxi"
 include "clock.pxi"
 include "collector.pxi"

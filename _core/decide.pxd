@@ -1,16 +1,17 @@
 # Score, choose, look at the chosen lane closely, admit or reject. No clock, no lock, no allocation.
 from libc.math cimport INFINITY
 
-from _core.choose cimport choose, draw, mask_cost
+from _core.choose cimport choose, draw, mask_cost, n_blocks_of
 from _core.forecast cimport Forecast, RouteInfo, begin_forecast, forecast_lane, forecast_nothing
 from _core.health cimport is_waiting_long, may_be_due, next_due
 from _core.lanes cimport get_bit, is_candidate
-from _core.layout cimport LANES, MAX_D, ModelInfo, State, int64_t, profile_at, seconds_at, served_block, uint64_t
+from _core.layout cimport ModelInfo, Stake, State, int64_t, profile_at, seconds_at, uint64_t
 from _core.overdue cimport look_around
 from _core.probe cimport is_known, probe_due
-from _core.score cimport Stake, score_blocks, score_lane, stake_of
+from _core.score cimport candidates_of, score_lane, stake_of
 from _core.stale cimport is_asked
 from _core.untried cimport favour_untried
+from _core.versions cimport Candidates, kernels
 from _core.wait cimport refresh, wait_mean
 
 cdef enum Objective:
@@ -62,16 +63,9 @@ cdef inline int refuse_or_probe(State* st, Forecast* f, int verdict, int one_in)
 
 
 cdef inline void score_all(const State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns) noexcept nogil:
-    cdef const ModelInfo* info = st.model + route.model
-    cdef float x32[MAX_D]
     cdef Stake stake = stake_of(route, left_s)
-    cdef int i
-    for i in range(info.n_request):
-        x32[i] = <float>x[i]
-    score_blocks(
-        info, served_block(st, route.model, 0, 0), st.wait, st.given, x32, (st.head.n_resources + LANES - 1) // LANES,
-        st.head.n_blocks * LANES, &stake, seconds_at(st, now_ns), st.service, st.waiting, st.cost,
-    )
+    cdef Candidates c = candidates_of(st, route.model, 0, 0, n_blocks_of(st.head.n_resources), x)
+    kernels.score(&c, &stake, st.wait, seconds_at(st, now_ns), st.service, st.waiting, st.cost)
 
 
 cdef inline bint is_probe(

@@ -6,8 +6,8 @@ from libc.string cimport memset
 from _core.health cimport openness_changed
 from _core.lanes cimport clear_lines, is_candidate, set_bit
 from _core.layout cimport (
-    Given, LANES, Level, Load, MAX_COLUMNS, N_SIGNALS, Profile, ROW_COLUMN, ROW_OFFSET, SERVED_ROWS, State, WaitBlock, int64_t, levels_of,
-    profile_at, served_block,
+    Given, LANES, Level, Load, MAX_COLUMNS, MAX_LEVELS, N_SIGNALS, Profile, ROW_COLUMN, ROW_OFFSET, SERVED_ROWS, State,
+    WaitBlock, int64_t, levels_of, profile_at, served_block,
 )
 from _core.served cimport serve_cold
 from _core.tickets cimport track_columns
@@ -26,13 +26,15 @@ cdef inline int vacant_lane(const State* st) noexcept nogil:
 cdef inline void clear_load(State* st, int lane) noexcept nogil:
     """A lane without an open ticket as it was before its first resource."""
     cdef Load* load = st.load + lane
-    cdef double* column = <double*>(st.wait + lane // LANES) + lane % LANES
-    cdef int i
+    cdef WaitBlock* w = st.wait + lane // LANES
+    cdef int l = lane % LANES, level
     memset(load, 0, sizeof(load[0]))
     load.refresh_ns = INT64_MAX
     clear_lines(load)
-    for i in range(<int>(sizeof(WaitBlock) // (LANES * sizeof(double)))):
-        column[i * LANES] = 0.0
+    w.residual_s[l] = w.slope[l] = w.since_s[l] = w.inv_slots[l] = 0.0
+    w.crowd[l] = 0.0
+    for level in range(MAX_LEVELS):
+        w.ahead_s[level * LANES + l] = 0.0
     set_bit(st.head.disturbed, lane, False)
 
 

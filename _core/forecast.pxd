@@ -9,6 +9,7 @@ from _core.layout cimport LANES, Load, MAX_COLUMNS, MAX_D, ModelInfo, ROW_DOF, R
 from _core.predict cimport spread
 from _core.stream cimport Stream, forecast_stream
 from _core.student cimport student_cdf
+from _core.versions cimport Outlook, kernels
 from _core.wait cimport service_mean, service_var, wait_mean, wait_var
 
 cdef struct RouteInfo:
@@ -55,7 +56,8 @@ cdef struct Forecast:               # one job on one lane
 cdef inline void forecast_service(
     const State* st, int model, int lane, const double* x, const float* given, Forecast* f
 ) noexcept nogil:
-    """m = mean'x within LN_LIMIT, s^2 = scale2 (1 + |F x|^2) + what unknown columns add (slope^2 x variance)."""
+    """m = mean'x within LN_LIMIT, s^2 = scale2 (1 + |F x|^2) + what unknown columns add (slope^2 x variance). Of two
+    signals also the moments; of one they come with the rest (forecast_end)."""
     cdef const ModelInfo* info = st.model + model
     cdef const float* row = served_block(st, model, 0, lane // LANES) + lane % LANES
     cdef double[MAX_COLUMNS] unsure
@@ -63,13 +65,13 @@ cdef inline void forecast_service(
     f.lane = lane
     fill_row(info, row, x, given + lane, st.head.n_blocks * LANES, f.x, unsure)
     f.m = bent_location(info, row, f.x, unsure, &extra)
-    f.s = spread(row, f.x, info.d, extra)
+    f.s = spread(st, model, 0, lane, f.x, extra)
     f.dof = row[ROW_DOF * LANES]
     f.availability = 1.0 / row[ROW_INV_AVAIL * LANES]
-    f.mean_s = service_mean(f.m, f.s)
-    f.var_s2 = service_var(f.mean_s, f.s)
     f.streams = info.n_signals == 2
     if f.streams:
+        f.mean_s = service_mean(f.m, f.s)
+        f.var_s2 = service_var(f.mean_s, f.s)
         forecast_stream(st, model, lane, f.x, unsure, f.mean_s, f.var_s2, &f.stream)
 
 
@@ -90,6 +92,18 @@ cdef inline void forecast_total(Forecast* f, double left_s) noexcept nogil:
     """Completion = wait + service; its tail is the service's t."""
     f.p_on_time = f.availability * p_within(
         f.wait_s + f.mean_s, f.wait_var + f.var_s2, left_s, f.dof, &f.m_total, &f.s_total)
+
+
+cdef inline double forecast_end(Forecast* f, double left_s) noexcept nogil:
+    """One signal: service moments, forecast_total and spreads_left, which it returns."""
+    cdef Outlook o
+    o.m, o.s, o.dof = f.m, f.s, f.dof
+    o.wait_s, o.wait_var, o.left_s = f.wait_s, f.wait_var, left_s
+    kernels.outlook(&o)
+    f.mean_s, f.var_s2 = o.mean_s, o.var_s2
+    f.m_total, f.s_total = o.m_total, o.s_total
+    f.p_on_time = f.availability * o.p
+    return o.u
 
 
 cdef inline void forecast_bounds(const RouteInfo* route, Forecast* f, double left_s) noexcept nogil:
@@ -131,14 +145,18 @@ cdef inline double idle_spread(const State* st, int model, int signal, const For
         return s
     for i in range(info.d):
         x[i] = 0.0 if info.is_load[i] else f.x[i]
-    return spread(served_block(st, model, signal, f.lane // LANES) + f.lane % LANES, x, info.d, 0.0)
+    return spread(st, model, signal, f.lane, x, 0.0)
 
 
-cdef inline double least_spreads(const State* st, const RouteInfo* route, double left_s, Forecast* f) noexcept nogil:
-    """u of the bound that is the hardest to hold. idle_s, idle_mean_s  # OUT"""
+cdef inline double least_spreads(
+    const State* st, const RouteInfo* route, double left_s, double loaded_u, Forecast* f
+) noexcept nogil:
+    """u of the bound that is the hardest to hold. loaded_u: forecast_end's  # IN;  idle_s, idle_mean_s  # OUT"""
     cdef double u = INFINITY, end_s = left_s, token_s, rest_s
     f.idle_s = idle_spread(st, route.model, 0, f, f.s)
     f.idle_mean_s = f.mean_s if f.idle_s == f.s else service_mean(f.m, f.idle_s)
+    if not f.streams and f.idle_s == f.s:
+        return loaded_u
     if route.first or not f.streams:
         u = spreads_left(left_s, f.wait_s + f.idle_mean_s, f.idle_s)
         end_s = left_s + route.end_after_s
@@ -162,10 +180,10 @@ cdef inline double longest_queued(const State* st, const RouteInfo* route, int l
 
 
 cdef inline void forecast_claim(
-    const State* st, const RouteInfo* route, double left_s, int64_t now_ns, Forecast* f
+    const State* st, const RouteInfo* route, double left_s, double loaded_u, int64_t now_ns, Forecast* f
 ) noexcept nogil:
     """What is promised of a forecast: its availability times what the table says of jobs like it."""
-    f.u = cell_u(least_spreads(st, route, left_s, f))
+    f.u = cell_u(least_spreads(st, route, left_s, loaded_u, f))
     f.h = cell_h(longest_queued(st, route, f.lane, now_ns))
     f.claim = f.availability * read_claim(&st.certificate[route.qos].claims, f.u, f.h) if left_s > 0.0 else 0.0
 
@@ -188,6 +206,7 @@ cdef inline void forecast_lane(
     const State* st, const RouteInfo* route, int lane, const double* x, double left_s, int64_t now_ns, Forecast* f
 ) noexcept nogil:
     """One lane looked at closely: service, wait, completion, claim. What begin_forecast says of the decision stays."""
+    cdef double u = 0.0
     f.left_s = left_s
     f.pace = 1.0 / route.tpot_s if st.model[route.model].n_signals == 2 else 0.0
     forecast_service(st, route.model, lane, x, st.given, f)
@@ -196,5 +215,5 @@ cdef inline void forecast_lane(
     if f.streams:
         forecast_bounds(route, f, left_s)
     else:
-        forecast_total(f, left_s)
-    forecast_claim(st, route, left_s, now_ns, f)
+        u = forecast_end(f, left_s)
+    forecast_claim(st, route, left_s, u, now_ns, f)

@@ -62,8 +62,10 @@ cdef struct ModelInfo:
     double tau_s                     # forgetting time constant of its profiles; inf = none
     double y0[N_SIGNALS]             # ln(seconds) that the sums are centred on
     int32_t has_y0[N_SIGNALS]
-    double typical[MAX_D]            # per feature; 0 = none: ln(1 + u)
+    double ln_typical[PADDED_D]      # per feature: z = ln(u) less this
+    int64_t plain[PADDED_D]          # per feature; -1 = it has no typical value: z = ln(1 + u)
     int32_t knee[MAX_D]              # per feature; 1 adds ln cosh z
+    int32_t n_plain, n_knees
     int32_t column_kind[MAX_COLUMNS]
     double column_scale[MAX_COLUMNS]
     int32_t given_row[MAX_COLUMNS]   # row of Z that the column is, or that is added to it; -1 = none
@@ -141,14 +143,6 @@ cdef struct Load:                    # one resource's own account of its jobs
     double n_past, n_out, out_s      # decayed: jobs past exp(m + 2 s), past exp(m + 4 s), their seconds beyond the former
     Breaker breaker
     Foreign foreign
-
-cdef struct WaitBlock:               # what a decision reads of LANES resources
-    double residual_s[LANES]         # seconds left at `since_s` of running jobs, 0 with a slot free, and of others' jobs
-    double slope[LANES]              # its rate of change
-    double since_s[LANES]
-    double inv_slots[LANES]
-    float crowd[LANES]               # urgency of our queued jobs per slot: of those who wait while one more is served
-    double ahead_s[MAX_LEVELS * LANES]   # queued seconds ahead of a job of each level
 
 cdef struct PriceBlock:              # what a second of service on LANES resources takes
     float cost_per_s[LANES], power_w[LANES]
@@ -233,6 +227,7 @@ cdef struct State:                   # typed views of the one block
     TicketSlot* ticket               # [max_tickets]
     Certificate* certificate         # [max_classes]
     float* served                    # [max_models, N_SIGNALS, n_blocks, SERVED_ROWS, LANES]
+    float* close                     # [max_models, N_SIGNALS, max_resources, CLOSE]: the factor F of each lane once more, by columns
     PriceBlock* price                # [n_blocks]
     int8_t* excluded                 # [max_models, max_resources], the static bound (Verdict) that keeps a lane out
     float* cost                      # scratch [n_blocks * LANES], and so the next two
@@ -259,6 +254,18 @@ cdef struct State:                   # typed views of the one block
 cdef inline float* served_block(const State* st, int model, int signal, int block) noexcept nogil:
     cdef int64_t index = (<int64_t>model * N_SIGNALS + signal) * st.head.n_blocks + block
     return st.served + index * SERVED_ROWS * LANES
+
+
+cdef inline float* close_factor(const State* st, int model, int signal, int lane) noexcept nogil:
+    """F of one lane, [d, close_rows(d)], zeros above its diagonal: one lane's rows of a served block lie in as many cache
+    lines, and its spread is worked out in every decision."""
+    cdef int64_t index = (<int64_t>model * N_SIGNALS + signal) * st.head.max_resources + lane
+    return st.close + index * CLOSE
+
+
+cdef inline int close_rows(int d) noexcept nogil:
+    """d in whole vectors of 8."""
+    return 8 if d <= 8 else PADDED_D
 
 
 cdef inline Profile* profile_at(const State* st, int model, int lane) noexcept nogil:

@@ -8,9 +8,9 @@ from _core.choose cimport draw, splitmix, ties
 from _core.decide cimport ADMITTED, GUARANTEE, NO_RESOURCE
 from _core.forecast cimport Forecast, RouteInfo, forecast_lane
 from _core.lanes cimport get_bit, is_candidate, set_bit
-from _core.layout cimport LANES, Load, MASK_WORDS, ModelInfo, State, WaitBlock, int64_t, profile_at, uint64_t
+from _core.layout cimport LANES, Load, MASK_WORDS, ModelInfo, Stake, State, WaitBlock, int64_t, profile_at, uint64_t
 from _core.probe cimport is_known
-from _core.score cimport Stake, score_lane, stake_of
+from _core.score cimport score_lane, stake_of
 from _core.stale cimport may_be_asked
 from _core.wait cimport n_open
 

@@ -3,10 +3,10 @@ from libc.math cimport INFINITY
 from libc.string cimport memset
 
 from _core.harm cimport weigh_harm
-from _core.layout cimport LANES, MAX_D, ModelInfo, ROW_INV_AVAIL, State, seconds_at, served_block
-from _core.score cimport Stake, score_blocks
-from _core.spread cimport on_time_blocks, spread_blocks
+from _core.layout cimport LANES, ROW_INV_AVAIL, Stake, State, served_block
+from _core.score cimport candidates_of
 from _core.stream cimport tightest_s
+from _core.versions cimport Candidates, kernels
 
 
 cdef inline void weigh_pace(
@@ -17,29 +17,26 @@ cdef inline void weigh_pace(
     x (n_request,) encoded. A lane's tpot_s is the smaller of this job's and its open jobs', since this one slows them
     down. shared: what they lose is worked out, too. P(pace holds) is that of a completion without a wait, in units of the bound.
     """
-    cdef const ModelInfo* info = st.model + model
     cdef const float* served = served_block(st, model, 1, first)
     cdef const float* row           # of both signals: their availabilities may be of different age
     cdef const float* row1
-    cdef int stride = st.head.n_blocks * LANES, at = first * LANES, n = n_blocks * LANES, lane
+    cdef int at = first * LANES, n = n_blocks * LANES, lane
     cdef float* pace = st.pace + at
     cdef float missed
+    cdef Candidates c
     cdef Stake stake
-    cdef float[MAX_D] x32
-    for lane in range(info.n_request):
-        x32[lane] = <float>x[lane]
     stake.level = 0     # of no meaning: only the pace is read
     stake.left_s = INFINITY
     stake.patience = 0.0
-    score_blocks(
-        info, served, st.wait + first, st.given + at, x32, n_blocks, stride, &stake, 0.0, pace, st.wait_sd + at, st.fits + at)
-    spread_blocks(info, served, st.given + at, x32, n_blocks, stride, st.pace_var + at, st.fits + at)
+    c = candidates_of(st, model, 1, first, n_blocks, x)
+    kernels.score(&c, &stake, st.wait + first, 0.0, pace, st.wait_sd + at, st.fits + at)
+    kernels.spread(&c, st.pace_var + at, st.fits + at)
     if shared:
         weigh_harm(st, model, x, first, n_blocks)
     for lane in range(at, min(at + n, st.head.n_resources)):
         st.pace[lane] /= <float>tightest_s(st, lane, tpot_s)
     memset(st.wait_sd + at, 0, n * sizeof(float))
-    on_time_blocks(
+    kernels.on_time(
         served, pace, st.wait_sd + at, st.wait_sd + at, st.pace_var + at, 0.0, n_blocks, st.fits + at, st.pace_holds + at)
     for lane in range(at, at + n):
         row = served_block(st, model, 0, lane // LANES) + lane % LANES

@@ -122,9 +122,10 @@ cdef class RouteCore:
         return left
 
     cdef int _read_features(self, x, double* encoded, int64_t* clipped) except -1:
-        cdef double[MAX_D] u
-        cdef const double* values = u
-        cdef int i, n = self.n_features, code
+        cdef double[PADDED_D] u
+        cdef int i, n = self.n_features
+        for i in range(PADDED_D):
+            u[i] = 1.0
         if type(x) is tuple:
             if len(<tuple>x) != n:
                 raise self._wrong_features(x, len(<tuple>x))
@@ -135,10 +136,9 @@ cdef class RouteCore:
                 x = as_float64(x, n)
             if cnp.PyArray_NDIM(x) != 1 or cnp.PyArray_DIM(x, 0) != n:
                 raise self._wrong_features(x, x.shape)
-            values = <const double*>cnp.PyArray_DATA(x)
-        code = encode_features(self.core.st.model + self.info.model, values, encoded, clipped)
-        if code != ENCODED:
-            raise self._bad_feature([values[i] for i in range(n)])
+            memcpy(u, cnp.PyArray_DATA(x), n * sizeof(double))
+        if not encode_features(self.core.st.model + self.info.model, u, encoded, clipped):
+            raise self._bad_feature([u[i] for i in range(n)])
         return 0
 
     cdef int _read_given(self, Z) except -1:
@@ -156,8 +156,6 @@ cdef class RouteCore:
                     f"Z must be a C-contiguous float64 array ({self.n_given}, {n}): one row per given number of model "
                     f"{self.model.name!r} {self.model.given!r}, one entry per resource; route.buffer() makes it")
             data = <const double*>cnp.PyArray_DATA(Z)
-            if check_given(data, self.n_given * n) != ENCODED:
-                raise InputError("Z has an entry that is negative or above 1e30: columns are >= 0, and NaN where unknown")
         for j in range(model.n_columns):
             if model.given_row[j] < 0:
                 continue
@@ -168,7 +166,9 @@ cdef class RouteCore:
             stored = NULL
             if model.column_kind[j] != COLUMN_GIVEN:
                 stored = served_block(st, self.info.model, 0, 0) + (ROW_COLUMN + j) * LANES
-            encode_given(data + model.given_row[j] * n, model.column_scale[j], n, stored, st.given + j * stride)
+            if not kernels.encode_given(
+                    data + model.given_row[j] * n, model.column_scale[j], n, stored, st.given + j * stride):
+                raise InputError("Z has an entry that is negative or above 1e30: columns are >= 0, and NaN where unknown")
         return 0
 
     cdef int _read_mask(self, mask, uint64_t* words) except -1:

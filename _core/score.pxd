@@ -9,23 +9,12 @@
 # .992 / .984 / .937; Q capped at 4 jobs .993 / .961 / .900; the mean of all queues in place of the lane's own no gain.
 from libc.math cimport INFINITY
 
-from _core.encode cimport cloned_void, known8, load8, max8, min8, splat8, store8, v8
 from _core.forecast cimport RouteInfo
 from _core.layout cimport (
-    LANES, MAX_COLUMNS, ModelInfo, ROW_COLUMN, ROW_COLUMN_MEAN, ROW_INV_AVAIL, ROW_MEAN, ROW_OFFSET,
-    SERVED_ROWS, State, WaitBlock, int64_t, seconds_at, served_block,
+    LANES, ModelInfo, ROW_INV_AVAIL, ROW_OFFSET, Stake, State, served_block,
 )
 from _core.urgency cimport patience
-
-cdef extern from "simd.h" nogil:
-    v8 exp8 "tw_exp"(v8 x)
-    ctypedef float cloned_float "TW_CLONES float"
-
-
-cdef struct Stake:           # what the rank of a job's candidates depends on beside their times
-    int model, level
-    float left_s            # to the deadline that it heeds; +inf = none
-    float patience          # what it counts for: others' urgency times this
+from _core.versions cimport Candidates
 
 
 cdef inline Stake stake_of(const RouteInfo* route, double left_s) noexcept nogil:
@@ -48,78 +37,16 @@ cdef inline float cost_of(const Stake* stake, float wait_s, float service_s, flo
     return cost * <float>10.0 if wait_s + <float>2.0 * service_s > stake.left_s else cost
 
 
-cdef inline v8 bend(const ModelInfo* info, const float* row, const float* x, int column, v8 z, v8 slope) noexcept nogil:
-    """What the column's square and product make of its slope at z: slope + slope_2 z + slope_x x. On a load column
-    it is floored at 0 once more, since x may be negative."""
-    if info.square[column]:
-        slope = slope + z * load8(row + (ROW_MEAN + info.square[column]) * LANES)
-    if info.product[column]:
-        slope = slope + splat8(x[info.factor[column]]) * load8(row + (ROW_MEAN + info.product[column]) * LANES)
-    return max8(slope, splat8(0.0)) if info.is_load[info.n_request + column] else slope
-
-
-cdef inline cloned_void score_blocks(
-    const ModelInfo* info, const float* served, const WaitBlock* wait, const float* given, const float* x,
-    int n_blocks, int stride, const Stake* stake, double now_s, float* service, float* waiting, float* cost,
+cdef inline Candidates candidates_of(
+    const State* st, int model, int signal, int first, int n_blocks, const double* x
 ) noexcept nogil:
-    """served [n_blocks, SERVED_ROWS, LANES], wait [n_blocks], given [n_columns, stride], x (n_request,) encoded  # IN
-    service, waiting, cost (n_blocks LANES,) seconds  # OUT.
-    An unknown column is the profile's mean of it.
-    """
-    cdef const float* row
-    cdef const float* column
-    cdef const WaitBlock* w
-    cdef v8 low, high, xi, z_low, z_high, slope_low, slope_high
-    cdef int n_request = info.n_request
-    cdef double left
-    cdef int b, i, l
-    for b in range(n_blocks):
-        row = served + b * SERVED_ROWS * LANES
-        low = load8(row + ROW_MEAN * LANES)
-        high = load8(row + ROW_MEAN * LANES + 8)
-        for i in range(1, n_request):
-            xi = splat8(x[i])
-            low = low + xi * load8(row + (ROW_MEAN + i) * LANES)
-            high = high + xi * load8(row + (ROW_MEAN + i) * LANES + 8)
-        for i in range(info.n_columns):
-            if info.given_row[i] < 0:
-                column = row + (ROW_COLUMN + i) * LANES
-            else:
-                column = given + i * stride + b * LANES
-            z_low = known8(load8(column), load8(row + (ROW_COLUMN_MEAN + i) * LANES))
-            z_high = known8(load8(column + 8), load8(row + (ROW_COLUMN_MEAN + i) * LANES + 8))
-            slope_low = load8(row + (ROW_MEAN + n_request + i) * LANES)
-            slope_high = load8(row + (ROW_MEAN + n_request + i) * LANES + 8)
-            if info.n_terms:
-                slope_low = bend(info, row, x, i, z_low, slope_low)
-                slope_high = bend(info, row + 8, x, i, z_high, slope_high)
-            low = low + z_low * slope_low
-            high = high + z_high * slope_high
-        store8(service + b * LANES, exp8(low))
-        store8(service + b * LANES + 8, exp8(high))
-        w = wait + b
-        for l in range(LANES):
-            left = w.residual_s[l] + w.slope[l] * max(now_s - w.since_s[l], 0.0)
-            left = left if left > 0.0 else 0.0
-            waiting[b * LANES + l] = <float>((left + w.ahead_s[stake.level * LANES + l]) * w.inv_slots[l])
-        for l in range(LANES):
-            cost[b * LANES + l] = cost_of(stake, waiting[b * LANES + l], service[b * LANES + l], w.crowd[l]) \
-                * row[ROW_INV_AVAIL * LANES + l] + row[ROW_OFFSET * LANES + l]
-
-
-cdef inline cloned_float least_of(const float* cost, int n_blocks) noexcept nogil:
-    """The least cost. Two running minima of eight lanes each: one alone would wait for itself."""
-    cdef float[8] lanes
-    cdef v8 low = load8(cost)
-    cdef v8 high = load8(cost + 8)
-    cdef int b, i
-    for b in range(1, n_blocks):
-        low = min8(load8(cost + b * LANES), low)
-        high = min8(load8(cost + b * LANES + 8), high)
-    store8(lanes, min8(low, high))
-    for i in range(1, 8):
-        lanes[0] = lanes[i] if lanes[i] < lanes[0] else lanes[0]
-    return lanes[0]
+    """n_blocks blocks from `first` on, for the kernels. x (n_request,) encoded."""
+    cdef const ModelInfo* info = st.model + model
+    return Candidates(
+        d=info.d, n_request=info.n_request, n_columns=info.n_columns, n_terms=info.n_terms, n_blocks=n_blocks,
+        stride=st.head.n_blocks * LANES, given_row=&info.given_row[0], square=&info.square[0],
+        product=&info.product[0], factor=&info.factor[0], is_load=&info.is_load[0], served=served_block(st, model, signal, first),
+        given=st.given + first * LANES, x=x)
 
 
 cdef inline void score_lane(const State* st, const Stake* stake, int lane, double wait_s, float service_s) noexcept nogil:

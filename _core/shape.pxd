@@ -1,33 +1,45 @@
 # Sizes, rows and kinds: the constants of the layout (layout.pxd passes them on).
 
-cdef enum:
-    LANES = 16          # candidates per block: one cache line of float32
-    MAX_D = 12          # encoded features, the intercept included
-    MAX_PACKED = 78     # MAX_D (MAX_D + 1) / 2, lower triangle by rows
-    MAX_SUMS = 91       # packed A, then b, then c
-    MAX_COLUMNS = 4
-    MAX_LEVELS = 8      # priorities 0 (served first) .. 7
-    N_SIGNALS = 2
-    U_CELLS = 12        # of a class's claims (claim.pxd)
-    H_CELLS = 8
-    PAST_JOBS = 32      # ended jobs that a lane remembers the times of
-    MASK_WORDS = 64     # 4096 lanes
-    LENGTH_LIMIT = 16   # ln(tokens) of a forecast: nobody writes more than 9 million
-    LN_LIMIT = 60       # |ln(service)| of a forecast: e^60 s times 2^20 queued jobs still fits float32, so that
-                        # no extrapolation makes a cost infinite (no candidate) or NaN
+cdef extern from "shape.h" nogil:
+    enum:
+        LANES
+        MAX_D
+        PADDED_D
+        MAX_PACKED
+        CLOSE
+        MAX_SUMS
+        MAX_COLUMNS
+        MAX_LEVELS
+        N_SIGNALS
+        U_CELLS
+        H_CELLS
+        PAST_JOBS
+        MASK_WORDS
+        LENGTH_LIMIT
+        LN_LIMIT
 
-# Rows of one served block (each LANES float32). The first sixteen have fixed places, then d rows of
-# the mean, then d (d + 1) / 2 rows of the factor F with F'F = posterior covariance / sigma^2.
-cdef enum:
-    ROW_SCALE2 = 0      # beta / a, the noise scale squared in ln(seconds)
-    ROW_DOF = 1         # 2 a
-    ROW_INV_AVAIL = 2   # 1 / posterior mean of availability
-    ROW_OFFSET = 3      # seconds added; +inf where the resource is not a candidate of the model
-    ROW_COLUMN_MEAN = 4 # what an unknown column is taken to be
-    ROW_COLUMN_VAR = 8  # and how unsure that is
-    ROW_COLUMN = 12     # stored columns now, encoded (value / scale where the call adds to it); NaN = unknown
-    ROW_MEAN = 16
-    SERVED_ROWS = 106   # 16 + MAX_D + MAX_PACKED
+    enum:
+        ROW_SCALE2
+        ROW_DOF
+        ROW_INV_AVAIL
+        ROW_OFFSET
+        ROW_COLUMN_MEAN
+        ROW_COLUMN_VAR
+        ROW_COLUMN
+        ROW_MEAN
+        SERVED_ROWS
+
+    ctypedef struct WaitBlock "tw_wait_block":
+        double residual_s[LANES]
+        double slope[LANES]
+        double since_s[LANES]
+        double inv_slots[LANES]
+        float crowd[LANES]
+        double ahead_s[MAX_LEVELS * LANES]
+
+    ctypedef struct Stake "tw_stake":
+        int model, level
+        float left_s, patience
 
 cdef enum ColumnKind:
     COLUMN_GIVEN = 0

@@ -13,14 +13,14 @@
 from libc.math cimport INFINITY
 from libc.stdint cimport INT64_MAX
 
-from _core.choose cimport tie_limit
+from _core.choose cimport least_of
 from _core.forecast cimport Forecast, RouteInfo, forecast_lane
 from _core.lanes cimport get_bit, set_bit
 from _core.layout cimport (
     Certificate, LANES, MODE_PART, ModelInfo, Profile, ROW_OFFSET, State, int64_t, profile_at, served_block,
     uint64_t,
 )
-from _core.score cimport least_of
+from _core.versions cimport tie_limit
 from _core.wait cimport n_open
 
 cdef enum:
@@ -158,7 +158,7 @@ cdef inline bint is_asked(
     cdef int lane = -1
     if not may_be_asked(st, route, left_s):
         return False
-    least = least_of(st.cost, (st.head.n_resources + LANES - 1) // LANES)
+    least = least_of(st.cost, st.head.n_resources)
     if least == INFINITY:
         return False
     if any_recovers(st, route.model):

@@ -28,7 +28,7 @@ cdef inline void forecast_stream(
     cdef const float* row = served_block(st, model, 1, lane // LANES) + lane % LANES
     cdef double extra = 0.0, rest, more
     out.m = bent_location(info, row, x, unsure, &extra)
-    out.s = spread(row, x, info.d, extra)
+    out.s = spread(st, model, 1, lane, x, extra)
     out.dof = row[ROW_DOF * LANES]
     out.mean_s = service_mean(out.m, out.s)
     out.var_s2 = service_var(out.mean_s, out.s)

@@ -2,8 +2,8 @@
 from libc.math cimport INFINITY
 
 from _core.forecast cimport RouteInfo
-from _core.layout cimport MODE_SHADOW, ModelInfo, State, uint64_t
-from _core.score cimport Stake, score_lane, stake_of
+from _core.layout cimport MODE_SHADOW, ModelInfo, Stake, State, uint64_t
+from _core.score cimport score_lane, stake_of
 from _core.wait cimport n_open
 
 

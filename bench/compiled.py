@@ -6,6 +6,7 @@ import ctypes
 import shlex
 import subprocess
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = ["compiled", "compiler"]
@@ -18,13 +19,14 @@ def compiler() -> str:
     return shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
 
 
-def compiled(name: str) -> ctypes.CDLL:
-    """The library of bench/NAME, built in build/ where the source or _core/simd.h is newer."""
-    source, header = ROOT / "bench" / name, ROOT / "_core" / "simd.h"
-    target = ROOT / "build" / source.with_suffix(".so").name
-    newest = max(source.stat().st_mtime, header.stat().st_mtime)
+def compiled(name: str, suffix: str = "", flags: Sequence[str] = ()) -> ctypes.CDLL:
+    """The library of bench/NAME, built in build/ where the source or a header of the core is newer. suffix: of the
+    library's name, where one source is compiled with several flags."""
+    source = ROOT / "bench" / name
+    target = ROOT / "build" / f"{source.stem}{suffix}.so"
+    newest = max(path.stat().st_mtime for path in (source, *(ROOT / "_core").glob("*.h")))
     if not target.exists() or target.stat().st_mtime < newest:
         target.parent.mkdir(exist_ok=True)
-        command = [compiler(), *FLAGS, f"-I{ROOT / '_core'}", str(source), "-o", str(target), "-lm"]
+        command = [compiler(), *FLAGS, *flags, f"-I{ROOT / '_core'}", str(source), "-o", str(target), "-lm"]
         subprocess.run(command, check=True)
     return ctypes.CDLL(str(target))

@@ -1,11 +1,11 @@
-/* The series of simd.h against the libm of the same machine: prints a name and the largest error of each, relative
- * or absolute as their comments have it. Every vector holds eight different numbers. */
+/* The series of vector.h against the libm of the same machine: prints a name and the largest error of each, relative
+ * or absolute as their comments have it. Every vector holds different numbers. */
 #include <stdio.h>
-#include "simd.h"
+#include "vector.h"
 
 enum { N = 400000 };
 
-typedef tw_v8 (*Series)(tw_v8);
+typedef tw_v (*Series)(tw_v);
 typedef double (*Exact)(double);
 
 static double between(double low, double high, int i) { return low + (high - low) * i / (N - 1.0); }
@@ -15,12 +15,12 @@ static double phi(double z) { return 0.5 * erfc(-z * 0.70710678118654752); }
 static double worst(Series series, Exact exact, double low, double high, int geometric, int relative)
 {
     double most = 0.0;
-    for (int i = 0; i < N; i += 8) {
-        float in[8], out[8];
-        for (int l = 0; l < 8; l++)
+    for (int i = 0; i < N; i += TW_WIDTH) {
+        float in[TW_WIDTH], out[TW_WIDTH];
+        for (int l = 0; l < TW_WIDTH; l++)
             in[l] = (float)(geometric ? exp(between(log(low), log(high), i + l)) : between(low, high, i + l));
         tw_store(out, series(tw_load(in)));
-        for (int l = 0; l < 8; l++) {
+        for (int l = 0; l < TW_WIDTH; l++) {
             double want = exact(in[l]), error = fabs(out[l] - want);
             error = relative ? error / fabs(want) : error;
             most = error <= most ? most : error;    /* NaN is the worst */
@@ -40,14 +40,14 @@ static double student_z(double t, double dof)
 static double worst_student(void)
 {
     double most = 0.0;
-    for (int i = 0; i < N; i += 8) {
-        float t[8], dof[8], out[8];
-        for (int l = 0; l < 8; l++) {
+    for (int i = 0; i < N; i += TW_WIDTH) {
+        float t[TW_WIDTH], dof[TW_WIDTH], out[TW_WIDTH];
+        for (int l = 0; l < TW_WIDTH; l++) {
             t[l] = (float)between(-12.0, 12.0, (i * 7 + l * 997) % N);
             dof[l] = (float)exp(between(log(4.0), log(1e4), i + l));
         }
         tw_store(out, tw_student_z(tw_load(t), tw_load(dof)));
-        for (int l = 0; l < 8; l++) {
+        for (int l = 0; l < TW_WIDTH; l++) {
             double error = fabs(out[l] - student_z(t[l], dof[l]));
             most = error <= most ? most : error;
         }
@@ -55,21 +55,21 @@ static double worst_student(void)
     return most;
 }
 
-static tw_v8 exp8(tw_v8 v) { return tw_exp(v); }
-static tw_v8 ln8(tw_v8 v) { return tw_ln(v); }
-static tw_v8 log1p8(tw_v8 v) { return tw_log1p(v); }
-static tw_v8 expm18(tw_v8 v) { return tw_expm1(v); }
-static tw_v8 sqrt8(tw_v8 v) { return tw_sqrt(v); }
-static tw_v8 phi8(tw_v8 v) { return tw_phi(v); }
+static tw_v exp_v(tw_v v) { return tw_exp(v); }
+static tw_v ln_v(tw_v v) { return tw_ln(v); }
+static tw_v log1p_v(tw_v v) { return tw_log1p(v); }
+static tw_v expm1_v(tw_v v) { return tw_expm1(v); }
+static tw_v sqrt_v(tw_v v) { return tw_sqrt(v); }
+static tw_v phi_v(tw_v v) { return tw_phi(v); }
 
 int main(void)
 {
-    printf("exp %.3g\n", worst(exp8, exp, -60.0, 60.0, 0, 1));
-    printf("ln %.3g\n", worst(ln8, log, 1.0001, 1e30, 1, 1));
-    printf("log1p %.3g\n", worst(log1p8, log1p, 1e-12, 1e12, 1, 1));
-    printf("expm1 %.3g\n", worst(expm18, expm1, 1e-12, 1.0, 1, 1));
-    printf("sqrt %.3g\n", worst(sqrt8, sqrt, 1e-12, 1e12, 1, 1));
-    printf("phi %.3g\n", worst(phi8, phi, -12.0, 12.0, 0, 0));
+    printf("exp %.3g\n", worst(exp_v, exp, -60.0, 60.0, 0, 1));
+    printf("ln %.3g\n", worst(ln_v, log, 1.0001, 1e30, 1, 1));
+    printf("log1p %.3g\n", worst(log1p_v, log1p, 1e-12, 1e12, 1, 1));
+    printf("expm1 %.3g\n", worst(expm1_v, expm1, 1e-12, 1.0, 1, 1));
+    printf("sqrt %.3g\n", worst(sqrt_v, sqrt, 1e-12, 1e12, 1, 1));
+    printf("phi %.3g\n", worst(phi_v, phi, -12.0, 12.0, 0, 0));
     printf("student_z %.3g\n", worst_student());
     return 0;
 }

@@ -90,8 +90,6 @@ def test_every_path_ranks_and_weighs_as_the_reference_does(k: int, seed: int) ->
 
 
 def test_an_unknown_path_is_refused_by_name() -> None:
-    if not hasattr(core, "use_path"):
-        pytest.skip("the core does not choose its kernels yet")
     before = core.path()
     with pytest.raises(tw.InputError, match="'sse9'"):
         core.use_path("sse9")

@@ -91,3 +91,24 @@ def test_no_job_goes_to_a_resource_before_its_profiles_are_in_place() -> None:
     clock.then = decide
     e.add(tw.Resource("slow"), profiles=[tw.Profile("slow", "m", 5.0, 0.3, 9.0)])
     assert set(seen) == {"r0"}
+
+
+def test_a_newcomer_leaves_the_waits_of_others_alone() -> None:
+    """Whichever lane it takes of the sixteen that share a block: five jobs wait on each of the others."""
+    for n in range(1, 16):
+        e = tw.Engine(
+            [tw.Resource(f"r{i}", discipline="priority") for i in range(n)],
+            [tw.Model("m")],
+            [tw.QoS("q", 1.0, contract="best_effort")],
+            clock=tw.ManualClock(),
+            seed=1,
+            max_resources=16,
+        )
+        route = e.route("m", "q")
+        waiting = [route.select((), mask=1 << lane) for lane in range(n) for _ in range(5)]
+        before = {row.resource.name: (row.wait_s, row.rank_s) for row in route.peek(())}
+        e.add(tw.Resource("late", discipline="priority"))
+        after = {row.resource.name: (row.wait_s, row.rank_s) for row in route.peek(())}
+        assert before.items() <= after.items()
+        for ticket in waiting:
+            ticket.cancel()

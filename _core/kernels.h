@@ -1,0 +1,260 @@
+/* The arithmetic over all candidates of a decision, at one vector width: the file that includes it sets TW_WIDTH and
+ * TW_VERSION and is compiled for one instruction set (avx2.c, avx512.c, plain.c). What each must answer is in
+ * _core/reference; tests run over every version that the processor has. */
+#include <float.h>
+
+#include "outlook.h"
+#include "vector.h"
+#include "versions.h"
+
+/* x[0] = 1; per feature z = ln(u / typical), or ln(1 + u) without typical; with a knee also ln cosh z. */
+static int encode(const tw_features *features, const double *u, double *x, int64_t *n_clipped)
+{
+    double z[PADDED_D];
+    const tw_d none = tw_splat_d(0.0), one = tw_splat_d(1.0), limit = tw_splat_d(16.0);
+    tw_l bad = {0}, over = {0};
+    for (int i = 0; i < features->n; i += TW_DOUBLES) {
+        tw_d v = tw_gather_d(u + i), w = v, lost = none;
+        if (features->n_plain) {
+            tw_l plain = (tw_l)tw_load_d((const double *)(features->plain + i));
+            w = v + tw_pick_d(plain, one, none);
+            lost = tw_pick_d(plain, (v - (w - 1.0)) / w, none);     /* what 1 + u rounds away */
+        }
+        bad |= ~((w > none) & (v >= none) & (v <= DBL_MAX));
+        w = tw_pick_d(w > DBL_MIN, w, tw_splat_d(DBL_MIN));         /* clipped in any case */
+        tw_d ln = tw_ln_d(w) - tw_load_d(features->ln_typical + i) + lost;
+        over |= (ln > limit) | (-ln > limit);
+        tw_store_d(z + i, ln);
+    }
+    if (tw_any_d(bad))
+        return 0;
+    x[0] = 1.0;
+    if (!features->n_knees && !tw_any_d(over)) {
+        for (int i = 0; i < features->n; i++)
+            x[1 + i] = z[i];
+        return 1;
+    }
+    for (int i = 0, k = 1; i < features->n; i++) {
+        x[k++] = tw_clip(z[i], 16.0, n_clipped);
+        if (features->knee[i])
+            /* ln cosh z = |z| + ln((1 + e^-2|z|) / 2), which cannot overflow */
+            x[k++] = tw_clip(fabs(z[i]) + log1p(exp(-2.0 * fabs(z[i]))) - 0.6931471805599453, 16.0, n_clipped);
+    }
+    return 1;
+}
+
+/* What the column's square and product make of its slope at z: slope + slope_2 z + slope_x x. On a load column it is
+ * floored at 0 once more, since x may be negative. */
+TW_INLINE tw_v bend(const tw_candidates *c, const float *row, int column, tw_v z, tw_v slope)
+{
+    if (c->square[column])
+        slope = slope + z * tw_load(row + (ROW_MEAN + c->square[column]) * LANES);
+    if (c->product[column])
+        slope = slope + tw_splat((float)c->x[c->factor[column]]) * tw_load(row + (ROW_MEAN + c->product[column]) * LANES);
+    return c->is_load[c->n_request + column] ? tw_max(slope, tw_splat(0.0f)) : slope;
+}
+
+/* The encoded column of TW_WIDTH lanes, from lane `at` on: the profile's mean of it where it is unknown. */
+TW_INLINE tw_v column_at(const tw_candidates *c, const float *row, int column, int at, tw_v *raw)
+{
+    *raw = tw_load(c->given_row[column] < 0 ? row + (ROW_COLUMN + column) * LANES : c->given + column * c->stride + at);
+    return tw_known(*raw, tw_load(row + (ROW_COLUMN_MEAN + column) * LANES));
+}
+
+/* Seconds until a job of the level starts, TW_WIDTH / 2 lanes from l on. */
+TW_INLINE tw_d wait_at(const tw_wait_block *wait, const double *ahead, double now_s, int l)
+{
+    const tw_d none = tw_splat_d(0.0);
+    tw_d since = now_s - tw_load_d(wait->since_s + l);
+    tw_d left = tw_load_d(wait->residual_s + l) + tw_load_d(wait->slope + l) * tw_pick_d(since > none, since, none);
+    return (tw_pick_d(left > none, left, none) + tw_load_d(ahead + l)) * tw_load_d(wait->inv_slots + l);
+}
+
+/* Median service exp(m), wait W and cost of every candidate. */
+static void score(const tw_candidates *c, const tw_stake *stake, const tw_wait_block *wait, double now_s,
+                  float *service, float *waiting, float *cost)
+{
+    float x[MAX_D];
+    tw_floats(c->x, c->n_request, x);
+    for (int at = 0; at < c->n_blocks * LANES; at += TW_WIDTH) {
+        int h = at % LANES;
+        const float *row = c->served + at / LANES * SERVED_ROWS * LANES + h;
+        const tw_wait_block *block = wait + at / LANES;
+        const double *ahead = block->ahead_s + stake->level * LANES;
+        tw_v w = tw_narrow(wait_at(block, ahead, now_s, h), wait_at(block, ahead, now_s, h + TW_DOUBLES));
+        tw_v m = tw_load(row + ROW_MEAN * LANES), raw;
+        for (int i = 1; i < c->n_request; i++)
+            m = m + tw_splat(x[i]) * tw_load(row + (ROW_MEAN + i) * LANES);
+        for (int i = 0; i < c->n_columns; i++) {
+            tw_v z = column_at(c, row, i, at, &raw);
+            tw_v slope = tw_load(row + (ROW_MEAN + c->n_request + i) * LANES);
+            m = m + z * (c->n_terms ? bend(c, row, i, z, slope) : slope);
+        }
+        tw_v s = tw_exp(m), seconds = w + s * (1.0f + stake->patience * tw_load(block->crowd + h));
+        seconds = tw_pick(w + 2.0f * s > stake->left_s, 10.0f * seconds, seconds);
+        tw_store(waiting + at, w);
+        tw_store(service + at, s);
+        tw_store(cost + at, seconds * tw_load(row + ROW_INV_AVAIL * LANES) + tw_load(row + ROW_OFFSET * LANES));
+    }
+}
+
+/* Costs of lanes whose bit is off become +inf. */
+static void mask(float *cost, const uint64_t *words, int n_blocks)
+{
+    tw_i bit = {0};
+    for (int i = 0; i < TW_WIDTH; i++)
+        bit[i] = 1 << i;
+    for (int at = 0; at < n_blocks * LANES; at += TW_WIDTH) {
+        tw_i bits = (tw_i){0} + (int32_t)((words[at >> 6] >> (at & 63)) & 0xffff);
+        tw_store(cost + at, tw_pick((bits & bit) != 0, tw_load(cost + at), tw_splat(INFINITY)));
+    }
+}
+
+/* The least cost: a running minimum for each vector of a block, since one alone would wait for itself. */
+static float least(const float *cost, int n_blocks)
+{
+    tw_v low[LANES / TW_WIDTH];
+    for (int h = 0; h < LANES / TW_WIDTH; h++)
+        low[h] = tw_load(cost + h * TW_WIDTH);
+    for (int b = 1; b < n_blocks; b++)
+        for (int h = 0; h < LANES / TW_WIDTH; h++)
+            low[h] = tw_min(tw_load(cost + b * LANES + h * TW_WIDTH), low[h]);
+    for (int h = 1; h < LANES / TW_WIDTH; h++)
+        low[0] = tw_min(low[h], low[0]);
+    return tw_least(low[0]);
+}
+
+/* A bit for each cost that equals the least. */
+static float tied(const float *cost, int n_blocks, uint64_t *words)
+{
+    float limit, lowest = least(cost, n_blocks);
+    if (lowest == INFINITY)
+        return lowest;
+    limit = tw_tie_limit(lowest);
+    for (int b = 0; b < n_blocks; b += 4) {
+        uint64_t word = 0;
+        int end = b + 4 < n_blocks ? b + 4 : n_blocks;
+        for (int at = b * LANES; at < end * LANES; at += TW_WIDTH)
+            word |= (uint64_t)tw_bits(tw_load(cost + at) <= limit) << (at & 63);
+        words[b >> 2] = word;
+    }
+    return lowest;
+}
+
+/* One column with a given part: ln(1 + (row / scale + stored)), clipped at 6. */
+static int encode_given(const double *row, double scale, int n, const float *stored, float *z)
+{
+    float inv = (float)(1.0 / scale);
+    int bad = 0;
+    for (int i = 0; i < n; i++) {
+        bad |= (row[i] < 0.0) | (row[i] > 1e30);
+        z[i] = (float)row[i];
+    }
+    for (int i = n; i < (n + LANES - 1) / LANES * LANES; i++)
+        z[i] = 0.0f;
+    for (int i = 0; i < n; i += TW_WIDTH) {
+        tw_v v = tw_load(z + i) * inv, one = tw_splat(1.0f);
+        if (stored)
+            v = v + tw_load(stored + i / LANES * SERVED_ROWS * LANES + i % LANES);
+        v = tw_min(tw_splat(1e30f), v);     /* in this order NaN stays NaN */
+        /* tw_ln has no NaN branch: unknown goes around it */
+        tw_store(z + i, tw_known(v - v, v) + tw_min(tw_ln(one + tw_known(v, one)), tw_splat(6.0f)));
+    }
+    return !bad;
+}
+
+/* The slope of m in a column where it stands, as context.bent_location has it. */
+TW_INLINE tw_v steepness(const tw_candidates *c, const float *row, int column, tw_v z)
+{
+    tw_v slope = tw_load(row + (ROW_MEAN + c->n_request + column) * LANES), steep, term;
+    if (!c->n_terms)
+        return slope;
+    steep = slope;
+    if (c->product[column]) {
+        term = tw_splat((float)c->x[c->factor[column]]) * tw_load(row + (ROW_MEAN + c->product[column]) * LANES);
+        slope = slope + term;
+        steep = steep + term;
+    }
+    if (c->square[column]) {
+        term = z * tw_load(row + (ROW_MEAN + c->square[column]) * LANES);
+        slope = slope + term;
+        steep = steep + term + term;
+    }
+    return c->is_load[c->n_request + column] ? tw_pick(slope < 0.0f, tw_splat(0.0f), steep) : steep;
+}
+
+/* s^2 of ln(service) = scale2 (1 + |F x|^2) + what unknown columns add, and scale2 |F x|^2 alone: the part that more
+ * results would take away. Cost d^2 / 2 multiply-adds a candidate. */
+static void spread(const tw_candidates *c, float *var, float *model_var)
+{
+    int n = c->n_request;
+    for (int at = 0; at < c->n_blocks * LANES; at += TW_WIDTH) {
+        const float *row = c->served + at / LANES * SERVED_ROWS * LANES + at % LANES;
+        const float *factor = row + (ROW_MEAN + c->d) * LANES;
+        tw_v z[MAX_D], extra = tw_splat(0.0f), q = tw_splat(0.0f), raw;
+        for (int i = 0; i < n; i++)
+            z[i] = tw_splat((float)c->x[i]);
+        for (int i = 0; i < c->n_columns; i++) {
+            z[n + i] = column_at(c, row, i, at, &raw);
+            tw_v steep = steepness(c, row, i, z[n + i]);
+            extra = extra + tw_known(raw - raw, steep * steep * tw_load(row + (ROW_COLUMN_VAR + i) * LANES));
+            if (c->square[i])
+                z[c->square[i]] = z[n + i] * z[n + i];
+            if (c->product[i])
+                z[c->product[i]] = z[n + i] * z[c->factor[i]];
+        }
+        for (int i = 0; i < c->d; i++) {
+            tw_v v = tw_splat(0.0f);
+            for (int j = 0; j <= i; j++, factor += LANES)
+                v = v + tw_load(factor) * z[j];
+            q = q + v * v;
+        }
+        tw_v scale2 = tw_load(row + ROW_SCALE2 * LANES);
+        tw_store(model_var + at, scale2 * q);
+        tw_store(var + at, scale2 + scale2 * q + extra);
+    }
+}
+
+/* E[service] and raw P(on time) of every candidate: forecast_total in float32, no branch, no call. */
+static void on_time(const float *served, const float *service, const float *waiting, const float *wait_sd,
+                    const float *var, float ln_left, int n_blocks, float *mean_s, float *p)
+{
+    for (int at = 0; at < n_blocks * LANES; at += TW_WIDTH) {
+        const float *row = served + at / LANES * SERVED_ROWS * LANES + at % LANES;
+        tw_v s2 = tw_min(tw_load(var + at), tw_splat(1.0f));
+        tw_v mean = tw_load(service + at) * tw_exp(0.5f * s2);
+        tw_v total = tw_load(waiting + at) + mean;
+        tw_v part = mean / total;       /* shares of the total first: squares of seconds may not fit float32 */
+        tw_v share = tw_load(wait_sd + at) / total;
+        s2 = tw_max(tw_log1p(part * part * tw_expm1(s2) + share * share), tw_splat(1e-12f));
+        tw_v t = (ln_left - tw_ln(total) + 0.5f * s2) / tw_sqrt(s2);
+        tw_store(mean_s + at, mean);
+        tw_store(p + at, tw_phi(tw_student_z(t, tw_load(row + ROW_DOF * LANES))) / tw_load(row + ROW_INV_AVAIL * LANES));
+    }
+}
+
+/* |F x|^2 of one lane: F by columns of `rows` entries, zeros above its diagonal. */
+static double quadratic(const float *factor, int rows, const double *x, int d)
+{
+    double parts[TW_DOUBLES], q = 0.0;
+    tw_d sum = tw_splat_d(0.0);
+    for (int i = 0; i < d; i += TW_DOUBLES) {
+        tw_d v = tw_splat_d(0.0);
+        int last = i + TW_DOUBLES < d ? i + TW_DOUBLES : d;
+        for (int j = 0; j < last; j++) {    /* below row i nothing reaches column j > i + TW_DOUBLES */
+            double column[TW_DOUBLES];
+            for (int l = 0; l < TW_DOUBLES; l++)
+                column[l] = factor[j * rows + i + l];
+            v = v + tw_load_d(column) * x[j];
+        }
+        sum = sum + v * v;
+    }
+    tw_store_d(parts, sum);
+    for (int i = 0; i < TW_DOUBLES; i++)
+        q += parts[i];
+    return q;
+}
+
+const tw_kernels TW_VERSION = {
+    encode, encode_given, score, mask, least, tied, spread, on_time, quadratic, outlook,
+};

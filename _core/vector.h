@@ -1,0 +1,223 @@
+/* TW_WIDTH float32 lanes as one value, and half as many of float64. Plain GCC/Clang vector types, no intrinsics but
+ * the one that turns a comparison into bits, no fast-math: the compiler makes AVX-512, AVX2, SSE2, NEON or scalars of
+ * it, whatever the file that includes it is compiled for. A vector wider than the machine's would be taken apart lane
+ * by lane (measured: ten times slower), so each version of the kernels has its own width. */
+#ifndef TAILWISE_VECTOR_H
+#define TAILWISE_VECTOR_H
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define TW_INLINE static inline __attribute__((always_inline, unused))
+
+enum { TW_DOUBLES = TW_WIDTH / 2 };
+
+typedef float tw_v __attribute__((vector_size(4 * TW_WIDTH), may_alias));
+typedef int32_t tw_i __attribute__((vector_size(4 * TW_WIDTH), may_alias));
+typedef double tw_d __attribute__((vector_size(4 * TW_WIDTH), may_alias));
+typedef int64_t tw_l __attribute__((vector_size(4 * TW_WIDTH), may_alias));
+typedef uint64_t tw_u __attribute__((vector_size(4 * TW_WIDTH), may_alias));
+
+TW_INLINE tw_v tw_load(const float *p) { tw_v v; memcpy(&v, p, sizeof v); return v; }
+TW_INLINE void tw_store(float *p, tw_v v) { memcpy(p, &v, sizeof v); }
+TW_INLINE tw_v tw_splat(float a) { return a - (tw_v){0}; }
+TW_INLINE tw_v tw_pick(tw_i mask, tw_v a, tw_v b) { return (tw_v)((mask & (tw_i)a) | (~mask & (tw_i)b)); }
+TW_INLINE tw_v tw_known(tw_v v, tw_v otherwise) { return tw_pick(v == v, v, otherwise); }
+TW_INLINE tw_v tw_min(tw_v a, tw_v b) { return tw_pick(a < b, a, b); }
+TW_INLINE tw_v tw_max(tw_v a, tw_v b) { return tw_pick(a > b, a, b); }
+
+TW_INLINE tw_d tw_load_d(const double *p) { tw_d v; memcpy(&v, p, sizeof v); return v; }
+TW_INLINE void tw_store_d(double *p, tw_d v) { memcpy(p, &v, sizeof v); }
+TW_INLINE tw_d tw_splat_d(double a) { return a - (tw_d){0}; }
+TW_INLINE tw_d tw_pick_d(tw_l mask, tw_d a, tw_d b) { return (tw_d)((mask & (tw_l)a) | (~mask & (tw_l)b)); }
+
+/* One by one, and volatile keeps the compiler from making one load of it: a vector loaded over what scalars have just
+ * stored waits until all of them are in the cache (15 ns). */
+TW_INLINE void tw_floats(const volatile double *x, int n, float *out)
+{
+    for (int i = 0; i < n; i++)
+        out[i] = (float)x[i];
+}
+
+/* The same for a vector. */
+TW_INLINE tw_d tw_gather_d(const volatile double *p)
+{
+#if TW_WIDTH == 16
+    return (tw_d){p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]};
+#elif TW_WIDTH == 8
+    return (tw_d){p[0], p[1], p[2], p[3]};
+#else
+    return (tw_d){p[0], p[1]};
+#endif
+}
+
+/* Both halves as float32. */
+TW_INLINE tw_v tw_narrow(tw_d low, tw_d high)
+{
+    typedef float half __attribute__((vector_size(2 * TW_WIDTH)));
+    half l = __builtin_convertvector(low, half), h = __builtin_convertvector(high, half);
+#if TW_WIDTH == 16
+    return __builtin_shufflevector(l, h, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#elif TW_WIDTH == 8
+    return __builtin_shufflevector(l, h, 0, 1, 2, 3, 4, 5, 6, 7);
+#else
+    return __builtin_shufflevector(l, h, 0, 1, 2, 3);
+#endif
+}
+
+/* Bit i: whether lane i of a comparison holds. */
+TW_INLINE unsigned tw_bits(tw_i mask)
+{
+#if TW_WIDTH == 16 && defined(__AVX512DQ__)
+    return (unsigned)(uint16_t)__builtin_ia32_cvtd2mask512((__attribute__((vector_size(64))) int)mask);
+#elif TW_WIDTH == 8 && defined(__AVX__)
+    return (unsigned)__builtin_ia32_movmskps256((__attribute__((vector_size(32))) float)mask);
+#elif TW_WIDTH == 4 && defined(__SSE2__)
+    return (unsigned)__builtin_ia32_movmskps((__attribute__((vector_size(16))) float)mask);
+#else
+    unsigned bits = 0;
+    for (int i = 0; i < TW_WIDTH; i++)
+        bits |= (unsigned)(mask[i] & 1) << i;
+    return bits;
+#endif
+}
+
+/* The least lane. By halves: in registers, where a loop over memory would wait for its own stores. */
+TW_INLINE float tw_least(tw_v v)
+{
+    typedef float quarter __attribute__((vector_size(16)));
+    typedef int32_t ints __attribute__((vector_size(16)));
+    quarter q[TW_WIDTH / 4];
+    memcpy(q, &v, sizeof v);
+    for (int i = 1; i < TW_WIDTH / 4; i++) {
+        ints less = q[i] < q[0];
+        q[0] = (quarter)((less & (ints)q[i]) | (~less & (ints)q[0]));
+    }
+    float a = q[0][0] < q[0][1] ? q[0][0] : q[0][1], b = q[0][2] < q[0][3] ? q[0][2] : q[0][3];
+    return a < b ? a : b;
+}
+
+TW_INLINE int tw_any_d(tw_l mask)
+{
+    int64_t any = 0;
+    for (int i = 0; i < TW_DOUBLES; i++)
+        any |= mask[i];
+    return any != 0;
+}
+
+/* exp: 2^k p(r), r = x - k ln 2 in two parts; Cephes expf coefficients, relative error < 2e-7.
+ * Held to [-60, 60] (LN_LIMIT in shape.h). */
+TW_INLINE tw_v tw_exp(tw_v x)
+{
+    x = tw_min(tw_max(x, tw_splat(-60.0f)), tw_splat(60.0f));
+    const tw_v shift = tw_splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
+    tw_v k = x * 1.44269504f + shift;
+    tw_i bits = ((tw_i)k) << 23;              /* the low bits of the sum are k: into the exponent */
+    k = k - shift;
+    tw_v r = x - k * 0.693359375f;
+    r = r - k * -2.12194440e-4f;
+    tw_v p = tw_splat(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    return (tw_v)((tw_i)p + bits);
+}
+
+/* ln of a normal v > 0, relative error smallest for v >= 1 (columns: 1 + v/scale); Cephes logf coefficients, relative
+ * error < 2e-7. */
+TW_INLINE tw_v tw_ln(tw_v v)
+{
+    tw_i i = (tw_i)v;
+    tw_i e = ((i >> 23) & 0xff) - 126;         /* v = m 2^e, m in [0.5, 1) */
+    tw_v m = (tw_v)((i & 0x007fffff) | 0x3f000000);
+    tw_i low = m < 0.707106781f;
+    e = e + low;                               /* low is -1 where true */
+    m = m + tw_pick(low, m, tw_splat(0.0f)) - 1.0f;
+    tw_v k = __builtin_convertvector(e, tw_v);
+    tw_v z = m * m;
+    tw_v p = tw_splat(7.0376836292e-2f);
+    p = p * m - 1.1514610310e-1f;
+    p = p * m + 1.1676998740e-1f;
+    p = p * m - 1.2420140846e-1f;
+    p = p * m + 1.4249322787e-1f;
+    p = p * m - 1.6668057665e-1f;
+    p = p * m + 2.0000714765e-1f;
+    p = p * m - 2.4999993993e-1f;
+    p = p * m + 3.3333331174e-1f;
+    p = p * m * z + k * -2.12194440e-4f - 0.5f * z;
+    return m + p + k * 0.693359375f;
+}
+
+/* ln of a normal v > 0 in float64, relative error < 1e-15: FreeBSD's e_log.c without its branches. Two lanes are no
+ * gain over the C library. */
+TW_INLINE tw_d tw_ln_d(tw_d v)
+{
+#if TW_WIDTH == 4
+    return (tw_d){log(v[0]), log(v[1])};
+#endif
+    const double two52 = 4503599627370496.0;
+    tw_u bits = (tw_u)v;
+    /* the exponent as the low bits of 2^52: no instruction before AVX-512 converts int64 */
+    tw_d k = (tw_d)((bits >> 52) | 0x4330000000000000u) - (two52 + 1023.0);
+    tw_d m = (tw_d)((bits & 0x000fffffffffffffu) | 0x3ff0000000000000u);
+    tw_l high = m > 1.4142135623730951;
+    m = tw_pick_d(high, 0.5 * m, m);
+    k = k + tw_pick_d(high, tw_splat_d(1.0), tw_splat_d(0.0));
+    tw_d f = m - 1.0, s = f / (2.0 + f), z = s * s, w = z * z, half = 0.5 * f * f;
+    tw_d even = w * (3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01));
+    tw_d odd = z * (6.666666666666735130e-01 + w * (2.857142874366239149e-01
+        + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)));
+    return k * 6.93147180369123816490e-01 - ((half - (s * (half + even + odd) + k * 1.90821492927058770002e-10)) - f);
+}
+
+TW_INLINE tw_v tw_sqrt(tw_v v)
+{
+    float a[TW_WIDTH];
+    memcpy(a, &v, sizeof v);
+    for (int i = 0; i < TW_WIDTH; i++)
+        a[i] = sqrtf(a[i]);
+    memcpy(&v, a, sizeof v);
+    return v;
+}
+
+/* ln(1 + v), v >= 0: the series where 1 + v would round away what v knows; relative error < 3e-6. */
+TW_INLINE tw_v tw_log1p(tw_v v)
+{
+    tw_v small = v * (1.0f - v * (0.5f - v * (0.333333333f - v * (0.25f - v * 0.2f))));
+    return tw_pick(v < 0.06f, small, tw_ln(v + 1.0f));
+}
+
+/* e^v - 1 for 0 <= v <= 1: nine terms of the series, relative error < 4e-7. */
+TW_INLINE tw_v tw_expm1(tw_v v)
+{
+    tw_v p = 1.0f + v * (1.0f / 9.0f);
+    for (int i = 8; i > 1; i--)
+        p = 1.0f + p * v * (1.0f / (float)i);
+    return p * v;
+}
+
+/* The normal distribution function: Abramowitz and Stegun 26.2.17, absolute error < 2e-7 in float32. */
+TW_INLINE tw_v tw_phi(tw_v z)
+{
+    tw_v a = tw_max(z, -z);
+    tw_v k = 1.0f / (1.0f + 0.2316419f * a);
+    tw_v p = k * (-0.356563782f + k * (1.781477937f + k * (-1.821255978f + k * 1.330274429f)));
+    tw_v tail = 0.39894228f * tw_exp(-0.5f * a * a) * k * (0.319381530f + p);
+    return tw_pick(z >= 0.0f, 1.0f - tail, tail);
+}
+
+/* student_z of student.pxd: the normal deviate with the tail of t. */
+TW_INLINE tw_v tw_student_z(tw_v t, tw_v dof)
+{
+    tw_v a = dof - 0.5f;
+    tw_v b = 48.0f * a * a;
+    tw_v y = a * tw_log1p(t * t / dof);
+    tw_v z = ((((-0.4f * y - 3.3f) * y - 24.0f) * y - 85.5f) / (0.8f * y * y + 100.0f + b) + y + 3.0f) / b + 1.0f;
+    z = z * tw_sqrt(y);
+    return tw_pick(t >= 0.0f, z, -z);
+}
+
+#endif

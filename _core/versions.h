@@ -1,0 +1,93 @@
+/* The kernels of one decision, in several versions of which the processor at hand chooses: a table of functions each. */
+#ifndef TAILWISE_VERSIONS_H
+#define TAILWISE_VERSIONS_H
+#include <math.h>
+#include <string.h>
+
+#include "shape.h"
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define TW_HAS_X86 1    /* a file can be compiled for more than the rest by #pragma GCC target */
+#else
+#define TW_HAS_X86 0
+#endif
+
+typedef struct {                /* how a model's features are encoded */
+    int n, n_plain, n_knees;
+    const double *ln_typical;   /* [PADDED_D] of those that have a typical value; else 0 */
+    const int64_t *plain;       /* [PADDED_D] -1 = it has none: ln(1 + u) */
+    const int32_t *knee;        /* [n] */
+} tw_features;
+
+typedef struct {                /* the candidates of one request, by one signal of its model */
+    int d, n_request, n_columns, n_terms, n_blocks, stride;
+    const int32_t *given_row, *square, *product, *factor, *is_load; /* as in ModelInfo */
+    const float *served;        /* [n_blocks, SERVED_ROWS, LANES] */
+    const float *given;         /* [n_columns, stride] encoded, NaN = unknown */
+    const double *x;            /* [n_request] encoded */
+} tw_candidates;
+
+typedef struct {                /* a job on one lane, as if its model had one signal */
+    double m, s, dof;           /* ln(service) */
+    double wait_s, wait_var, left_s;            /* left_s: to the deadline  # IN */
+    double mean_s, var_s2;      /* service moments  # OUT, as all that follows */
+    double m_total, s_total;    /* ln(completion), moment-matched */
+    double p;                   /* P(completion <= left_s), given that it succeeds */
+    double u;                   /* spreads left of its claim (claim.pxd) */
+} tw_outlook;
+
+typedef struct {
+    /* u [PADDED_D] raw, 1 where nothing is declared  # IN; x [1 + features + knees], clipped at 16 and the clips counted  # OUT. 0 when a value is
+     * NaN, infinite, negative, or zero though it has a typical value; x then means nothing. */
+    int (*encode)(const tw_features *features, const double *u, double *x, int64_t *n_clipped);
+    /* row [n] raw; stored, the first lane's row of a served copy, in units of scale, is added; NULL = nothing  # IN
+     * z [n rounded up to LANES] encoded  # OUT. 0 when an entry is negative or above 1e30; NaN = unknown. */
+    int (*encode_given)(const double *row, double scale, int n, const float *stored, float *z);
+    /* wait [n_blocks]  # IN; service, waiting, cost [n_blocks LANES] seconds  # OUT */
+    void (*score)(const tw_candidates *c, const tw_stake *stake, const tw_wait_block *wait, double now_s,
+                  float *service, float *waiting, float *cost);
+    /* cost [n_blocks LANES] in place, a bit of words for each */
+    void (*mask)(float *cost, const uint64_t *words, int n_blocks);
+    float (*least)(const float *cost, int n_blocks);
+    /* words [n_blocks / 4 rounded up]  # OUT, unless the least cost, which it returns, is +inf */
+    float (*tied)(const float *cost, int n_blocks, uint64_t *words);
+    /* var, model_var [n_blocks LANES]  # OUT */
+    void (*spread)(const tw_candidates *c, float *var, float *model_var);
+    /* served as in tw_candidates; service (median), waiting, wait_sd seconds, var of ln(service), each [n_blocks
+     * LANES]; ln_left: ln(seconds to the deadline)  # IN; mean_s, p [n_blocks LANES]  # OUT */
+    void (*on_time)(const float *served, const float *service, const float *waiting, const float *wait_sd,
+                    const float *var, float ln_left, int n_blocks, float *mean_s, float *p);
+    /* factor [d, rows] as Close in layout.pxd, x [d] */
+    double (*quadratic)(const float *factor, int rows, const double *x, int d);
+    void (*outlook)(tw_outlook *o);
+} tw_kernels;
+
+extern const tw_kernels tw_plain, tw_avx2, tw_avx512;
+
+static inline double tw_clip(double v, double limit, int64_t *n_clipped)
+{
+    if (fabs(v) <= limit)
+        return v;
+    *n_clipped += 1;
+    return v > 0.0 ? limit : -limit;
+}
+
+/* Costs up to this equal `least`: float32 sums of the same terms differ by less. */
+static inline float tw_tie_limit(float least) { return least + 1e-4f * fabsf(least); }
+
+/* By name; NULL where the processor, or the compiler of this build, has no such version. */
+static inline const tw_kernels *tw_version(const char *name)
+{
+    if (!strcmp(name, "plain"))
+        return &tw_plain;
+#if TW_HAS_X86
+    if (!strcmp(name, "avx2") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return &tw_avx2;
+    if (!strcmp(name, "avx512") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")
+            && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
+        return &tw_avx512;
+#endif
+    return 0;
+}
+
+#endif

@@ -1,0 +1,50 @@
+# The kernels over all candidates (kernels.h), in the version that was chosen for this processor.
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+from _core.shape cimport Stake, WaitBlock
+
+cdef extern from "versions.h" nogil:
+    """
+    static const tw_kernels *tw_in_use = &tw_plain;     /* the module's first act is to choose */
+    """
+    ctypedef struct Features "tw_features":
+        int n, n_plain, n_knees
+        const double* ln_typical
+        const int64_t* plain
+        const int32_t* knee
+
+    ctypedef struct Candidates "tw_candidates":
+        int d, n_request, n_columns, n_terms, n_blocks, stride
+        const int32_t* given_row
+        const int32_t* square
+        const int32_t* product
+        const int32_t* factor
+        const int32_t* is_load
+        const float* served
+        const float* given
+        const double* x
+
+    ctypedef struct Outlook "tw_outlook":
+        double m, s, dof, wait_s, wait_var, left_s
+        double mean_s, var_s2, m_total, s_total, p, u
+
+    ctypedef struct Kernels "tw_kernels":       # what each reads and writes is said in versions.h
+        bint (*encode)(const Features* features, const double* u, double* x, int64_t* n_clipped) noexcept nogil
+        bint (*encode_given)(const double* row, double scale, int n, const float* stored, float* z) noexcept nogil
+        void (*score)(
+            const Candidates* c, const Stake* stake, const WaitBlock* wait, double now_s, float* service, float* waiting,
+            float* cost) noexcept nogil
+        void (*mask)(float* cost, const uint64_t* words, int n_blocks) noexcept nogil
+        float (*least)(const float* cost, int n_blocks) noexcept nogil
+        float (*tied)(const float* cost, int n_blocks, uint64_t* words) noexcept nogil
+        void (*spread)(const Candidates* c, float* var, float* model_var) noexcept nogil
+        void (*on_time)(
+            const float* served, const float* service, const float* waiting, const float* wait_sd, const float* var,
+            float ln_left, int n_blocks, float* mean_s, float* p) noexcept nogil
+        double (*quadratic)(const float* factor, int rows, const double* x, int d) noexcept nogil
+        void (*outlook)(Outlook* o) noexcept nogil
+
+    const Kernels* kernels "tw_in_use"
+    const Kernels* version_of "tw_version"(const char* name)
+    double clip "tw_clip"(double v, double limit, int64_t* n_clipped)
+    float tie_limit "tw_tie_limit"(float least)
