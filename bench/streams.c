@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdint.h>
 #include <time.h>
-#include "simd.h"
+#include "vector.h"
 
 enum { LANES = 16, MAX_D = 12, MAX_LANES = 4096 };
 
@@ -32,50 +32,50 @@ static const float *column_of(const Decision *D, int i)
     return i < D->n_columns - 1 ? D->columns + i * D->n_blocks * LANES : given;
 }
 
-TW_CLONES static void encode_given(const Decision *D, const double *row)
+static void encode_given(const Decision *D, const double *row)
 {
-    tw_v8 one = tw_splat(1.0f);
+    tw_v one = tw_splat(1.0f);
     float inv = (float)(1.0 / D->given_scale);
     for (int l = 0; l < D->n_lanes; l++)
         given[l] = (float)row[l];
-    for (int l = 0; l < D->n_lanes; l += 8) {
-        tw_v8 v = tw_load(given + l);
+    for (int l = 0; l < D->n_lanes; l += TW_WIDTH) {
+        tw_v v = tw_load(given + l);
         tw_store(given + l, (v - v) + tw_min(tw_ln(one + tw_known(v, one) * inv), tw_splat(6.0f)));
     }
 }
 
 /* median = exp(mean'x), and s^2 of ln: scale2 (1 + |F x|^2) + what unknown columns add. */
-TW_CLONES static void weigh(const Decision *D, int signal, const float *x, float *median, float *spread2)
+static void weigh(const Decision *D, int signal, const float *x, float *median, float *spread2)
 {
     int d = D->d, n_request = d - D->n_columns, stride = D->n_blocks * LANES;
-    for (int half = 0; half < 2 * D->n_blocks; half++) {
-        int at = half * 8, b = half / 2, in = 8 * (half % 2);
+    for (int at = 0; at < D->n_blocks * LANES; at += TW_WIDTH) {
+        int b = at / LANES, in = at % LANES;
         const float *mean = D->mean[signal] + b * d * LANES + in;
         const float *factor = D->factor[signal] + b * d * (d + 1) / 2 * LANES + in;
-        tw_v8 z[MAX_D], m = tw_load(mean), q = tw_splat(0.0f), extra = tw_splat(0.0f);
+        tw_v z[MAX_D], m = tw_load(mean), q = tw_splat(0.0f), extra = tw_splat(0.0f);
         z[0] = tw_splat(1.0f);
         for (int i = 1; i < n_request; i++)
             z[i] = tw_splat(x[i]);
         for (int i = 0; i < D->n_columns; i++) {
-            tw_v8 v = tw_load(column_of(D, i) + at), slope = tw_load(mean + (n_request + i) * LANES);
+            tw_v v = tw_load(column_of(D, i) + at), slope = tw_load(mean + (n_request + i) * LANES);
             z[n_request + i] = tw_known(v, tw_load(D->column_mean[signal] + i * stride + at));
             extra += tw_known(v - v, slope * slope * tw_load(D->column_var[signal] + i * stride + at));
         }
         for (int i = 1; i < d; i++)
             m += z[i] * tw_load(mean + i * LANES);
         for (int i = 0; i < d; i++) {
-            tw_v8 v = tw_splat(0.0f);
+            tw_v v = tw_splat(0.0f);
             for (int j = 0; j <= i; j++, factor += LANES)
                 v += tw_load(factor) * z[j];
             q += v * v;
         }
-        tw_v8 scale2 = tw_load(D->scale2[signal] + at);
+        tw_v scale2 = tw_load(D->scale2[signal] + at);
         tw_store(median + at, tw_exp(m));
         tw_store(spread2 + at, scale2 + scale2 * q + extra);
     }
 }
 
-TW_CLONES static void rank(const Decision *D, double now_s)
+static void rank(const Decision *D, double now_s)
 {
     float left_s = (float)D->ttft_s, patience = (float)D->patience;
     for (int l = 0; l < D->n_blocks * LANES; l++) {
@@ -90,16 +90,16 @@ TW_CLONES static void rank(const Decision *D, double now_s)
 }
 
 /* P(wait + a time of this median and spread <= the bound) x availability. */
-TW_CLONES static void chance(
+static void chance(
     const Decision *D, int signal, const float *median, const float *wait, const float *sd, float ln_bound, float *p)
 {
-    for (int at = 0; at < D->n_blocks * LANES; at += 8) {
-        tw_v8 s2 = tw_min(tw_load(var + at), tw_splat(1.0f));
-        tw_v8 mean = tw_load(median + at) * tw_exp(0.5f * s2);
-        tw_v8 total = tw_load(wait + at) + mean, part = mean / total, spread = tw_load(sd + at) / total;
+    for (int at = 0; at < D->n_blocks * LANES; at += TW_WIDTH) {
+        tw_v s2 = tw_min(tw_load(var + at), tw_splat(1.0f));
+        tw_v mean = tw_load(median + at) * tw_exp(0.5f * s2);
+        tw_v total = tw_load(wait + at) + mean, part = mean / total, spread = tw_load(sd + at) / total;
         s2 = tw_max(tw_log1p(part * part * tw_expm1(s2) + spread * spread), tw_splat(1e-12f));
-        tw_v8 t = (ln_bound - tw_ln(total) + 0.5f * s2) / tw_sqrt(s2);
-        tw_v8 on_time = tw_phi(tw_student_z(t, tw_load(D->dof[signal] + at)));
+        tw_v t = (ln_bound - tw_ln(total) + 0.5f * s2) / tw_sqrt(s2);
+        tw_v on_time = tw_phi(tw_student_z(t, tw_load(D->dof[signal] + at)));
         tw_store(p + at, on_time / tw_load(D->inv_availability[signal] + at));
     }
 }

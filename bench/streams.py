@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tailwise as tw
+from bench.bare import FLAGS
 from bench.compiled import compiled
 from bench.subject import LANES, N_REQUESTS
+from tailwise._core.core import path
 
 __all__ = ["BareStreams", "Streams"]
 
@@ -98,7 +100,7 @@ class BareStreams:
     def __init__(self, subject: Streams) -> None:
         k, d, n_columns = subject.n_resources, subject.model.d, len(subject.model.columns)
         width = k + -k % LANES
-        self._library = compiled("streams.c")
+        self._library = compiled("streams.c", f".{path()}", FLAGS[path()])
         self._library.streams_time.restype = ctypes.c_double
         served = [[subject.engine._core.served(0, lane, s) for lane in range(k)] for s in range(2)]
         float32 = {name: [_by_lane(of, name, width) for of in served] for name in (*_BY_SIGNAL, "columns")}
