@@ -46,7 +46,7 @@ column = tw.Column("own", scale=1.0)
 model = tw.Model("m", ("a",), (column,))
 engine = tw.Engine([tw.Resource("r"), tw.Resource("s")], [model], [tw.QoS("q", 1.0)], seed=1)
 route = engine.route("m", "q")
-for path in getattr(core, "PATHS", ()):
+for path in core.PATHS:
     core.use_path(path)
     route.select((1.0,), route.buffer()).complete(0.01)
     modes[path] = mode()
