@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import tailwise as tw
 from tailwise._core import reference as ref
+from tests.paths import PATHS, on_path
+from tests.record import Candidates
 from tests.states import BENT, MODEL, SEEDS, SIZES, decided_now, random_mask, random_request, random_state
 from tests.twin import LEVELS, Twin
-
-pytestmark = pytest.mark.usefixtures("each_path")
 
 
 @given(k=SIZES, seed=SEEDS, as_array=st.booleans())
@@ -26,9 +26,16 @@ def test_choice_is_the_references(k: int, seed: int, as_array: bool) -> None:
     usable = np.isfinite(twin.candidates(u, level, Z).cost_s)
     mask = random_mask(k, rng, usable)
     seen = twin.candidates(u, level, Z, mask)
-    cheapest = int(np.argmin(seen.cost_s))
     given_mask = None if mask is None else np.array([bool(mask >> i & 1) for i in range(k)])
-    ticket = twin.routes[level].select(u, Z, mask=given_mask if as_array else mask)
+    for path in PATHS:
+        with on_path(path):
+            ticket = twin.routes[level].select(u, Z, mask=given_mask if as_array else mask)
+        check_choice(twin, level, seen, ticket)
+        ticket.cancel()
+
+
+def check_choice(twin: Twin, level: int, seen: Candidates, ticket: tw.Ticket) -> None:
+    cheapest = int(np.argmin(seen.cost_s))
     lane = twin.engine.lane(ticket.resource.name)
 
     limit = seen.cost_s[cheapest] * (1 + ref.TIE)
@@ -52,22 +59,23 @@ def test_choice_is_the_references(k: int, seed: int, as_array: bool) -> None:
         seen.available[lane],
     )
     assert ticket.p_raw == pytest.approx(p, abs=5e-5)
-    ticket.cancel()
 
 
 @given(k=SIZES, seed=SEEDS)
 @settings(max_examples=40)
 def test_a_masked_lane_is_never_chosen(k: int, seed: int) -> None:
     twin, rng = random_state(k, seed)
-    for _ in range(20):
+    for i in range(21):
         u, Z = random_request(k, rng)
         usable = np.isfinite(twin.candidates(u, 0, Z).cost_s)
         mask = random_mask(k, rng, usable)
-        lane = twin.select(u, 0, Z, mask).lane
+        with on_path(PATHS[i % len(PATHS)]):
+            lane = twin.select(u, 0, Z, mask).lane
         assert usable[lane]
         assert mask is None or mask >> lane & 1
 
 
+@pytest.mark.usefixtures("each_path")
 @pytest.mark.parametrize("k", [2, 8, 64, 65, 100])
 def test_ties_go_to_the_generator_never_to_the_position(k: int) -> None:
     """Equal idle lanes: counts of 200 k draws lie within 5 sd of 200 (sd sqrt(200); k = 100: chance 6e-5, and the
@@ -83,6 +91,7 @@ def test_ties_go_to_the_generator_never_to_the_position(k: int) -> None:
     assert max(abs(c - 200) for c in counts.values()) < 5 * math.sqrt(200)
 
 
+@pytest.mark.usefixtures("each_path")
 @pytest.mark.parametrize("k", [2, 17, 64, 65, 100])
 def test_among_equals_the_fewest_open_jobs_win(k: int) -> None:
     """Every decision counts at once: k jobs on k equal lanes never share one, and so the next k."""
@@ -96,6 +105,7 @@ EQUALS = tw.Model(
 )
 
 
+@pytest.mark.usefixtures("each_path")
 @given(
     seed=SEEDS,
     k=st.integers(2, 5),

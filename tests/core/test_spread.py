@@ -10,9 +10,8 @@ from hypothesis import given, settings
 
 import tailwise as tw
 from tailwise._core import reference as ref
+from tests.paths import PATHS, on_path
 from tests.states import SEEDS, SIZES, decided_now
-
-pytestmark = pytest.mark.usefixtures("each_path")
 
 
 @given(k=SIZES, seed=SEEDS)
@@ -24,16 +23,22 @@ def test_every_lane_is_weighed_as_the_reference_forecasts_it(k: int, seed: int) 
     twin, _, u, Z, level = decided_now(k, seed)
     seen = twin.candidates(u, level, Z)
     left_s = twin.routes[level].qos.deadline_s
-    weighed = twin.routes[level]._weigh(u, Z)
+    on_paths = []
+    for path in PATHS:
+        with on_path(path):
+            on_paths.append(twin.routes[level]._weigh(u, Z))
     for lane in np.flatnonzero(np.isfinite(seen.cost_s)):
         m, s = seen.m[lane], seen.s[lane]
-        assert weighed["var"][lane] == pytest.approx(s**2, rel=2e-4)
-        assert weighed["mean_s"][lane] == pytest.approx(ref.service_mean(m, s), rel=1e-4 + seen.error[lane])
         m_total, s_total, p = ref.forecast_total(
             m, s, seen.dof[lane], seen.wait_s[lane], seen.wait_var[lane], left_s, seen.available[lane]
         )
         slip = (1e-4 + seen.error[lane] + 2.0**-23 * (abs(m_total) + abs(math.log(left_s)))) / s_total
-        assert weighed["on_time"][lane] == pytest.approx(p, abs=0.4 * slip + 1e-4)
+        for weighed in on_paths:
+            assert weighed["var"][lane] == pytest.approx(s**2, rel=2e-4)
+            assert weighed["mean_s"][lane] == pytest.approx(
+                ref.service_mean(m, s), rel=1e-4 + seen.error[lane]
+            )
+            assert weighed["on_time"][lane] == pytest.approx(p, abs=0.4 * slip + 1e-4)
 
 
 def test_what_is_known_leaves_the_noise_only() -> None:
@@ -53,6 +58,7 @@ def test_what_is_known_leaves_the_noise_only() -> None:
     assert math.sqrt(after["var"][0]) == pytest.approx(0.2, rel=0.15)  # sd of a sample deviation: 3.5%
 
 
+@pytest.mark.usefixtures("each_path")
 @pytest.mark.parametrize("spread", [1e-3, 0.01, 0.1, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("times", [0.5, 0.9, 0.99, 1.0, 1.01, 1.1, 2.0, 10.0])
 def test_a_certain_and_an_uncertain_forecast_are_weighed_alike(spread: float, times: float) -> None:
