@@ -1,6 +1,7 @@
-/* The series of vector.h against the libm of the same machine: prints a name and the largest error of each, relative
- * or absolute as their comments have it. Every vector holds different numbers. */
+/* The series of vector.h and outlook.h against the libm of the same machine: prints a name and the largest error of
+ * each, relative or absolute as their comments have it. Every vector holds different numbers. */
 #include <stdio.h>
+#include "outlook.h"
 #include "vector.h"
 
 enum { N = 400000 };
@@ -10,7 +11,7 @@ typedef double (*Exact)(double);
 
 static double between(double low, double high, int i) { return low + (high - low) * i / (N - 1.0); }
 
-static double phi(double z) { return 0.5 * erfc(-z * 0.70710678118654752); }
+static double exact_phi(double z) { return 0.5 * erfc(-z * 0.70710678118654752); }
 
 static double worst(Series series, Exact exact, double low, double high, int geometric, int relative)
 {
@@ -25,6 +26,34 @@ static double worst(Series series, Exact exact, double low, double high, int geo
             error = relative ? error / fabs(want) : error;
             most = error <= most ? most : error;    /* NaN is the worst */
         }
+    }
+    return most;
+}
+
+/* The same of float64, TW_DOUBLES lanes. */
+static double worst_ln(double low, double high)
+{
+    double most = 0.0;
+    for (int i = 0; i < N; i += TW_DOUBLES) {
+        double in[TW_DOUBLES], out[TW_DOUBLES];
+        for (int l = 0; l < TW_DOUBLES; l++)
+            in[l] = exp(between(log(low), log(high), i + l));
+        tw_store_d(out, tw_ln_d(tw_load_d(in)));
+        for (int l = 0; l < TW_DOUBLES; l++) {
+            double error = fabs(out[l] / log(in[l]) - 1.0);
+            most = error <= most ? most : error;
+        }
+    }
+    return most;
+}
+
+static double worst_scalar(Exact series, Exact exact, double low, double high, int relative)
+{
+    double most = 0.0;
+    for (int i = 0; i < N; i++) {
+        double at = between(low, high, i), want = exact(at), error = fabs(series(at) - want);
+        error = relative ? error / want : error;
+        most = error <= most ? most : error;
     }
     return most;
 }
@@ -69,7 +98,11 @@ int main(void)
     printf("log1p %.3g\n", worst(log1p_v, log1p, 1e-12, 1e12, 1, 1));
     printf("expm1 %.3g\n", worst(expm1_v, expm1, 1e-12, 1.0, 1, 1));
     printf("sqrt %.3g\n", worst(sqrt_v, sqrt, 1e-12, 1e12, 1, 1));
-    printf("phi %.3g\n", worst(phi_v, phi, -12.0, 12.0, 0, 0));
+    printf("phi %.3g\n", worst(phi_v, exact_phi, -12.0, 12.0, 0, 0));
+    printf("ln_d %.3g\n", worst_ln(1e-307, 1e307));
+    printf("ln_d_near_1 %.3g\n", worst_ln(0.7, 1.4));
+    printf("series %.3g\n", worst_scalar(series, expm1, 1e-12, 1.0, 1));
+    printf("phi_d %.3g\n", worst_scalar(phi, exact_phi, -40.0, 40.0, 0));
     printf("student_z %.3g\n", worst_student());
     return 0;
 }

@@ -50,7 +50,19 @@ def test_a_bad_entry_is_found_wherever_it_stands(values: list[float], at: int, b
 
 
 @each
-@given(k=st.integers(1, 130), at=st.integers(0, 129), far_s=st.sampled_from([1.0, 1e6, 1e30]))
+@given(k=st.integers(1, 300), bits=st.integers(1, 2**300 - 1))
+@settings(max_examples=60)
+def test_equals_are_counted_over_the_mask(k: int, bits: int) -> None:
+    """k equal idle lanes, of which a mask leaves some: the generator draws among these and no others."""
+    mask = bits & (1 << k) - 1 or 1
+    twin = Twin(tw.Model("m"), [tw.Resource(f"r{i}") for i in range(k)], seed=3)
+    ticket = twin.routes[0].select((), mask=mask)
+    assert mask >> ticket.lane & 1
+    assert ticket.propensity == pytest.approx(1.0 / mask.bit_count())
+
+
+@each
+@given(k=st.integers(1, 300), at=st.integers(0, 299), far_s=st.sampled_from([1.0, 1e6, 1e30]))
 @settings(max_examples=60)
 def test_the_least_is_found_wherever_it_stands(k: int, at: int, far_s: float) -> None:
     """One of k equal lanes is near, the others have an offset."""

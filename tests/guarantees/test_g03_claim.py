@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 import tailwise as tw
 from tests.states import BENT, MODEL, SEEDS
 
+# what is true to the last bit is true of each version's own bits
+pytestmark = pytest.mark.usefixtures("each_path")
+
 PLAIN = tw.Model("m", features=(tw.Feature("size", typical=8.0), tw.Feature("n")))
 STREAM = tw.Model("m", features=PLAIN.features, signals=("ttft", "tpot"))
 LOADED = tw.Model(
