@@ -131,9 +131,9 @@ MUTANTS = (
     ),
     Mutant(
         11,
-        "_core/choose.pxd",
-        "        if not (mask[lane >> 6] >> (lane & 63)) & 1:",
-        "        if lane and not (mask[lane >> 6] >> (lane & 63)) & 1:",
+        "_core/kernels.h",
+        "(words[at >> 6] >> (at & 63)) & 0xffff",
+        "(words[at >> 6] >> (at & 63) | !at) & 0xffff",
         G + "test_g11_masked_lane.py",
     ),
     Mutant(
