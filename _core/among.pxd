@@ -5,13 +5,14 @@ from libc.string cimport memcpy
 
 from _core.bandit cimport draw_services
 from _core.bounds cimport narrow, narrow_to_bounds, refuse_excluded
-from _core.choose cimport choose, least_of, mask_cost, n_blocks_of
+from _core.choose cimport choose, least_of, mask_cost
 from _core.claim cimport cell_h, cell_u, read_claim, spreads_left
 from _core.decide cimport (
     ADMITTED, GUARANTEE, GUARANTEE_PROBES, LATE, NO_RESOURCE, admit_by_p, COMPLETION, SHARED, THOMPSON, decide,
     mask_shut, refuse_or_probe, score_all, score_open,
 )
-from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing, is_loaded, longest_queued, occupied_s
+from _core.context cimport is_loaded
+from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing, longest_queued, occupied_s
 from _core.harm cimport weigh_harm
 from _core.layout cimport (
     Claims, LANES, ROW_DOF, ROW_INV_AVAIL, Stake, State, int64_t, served_block, uint64_t,
@@ -86,7 +87,7 @@ cdef inline void weigh_blocks(
         st.wait_sd[lane] = <float>sqrt(wait_var(st, lane, route.level)) if st.waiting[lane] > 0 else 0
     kernels.on_time(
         served_block(st, route.model, 0, first), st.service + at, st.waiting + at, st.wait_sd + at, st.var + at,
-        <float>log(left_s if left_s > 1e-30 else 1e-30), n_blocks, st.mean_s + at, st.on_time + at)
+        <float>log(left_s if left_s > 1e-30 else 1e-30), n_blocks * LANES, st.mean_s + at, st.on_time + at)
     if route.guaranteed:
         weigh_claims(st, route, left_s, now_ns, first, n_blocks)
     if route.paced or route.objective == SHARED:
@@ -97,15 +98,15 @@ cdef inline void weigh_all(
     const State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns
 ) noexcept nogil:
     """After score_all: the spread, E[service] and P(on time) of every candidate."""
-    cdef int n_blocks = n_blocks_of(st.head.n_resources)
-    cdef Candidates c = candidates_of(st, route.model, 0, 0, n_blocks, x)
+    cdef int n = st.head.n_resources
+    cdef Candidates c = candidates_of(st, route.model, 0, 0, n, x)
     kernels.spread(&c, st.var, st.model_var)
-    weigh_blocks(st, route, x, left_s, now_ns, 0, n_blocks)
+    weigh_blocks(st, route, x, left_s, now_ns, 0, (n + LANES - 1) // LANES)
 
 
 cdef inline void start_over(const State* st) noexcept nogil:
     """Every candidate is left to choose from again."""
-    memcpy(st.pick, st.cost, n_blocks_of(st.head.n_resources) * LANES * sizeof(float))
+    memcpy(st.pick, st.cost, (st.head.n_resources + LANES - 1) // LANES * LANES * sizeof(float))
 
 
 cdef inline bint narrow_to_feasible(const State* st, const RouteInfo* route) noexcept nogil:

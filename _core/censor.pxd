@@ -2,14 +2,13 @@
 from libc.math cimport exp, lgamma, log, log1p, sqrt
 from libc.string cimport memset
 
-from _core.context cimport bent_location
+from _core.context cimport place
 from _core.forget cimport fade_profile
 from _core.lanes cimport set_bit
 from _core.layout cimport (
     LANES, LN_LIMIT, MAX_COLUMNS, ROW_DOF, State, TICKET_RUNNING, TicketSlot, int64_t, profile_at, served_block,
 )
 from _core.learn cimport learn_row, teaches
-from _core.predict cimport spread
 from _core.student cimport normal_cdf, student_z
 
 
@@ -56,14 +55,13 @@ cdef inline void learn_censored(State* st, const TicketSlot* job, int64_t now_ns
     """
     cdef const float* row = served_block(st, job.model, 0, job.lane // LANES) + job.lane % LANES
     cdef double[MAX_COLUMNS] unsure
-    cdef double m, s, y, var, extra = 0.0
+    cdef double m, s, idle_s, y, var
     if job.state != TICKET_RUNNING or now_ns <= job.start_ns or not teaches(st, job):
         return
     if job.tokens > 0.0:    # its first token came: that is learned exactly, and of the rest nothing is known
         return
     memset(unsure, 0, sizeof(unsure))
-    m = bent_location(st.model + job.model, row, job.x, unsure, &extra)
-    s = spread(st, job.model, 0, job.lane, job.x, 0.0)
+    place(st, job.model, 0, job.lane, job.x, unsure, &m, &s, &idle_s)
     y = log(<double>(now_ns - job.start_ns) * 1e-9)
     if y < m:
         return

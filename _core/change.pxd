@@ -6,7 +6,7 @@ from _core.layout cimport (
     Drift, LANES, MAX_D, ModelInfo, Profile, ROW_DOF, ROW_MEAN, State, TICKET_RUNNING, TicketSlot, int64_t, profile_at,
     served_block,
 )
-from _core.predict cimport location, spread
+from _core.predict cimport spread
 from _core.probe cimport DRIFT, doubt_slowness
 from _core.served cimport any_cold, is_cold, serve, serve_cold
 from _core.student cimport student_z
@@ -41,12 +41,12 @@ cdef inline double residual_now(const State* st, const TicketSlot* job, int sign
     cdef const float* row = served_block(st, job.model, signal, job.lane // LANES) + job.lane % LANES
     cdef const ModelInfo* info = st.model + job.model
     cdef const double* floored = &profile_at(st, job.model, job.lane).floored[signal * MAX_D]
-    cdef double m = location(row, job.x, job.d)
+    cdef double m, s = spread(st, job.model, signal, job.lane, job.x, &m)
     cdef int i
     # a load slope below zero is floored where it is served; here it would look like a change whenever load moves
     for i in range(job.d if info.n_columns else 0):
         m += floored[i] * job.x[i]
-    return student_z((y - m) / max(spread(st, job.model, signal, job.lane, job.x, 0.0), LEAST_SPREAD), row[ROW_DOF * LANES])
+    return student_z((y - m) / max(s, LEAST_SPREAD), row[ROW_DOF * LANES])
 
 
 cdef inline void mean_now(const State* st, int model, int signal, int lane, double* mean) noexcept nogil:

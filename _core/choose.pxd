@@ -1,7 +1,7 @@
 # The choice: a pure function of costs, loads and a generator.
 from libc.math cimport INFINITY
 
-from _core.layout cimport LANES, Load, MASK_WORDS, uint64_t
+from _core.layout cimport Load, MASK_WORDS, uint64_t
 from _core.versions cimport kernels, tie_limit
 from _core.wait cimport n_open
 
@@ -36,17 +36,13 @@ cdef inline uint64_t draw(uint64_t* s) noexcept nogil:
     return out
 
 
-cdef inline int n_blocks_of(int n_lanes) noexcept nogil:
-    return (n_lanes + LANES - 1) // LANES
-
-
 cdef inline void mask_cost(float* cost, const uint64_t* mask, int n_lanes) noexcept nogil:
     """Costs of lanes whose bit is off become +inf."""
-    kernels.mask(cost, mask, n_blocks_of(n_lanes))
+    kernels.mask(cost, mask, n_lanes)
 
 
 cdef inline float least_of(const float* cost, int n_lanes) noexcept nogil:
-    return kernels.least(cost, n_blocks_of(n_lanes))
+    return kernels.least(cost, n_lanes)
 
 
 cdef inline bint ties(float cost, float least) noexcept nogil:
@@ -62,7 +58,7 @@ cdef inline int choose(
     cdef uint64_t word
     cdef int lane, jobs, w, fewest = 0, chosen = -1
     n_tied[0] = 0
-    if kernels.tied(cost, n_blocks_of(n_lanes), tied) == INFINITY:
+    if kernels.tied(cost, n_lanes, tied) == INFINITY:
         return -1
     for w in range((n_lanes + 63) >> 6):
         word = tied[w]

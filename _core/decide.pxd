@@ -1,7 +1,7 @@
 # Score, choose, look at the chosen lane closely, admit or reject. No clock, no lock, no allocation.
 from libc.math cimport INFINITY
 
-from _core.choose cimport choose, draw, mask_cost, n_blocks_of
+from _core.choose cimport choose, draw, mask_cost
 from _core.forecast cimport Forecast, RouteInfo, begin_forecast, forecast_lane, forecast_nothing
 from _core.health cimport is_waiting_long, may_be_due, next_due
 from _core.lanes cimport get_bit, is_candidate
@@ -64,7 +64,7 @@ cdef inline int refuse_or_probe(State* st, Forecast* f, int verdict, int one_in)
 
 cdef inline void score_all(const State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns) noexcept nogil:
     cdef Stake stake = stake_of(route, left_s)
-    cdef Candidates c = candidates_of(st, route.model, 0, 0, n_blocks_of(st.head.n_resources), x)
+    cdef Candidates c = candidates_of(st, route.model, 0, 0, st.head.n_resources, x)
     kernels.score(&c, &stake, st.wait, seconds_at(st, now_ns), st.service, st.waiting, st.cost)
 
 

@@ -3,7 +3,7 @@ from libc.math cimport INFINITY, log, log1p, sqrt
 from libc.string cimport memset
 
 from _core.claim cimport cell_h, cell_u, read_claim, spreads_left
-from _core.context cimport bent_location, fill_row
+from _core.context cimport fill_row, place
 from _core.lanes cimport line_of
 from _core.layout cimport LANES, Load, MAX_COLUMNS, MAX_D, ModelInfo, ROW_DOF, ROW_INV_AVAIL, State, int64_t, served_block
 from _core.predict cimport spread
@@ -61,11 +61,9 @@ cdef inline void forecast_service(
     cdef const ModelInfo* info = st.model + model
     cdef const float* row = served_block(st, model, 0, lane // LANES) + lane % LANES
     cdef double[MAX_COLUMNS] unsure
-    cdef double extra = 0.0
     f.lane = lane
     fill_row(info, row, x, given + lane, st.head.n_blocks * LANES, f.x, unsure)
-    f.m = bent_location(info, row, f.x, unsure, &extra)
-    f.s = spread(st, model, 0, lane, f.x, extra)
+    place(st, model, 0, lane, f.x, unsure, &f.m, &f.s, &f.idle_s)
     f.dof = row[ROW_DOF * LANES]
     f.availability = 1.0 / row[ROW_INV_AVAIL * LANES]
     f.streams = info.n_signals == 2
@@ -97,10 +95,10 @@ cdef inline void forecast_total(Forecast* f, double left_s) noexcept nogil:
 cdef inline double forecast_end(Forecast* f, double left_s) noexcept nogil:
     """One signal: service moments, forecast_total and spreads_left, which it returns."""
     cdef Outlook o
-    o.m, o.s, o.dof = f.m, f.s, f.dof
+    o.m, o.s, o.dof, o.idle_s = f.m, f.s, f.dof, f.idle_s
     o.wait_s, o.wait_var, o.left_s = f.wait_s, f.wait_var, left_s
     kernels.outlook(&o)
-    f.mean_s, f.var_s2 = o.mean_s, o.var_s2
+    f.mean_s, f.var_s2, f.idle_mean_s = o.mean_s, o.var_s2, o.idle_mean_s
     f.m_total, f.s_total = o.m_total, o.s_total
     f.p_on_time = f.availability * o.p
     return o.u
@@ -126,43 +124,13 @@ cdef inline void forecast_bounds(const RouteInfo* route, Forecast* f, double lef
     f.p_on_time = f.availability * max(0.0, 1.0 - missed)
 
 
-cdef inline bint is_loaded(const ModelInfo* info) noexcept nogil:
-    """Whether one of the model's columns is of load."""
-    cdef int i
-    for i in range(info.n_request, info.n_request + info.n_columns):
-        if info.is_load[i]:
-            return True
-    return False
-
-
-cdef inline double idle_spread(const State* st, int model, int signal, const Forecast* f, double s) noexcept nogil:
-    """s of a signal as if the lane had no load: else more of it, where it lies nearer to the data, would make a forecast
-    surer."""
-    cdef const ModelInfo* info = st.model + model
-    cdef double[MAX_D] x
-    cdef int i
-    if not is_loaded(info):
-        return s
-    for i in range(info.d):
-        x[i] = 0.0 if info.is_load[i] else f.x[i]
-    return spread(st, model, signal, f.lane, x, 0.0)
-
-
-cdef inline double least_spreads(
-    const State* st, const RouteInfo* route, double left_s, double loaded_u, Forecast* f
-) noexcept nogil:
-    """u of the bound that is the hardest to hold. loaded_u: forecast_end's  # IN;  idle_s, idle_mean_s  # OUT"""
-    cdef double u = INFINITY, end_s = left_s, token_s, rest_s
-    f.idle_s = idle_spread(st, route.model, 0, f, f.s)
+cdef inline double least_spreads(const RouteInfo* route, double left_s, Forecast* f) noexcept nogil:
+    """Two signals: u of the bound that is the hardest to hold."""
+    cdef double u = INFINITY, end_s = left_s, token_s = f.stream.idle_s, rest_s
     f.idle_mean_s = f.mean_s if f.idle_s == f.s else service_mean(f.m, f.idle_s)
-    if not f.streams and f.idle_s == f.s:
-        return loaded_u
-    if route.first or not f.streams:
+    if route.first:
         u = spreads_left(left_s, f.wait_s + f.idle_mean_s, f.idle_s)
         end_s = left_s + route.end_after_s
-    if not f.streams:
-        return u
-    token_s = idle_spread(st, route.model, 1, f, f.stream.s)
     if end_s < INFINITY:
         rest_s = max(f.stream.tokens - 1.0, 0.0) * service_mean(f.stream.m, token_s)
         u = min(u, spreads_left(end_s, f.wait_s + f.idle_mean_s + rest_s, token_s))
@@ -180,10 +148,10 @@ cdef inline double longest_queued(const State* st, const RouteInfo* route, int l
 
 
 cdef inline void forecast_claim(
-    const State* st, const RouteInfo* route, double left_s, double loaded_u, int64_t now_ns, Forecast* f
+    const State* st, const RouteInfo* route, double left_s, double u, int64_t now_ns, Forecast* f
 ) noexcept nogil:
     """What is promised of a forecast: its availability times what the table says of jobs like it."""
-    f.u = cell_u(least_spreads(st, route, left_s, loaded_u, f))
+    f.u = cell_u(u)
     f.h = cell_h(longest_queued(st, route, f.lane, now_ns))
     f.claim = f.availability * read_claim(&st.certificate[route.qos].claims, f.u, f.h) if left_s > 0.0 else 0.0
 
@@ -206,7 +174,7 @@ cdef inline void forecast_lane(
     const State* st, const RouteInfo* route, int lane, const double* x, double left_s, int64_t now_ns, Forecast* f
 ) noexcept nogil:
     """One lane looked at closely: service, wait, completion, claim. What begin_forecast says of the decision stays."""
-    cdef double u = 0.0
+    cdef double u
     f.left_s = left_s
     f.pace = 1.0 / route.tpot_s if st.model[route.model].n_signals == 2 else 0.0
     forecast_service(st, route.model, lane, x, st.given, f)
@@ -214,6 +182,7 @@ cdef inline void forecast_lane(
     f.wait_var = wait_var(st, lane, route.level) if f.wait_s > 0.0 else 0.0
     if f.streams:
         forecast_bounds(route, f, left_s)
+        u = least_spreads(route, left_s, f)
     else:
         u = forecast_end(f, left_s)
     forecast_claim(st, route, left_s, u, now_ns, f)

@@ -1,5 +1,22 @@
 # Times and shares as callers hand them in. What has to be read comes before the clock: a foreign __float__ runs Python.
 
+cdef extern from *:
+    """
+    /* The floats of a tuple; 0 where one of its n items is another kind of number. */
+    static inline int tw_floats_in(PyObject *tuple, int n, double *out)
+    {
+        for (int i = 0; i < n; i++) {
+            PyObject *item = PyTuple_GET_ITEM(tuple, i);
+            if (!PyFloat_CheckExact(item))
+                return 0;
+            out[i] = PyFloat_AS_DOUBLE(item);
+        }
+        return 1;
+    }
+    """
+    bint floats_in "tw_floats_in"(PyObject* tuple, int n, double* out)
+
+
 cdef double number_of(str name, value, str expected) except? -1.0:
     """The float that a number is. Raises InputError on a text, a bool, an int that no float holds and anything else."""
     if type(value) is float:

@@ -76,15 +76,21 @@ static void score(const tw_candidates *c, const tw_stake *stake, const tw_wait_b
 {
     float x[MAX_D];
     tw_floats(c->x, c->n_request, x);
-    for (int at = 0; at < c->n_blocks * LANES; at += TW_WIDTH) {
+    for (int at = 0; at < c->n_lanes; at += TW_WIDTH) {
         int h = at % LANES;
         const float *row = c->served + at / LANES * SERVED_ROWS * LANES + h;
         const tw_wait_block *block = wait + at / LANES;
         const double *ahead = block->ahead_s + stake->level * LANES;
         tw_v w = tw_narrow(wait_at(block, ahead, now_s, h), wait_at(block, ahead, now_s, h + TW_DOUBLES));
-        tw_v m = tw_load(row + ROW_MEAN * LANES), raw;
-        for (int i = 1; i < c->n_request; i++)
-            m = m + tw_splat(x[i]) * tw_load(row + (ROW_MEAN + i) * LANES);
+        tw_v m = tw_load(row + ROW_MEAN * LANES), even = tw_splat(0.0f), raw;
+        int k = 1;
+        for (; k + 1 < c->n_request; k += 2) {      /* two sums, since one alone would wait for itself */
+            m = m + tw_splat(x[k]) * tw_load(row + (ROW_MEAN + k) * LANES);
+            even = even + tw_splat(x[k + 1]) * tw_load(row + (ROW_MEAN + k + 1) * LANES);
+        }
+        if (k < c->n_request)
+            m = m + tw_splat(x[k]) * tw_load(row + (ROW_MEAN + k) * LANES);
+        m = m + even;
         for (int i = 0; i < c->n_columns; i++) {
             tw_v z = column_at(c, row, i, at, &raw);
             tw_v slope = tw_load(row + (ROW_MEAN + c->n_request + i) * LANES);
@@ -99,44 +105,42 @@ static void score(const tw_candidates *c, const tw_stake *stake, const tw_wait_b
 }
 
 /* Costs of lanes whose bit is off become +inf. */
-static void mask(float *cost, const uint64_t *words, int n_blocks)
+static void mask(float *cost, const uint64_t *words, int n_lanes)
 {
     tw_i bit = {0};
     for (int i = 0; i < TW_WIDTH; i++)
         bit[i] = 1 << i;
-    for (int at = 0; at < n_blocks * LANES; at += TW_WIDTH) {
+    for (int at = 0; at < n_lanes; at += TW_WIDTH) {
         tw_i bits = (tw_i){0} + (int32_t)((words[at >> 6] >> (at & 63)) & 0xffff);
         tw_store(cost + at, tw_pick((bits & bit) != 0, tw_load(cost + at), tw_splat(INFINITY)));
     }
 }
 
-/* The least cost: a running minimum for each vector of a block, since one alone would wait for itself. */
-static float least(const float *cost, int n_blocks)
+/* The least cost: two running minima, since one alone would wait for itself. */
+static float least(const float *cost, int n_lanes)
 {
-    tw_v low[LANES / TW_WIDTH];
-    for (int h = 0; h < LANES / TW_WIDTH; h++)
-        low[h] = tw_load(cost + h * TW_WIDTH);
-    for (int b = 1; b < n_blocks; b++)
-        for (int h = 0; h < LANES / TW_WIDTH; h++)
-            low[h] = tw_min(tw_load(cost + b * LANES + h * TW_WIDTH), low[h]);
-    for (int h = 1; h < LANES / TW_WIDTH; h++)
-        low[0] = tw_min(low[h], low[0]);
-    return tw_least(low[0]);
+    tw_v low = tw_load(cost), high = low;
+    int at = TW_WIDTH;
+    for (; at + TW_WIDTH < n_lanes; at += 2 * TW_WIDTH) {
+        low = tw_min(tw_load(cost + at), low);
+        high = tw_min(tw_load(cost + at + TW_WIDTH), high);
+    }
+    return tw_least(tw_min(at < n_lanes ? tw_min(tw_load(cost + at), low) : low, high));
 }
 
 /* A bit for each cost that equals the least. */
-static float tied(const float *cost, int n_blocks, uint64_t *words)
+static float tied(const float *cost, int n_lanes, uint64_t *words)
 {
-    float limit, lowest = least(cost, n_blocks);
+    float limit, lowest = least(cost, n_lanes);
     if (lowest == INFINITY)
         return lowest;
     limit = tw_tie_limit(lowest);
-    for (int b = 0; b < n_blocks; b += 4) {
+    for (int from = 0; from < n_lanes; from += 64) {
         uint64_t word = 0;
-        int end = b + 4 < n_blocks ? b + 4 : n_blocks;
-        for (int at = b * LANES; at < end * LANES; at += TW_WIDTH)
+        int end = from + 64 < n_lanes ? from + 64 : n_lanes;
+        for (int at = from; at < end; at += TW_WIDTH)
             word |= (uint64_t)tw_bits(tw_load(cost + at) <= limit) << (at & 63);
-        words[b >> 2] = word;
+        words[from >> 6] = word;
     }
     return lowest;
 }
@@ -188,7 +192,7 @@ TW_INLINE tw_v steepness(const tw_candidates *c, const float *row, int column, t
 static void spread(const tw_candidates *c, float *var, float *model_var)
 {
     int n = c->n_request;
-    for (int at = 0; at < c->n_blocks * LANES; at += TW_WIDTH) {
+    for (int at = 0; at < c->n_lanes; at += TW_WIDTH) {
         const float *row = c->served + at / LANES * SERVED_ROWS * LANES + at % LANES;
         const float *factor = row + (ROW_MEAN + c->d) * LANES;
         tw_v z[MAX_D], extra = tw_splat(0.0f), q = tw_splat(0.0f), raw;
@@ -217,9 +221,9 @@ static void spread(const tw_candidates *c, float *var, float *model_var)
 
 /* E[service] and raw P(on time) of every candidate: forecast_total in float32, no branch, no call. */
 static void on_time(const float *served, const float *service, const float *waiting, const float *wait_sd,
-                    const float *var, float ln_left, int n_blocks, float *mean_s, float *p)
+                    const float *var, float ln_left, int n_lanes, float *mean_s, float *p)
 {
-    for (int at = 0; at < n_blocks * LANES; at += TW_WIDTH) {
+    for (int at = 0; at < n_lanes; at += TW_WIDTH) {
         const float *row = served + at / LANES * SERVED_ROWS * LANES + at % LANES;
         tw_v s2 = tw_min(tw_load(var + at), tw_splat(1.0f));
         tw_v mean = tw_load(service + at) * tw_exp(0.5f * s2);
@@ -233,28 +237,49 @@ static void on_time(const float *served, const float *service, const float *wait
     }
 }
 
-/* |F x|^2 of one lane: F by columns of `rows` entries, zeros above its diagonal. */
-static double quadratic(const float *factor, int rows, const double *x, int d)
+/* TW_DOUBLES rows of F times x, from row i on: those entries of x that are load apart from the others. */
+TW_INLINE tw_d rows_of(const float *factor, int rows, const double *x, int last, const int32_t *is_load, tw_d *loaded)
 {
-    double parts[TW_DOUBLES], q = 0.0;
-    tw_d sum = tw_splat_d(0.0);
-    for (int i = 0; i < d; i += TW_DOUBLES) {
-        tw_d v = tw_splat_d(0.0);
-        int last = i + TW_DOUBLES < d ? i + TW_DOUBLES : d;
-        for (int j = 0; j < last; j++) {    /* below row i nothing reaches column j > i + TW_DOUBLES */
-            double column[TW_DOUBLES];
-            for (int l = 0; l < TW_DOUBLES; l++)
-                column[l] = factor[j * rows + i + l];
-            v = v + tw_load_d(column) * x[j];
-        }
-        sum = sum + v * v;
+    tw_d even = tw_splat_d(0.0), odd = even;
+    int j = 0;
+    *loaded = even;
+    if (is_load) {
+        for (; j < last; j++)
+            if (is_load[j])
+                *loaded = *loaded + tw_widen(factor + j * rows) * x[j];
+            else
+                even = even + tw_widen(factor + j * rows) * x[j];
+        return even;
     }
-    tw_store_d(parts, sum);
-    for (int i = 0; i < TW_DOUBLES; i++)
-        q += parts[i];
-    return q;
+    for (; j + 1 < last; j += 2) {      /* two sums, since one alone would wait for itself */
+        even = even + tw_widen(factor + j * rows) * x[j];
+        odd = odd + tw_widen(factor + (j + 1) * rows) * x[j + 1];
+    }
+    if (j < last)
+        even = even + tw_widen(factor + j * rows) * x[j];
+    return even + odd;
+}
+
+/* mean'x over the first n entries, and |F x|^2 over all d, of one lane; idle: the same without the entries of load. */
+static double look(const float *close, const double *x, int n, int d, const int32_t *is_load, double *location, double *idle)
+{
+    double m = 0.0;
+    int rows = d <= 8 ? 8 : PADDED_D;
+    tw_d whole = tw_splat_d(0.0), part = whole, loaded;
+    for (int i = 0; i < d; i += TW_DOUBLES) {
+        int last = i + TW_DOUBLES < d ? i + TW_DOUBLES : d;     /* later columns have nothing in these rows */
+        tw_d v = rows_of(close + PADDED_D + i, rows, x, last, is_load, &loaded);
+        part = part + v * v;
+        v = v + loaded;
+        whole = whole + v * v;
+    }
+    for (int i = 0; i < n; i++)
+        m += close[i] * x[i];
+    *location = m;
+    *idle = tw_sum_d(part);
+    return is_load ? tw_sum_d(whole) : *idle;
 }
 
 const tw_kernels TW_VERSION = {
-    encode, encode_given, score, mask, least, tied, spread, on_time, quadratic, outlook,
+    encode, encode_given, score, mask, least, tied, spread, on_time, look, outlook,
 };

@@ -227,7 +227,7 @@ cdef struct State:                   # typed views of the one block
     TicketSlot* ticket               # [max_tickets]
     Certificate* certificate         # [max_classes]
     float* served                    # [max_models, N_SIGNALS, n_blocks, SERVED_ROWS, LANES]
-    float* close                     # [max_models, N_SIGNALS, max_resources, CLOSE]: the factor F of each lane once more, by columns
+    float* close                     # [max_models, N_SIGNALS, max_resources, CLOSE]: see close_copy
     PriceBlock* price                # [n_blocks]
     int8_t* excluded                 # [max_models, max_resources], the static bound (Verdict) that keeps a lane out
     float* cost                      # scratch [n_blocks * LANES], and so the next two
@@ -256,9 +256,9 @@ cdef inline float* served_block(const State* st, int model, int signal, int bloc
     return st.served + index * SERVED_ROWS * LANES
 
 
-cdef inline float* close_factor(const State* st, int model, int signal, int lane) noexcept nogil:
-    """F of one lane, [d, close_rows(d)], zeros above its diagonal: one lane's rows of a served block lie in as many cache
-    lines, and its spread is worked out in every decision."""
+cdef inline float* close_copy(const State* st, int model, int signal, int lane) noexcept nogil:
+    """mean (PADDED_D,) and F (d, close_rows(d)) by columns, zeros above its diagonal, of one lane: in a served block
+    each of the numbers has a cache line of its own, and the chosen lane's are read in every decision."""
     cdef int64_t index = (<int64_t>model * N_SIGNALS + signal) * st.head.max_resources + lane
     return st.close + index * CLOSE
 

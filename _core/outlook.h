@@ -54,43 +54,48 @@ TW_INLINE double phi(double z)
     return z > 0.0 ? 1.0 - tail : tail;
 }
 
-/* student_z of student.pxd, given 1 + t^2 / dof and its logarithm. */
-TW_INLINE double hill(double t, double dof, double ln)
+/* student_z of student.pxd from share = t^2 / dof, its sign aside. Divisions that only the degrees of freedom need do
+ * not wait for t. */
+TW_INLINE double hill(double share, double dof)
 {
-    double a = dof - 0.5, b = 48.0 * a * a, y = a * ln;
-    double z = ((((-0.4 * y - 3.3) * y - 24.0) * y - 85.5) / (0.8 * y * y + 100.0 + b) + y + 3.0) / b + 1.0;
-    z *= sqrt(y);
-    return t >= 0.0 ? z : -z;
+    double a = dof - 0.5, b = 48.0 * a * a, inv_b = 1.0 / b, w = 1.0 + share;
+    double y = a * (w < DBL_MAX ? log(w) + (share - (w - 1.0)) / w : 710.0);
+    double z = (((-0.4 * y - 3.3) * y - 24.0) * y - 85.5) / (0.8 * y * y + 100.0 + b);
+    return ((z + y + 3.0) * inv_b + 1.0) * sqrt(y);
+}
+
+/* moment_spread in wait.pxd */
+TW_INLINE double bounded(double s)
+{
+    s = s < 1.0 ? s : 1.0;
+    return s > 1e-6 ? s : 1e-6;
 }
 
 static void outlook(tw_outlook *o)
 {
-    double s = o->s < 1.0 ? o->s : 1.0;         /* moment_spread in wait.pxd */
-    s = s > 1e-6 ? s : 1e-6;
-    double s2 = s * s, mean = exp(o->m + 0.5 * s2), var = mean * mean * series(s2), total = o->wait_s + mean;
-    double left = o->left_s > DBL_MIN ? o->left_s : DBL_MIN;
+    double s = bounded(o->s), idle = bounded(o->idle_s), s2 = s * s, mean = exp(o->m + 0.5 * s2);
+    double idle_mean = o->idle_s == o->s ? mean : exp(o->m + 0.5 * idle * idle);
+    double var = mean * mean * series(s2), total = o->wait_s + mean;
     /* float32: neighbours lie further apart than a logarithm is wrong (claim.pxd) */
-    float ratio = (float)(o->left_s / total);
-    double ln_left = left, ln_total = total, ln_ratio = ratio > 0.0f ? (double)ratio : 1.0, t, share, w;
+    float ratio = (float)(o->left_s / (o->wait_s + idle_mean));
+    double ln_left = o->left_s > DBL_MIN ? o->left_s : DBL_MIN, ln_total = total;
+    double ln_ratio = ratio > 0.0f ? (double)ratio : 1.0, spread2 = s2, above, z;
     if (o->wait_s > 0.0) {
-        double r = (o->wait_var + var) / (total * total), ln_w = w = 1.0 + r;
+        double r = (o->wait_var + var) / (total * total), w = 1.0 + r, ln_w = w;
         ln4(&ln_left, &ln_total, &ln_ratio, &ln_w);
-        r = ln_w + (r - (w - 1.0)) / w;
-        o->s_total = sqrt(r);
-        o->m_total = ln_total - 0.5 * r;
+        spread2 = ln_w + (r - (w - 1.0)) / w;
+        o->m_total = ln_total - 0.5 * spread2;
     } else {            /* what a completion without a wait comes to by the same formulas */
-        ln_left = log(left);
+        ln_left = log(ln_left);
         ln_ratio = log(ln_ratio);
-        o->s_total = s;
         o->m_total = o->m;
     }
     o->mean_s = mean;
     o->var_s2 = var;
-    o->u = ratio > 0.0f ? ln_ratio / o->s + 0.5 * s2 / o->s : -INFINITY;
-    t = (ln_left - o->m_total) / o->s_total;
-    share = t * t / o->dof;
-    w = 1.0 + share;
-    o->p = 0.0;
-    if (o->left_s > 0.0)
-        o->p = phi(hill(t, o->dof, w < DBL_MAX ? log(w) + (share - (w - 1.0)) / w : 710.0));
+    o->idle_mean_s = idle_mean;
+    o->s_total = sqrt(spread2);
+    o->u = ratio > 0.0f ? ln_ratio / o->idle_s + 0.5 * idle * idle / o->idle_s : -INFINITY;
+    above = ln_left - o->m_total;
+    z = hill(above * above / (spread2 * o->dof), o->dof);
+    o->p = o->left_s > 0.0 ? phi(above >= 0.0 ? z : -z) : 0.0;
 }

@@ -28,7 +28,7 @@ cdef inline void weigh_pace(
     stake.level = 0     # of no meaning: only the pace is read
     stake.left_s = INFINITY
     stake.patience = 0.0
-    c = candidates_of(st, model, 1, first, n_blocks, x)
+    c = candidates_of(st, model, 1, first, n, x)
     kernels.score(&c, &stake, st.wait + first, 0.0, pace, st.wait_sd + at, st.fits + at)
     kernels.spread(&c, st.pace_var + at, st.fits + at)
     if shared:
@@ -37,7 +37,7 @@ cdef inline void weigh_pace(
         st.pace[lane] /= <float>tightest_s(st, lane, tpot_s)
     memset(st.wait_sd + at, 0, n * sizeof(float))
     kernels.on_time(
-        served, pace, st.wait_sd + at, st.wait_sd + at, st.pace_var + at, 0.0, n_blocks, st.fits + at, st.pace_holds + at)
+        served, pace, st.wait_sd + at, st.wait_sd + at, st.pace_var + at, 0.0, n, st.fits + at, st.pace_holds + at)
     for lane in range(at, at + n):
         row = served_block(st, model, 0, lane // LANES) + lane % LANES
         row1 = served_block(st, model, 1, lane // LANES) + lane % LANES

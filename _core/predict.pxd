@@ -1,7 +1,7 @@
 # What a served copy predicts at one row of features: location and spread of ln(seconds).
 from libc.math cimport sqrt
 
-from _core.layout cimport LANES, LN_LIMIT, ROW_MEAN, ROW_SCALE2, State, close_factor, close_rows, served_block
+from _core.layout cimport LANES, LN_LIMIT, ROW_MEAN, ROW_SCALE2, State, close_copy, served_block
 from _core.versions cimport kernels
 
 
@@ -14,9 +14,8 @@ cdef inline double location(const float* row, const double* x, int d) noexcept n
     return max(-<double>LN_LIMIT, min(<double>LN_LIMIT, m))
 
 
-cdef inline double spread(const State* st, int model, int signal, int lane, const double* x, double extra) noexcept nogil:
-    """s with s^2 = scale2 (1 + |F x|^2) + extra, what unknown columns add."""
-    cdef const float* row = served_block(st, model, signal, lane // LANES) + lane % LANES
+cdef inline double spread(const State* st, int model, int signal, int lane, const double* x, double* m) noexcept nogil:
+    """s of x (d,), nothing unknown: s^2 = scale2 (1 + |F x|^2).  m: mean'x  # OUT"""
     cdef int d = st.model[model].d
-    cdef double q = kernels.quadratic(close_factor(st, model, signal, lane), close_rows(d), x, d)
-    return sqrt(row[ROW_SCALE2 * LANES] * (1.0 + q) + extra)
+    cdef double idle, q = kernels.look(close_copy(st, model, signal, lane), x, d, d, NULL, m, &idle)
+    return sqrt(served_block(st, model, signal, lane // LANES)[ROW_SCALE2 * LANES + lane % LANES] * (1.0 + q))

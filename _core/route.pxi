@@ -129,10 +129,11 @@ cdef class RouteCore:
         if type(x) is tuple:
             if len(<tuple>x) != n:
                 raise self._wrong_features(x, len(<tuple>x))
-            for i in range(n):
-                u[i] = as_float(<object>PyTuple_GET_ITEM(x, i))
+            if not floats_in(<PyObject*>x, n, u):
+                for i in range(n):
+                    u[i] = as_float(<object>PyTuple_GET_ITEM(x, i))
         else:
-            if not (type(x) is np.ndarray and is_float64_row(x)):
+            if not (type(x) is cnp.ndarray and is_float64_row(x)):
                 x = as_float64(x, n)
             if cnp.PyArray_NDIM(x) != 1 or cnp.PyArray_DIM(x, 0) != n:
                 raise self._wrong_features(x, x.shape)
@@ -176,13 +177,13 @@ cdef class RouteCore:
         cdef int n = self.core.st.head.n_resources, i
         cdef const unsigned char* bits
         memset(words, 0, MASK_WORDS * sizeof(uint64_t))
-        if type(mask) is np.ndarray and mask.dtype == np.bool_ and mask.ndim == 1 and mask.shape[0] == n:
-            mask = np.ascontiguousarray(mask)
+        if n <= 64 and type(mask) is int and fits(mask, n, words):
+            pass
+        elif type(mask) is cnp.ndarray and cnp.PyArray_TYPE(mask) == cnp.NPY_BOOL and cnp.PyArray_NDIM(mask) == 1 \
+                and cnp.PyArray_DIM(mask, 0) == n:
             bits = <const unsigned char*>cnp.PyArray_DATA(mask)
             for i in range(n):
-                words[i >> 6] |= <uint64_t>(bits[i] != 0) << (i & 63)
-        elif n <= 64 and type(mask) is int and fits(mask, n, words):
-            pass
+                words[i >> 6] |= <uint64_t>(bits[i * cnp.PyArray_STRIDE(mask, 0)] != 0) << (i & 63)
         elif isinstance(mask, int) and not isinstance(mask, bool) and mask >= 0 and mask.bit_length() <= n:
             for i in range((n + 63) >> 6):
                 words[i] = (mask >> (64 * i)) & 0xFFFFFFFFFFFFFFFF

@@ -38,12 +38,12 @@ cdef inline float cost_of(const Stake* stake, float wait_s, float service_s, flo
 
 
 cdef inline Candidates candidates_of(
-    const State* st, int model, int signal, int first, int n_blocks, const double* x
+    const State* st, int model, int signal, int first, int n_lanes, const double* x
 ) noexcept nogil:
-    """n_blocks blocks from `first` on, for the kernels. x (n_request,) encoded."""
+    """n_lanes lanes from block `first` on, for the kernels. x (n_request,) encoded."""
     cdef const ModelInfo* info = st.model + model
     return Candidates(
-        d=info.d, n_request=info.n_request, n_columns=info.n_columns, n_terms=info.n_terms, n_blocks=n_blocks,
+        d=info.d, n_request=info.n_request, n_columns=info.n_columns, n_terms=info.n_terms, n_lanes=n_lanes,
         stride=st.head.n_blocks * LANES, given_row=&info.given_row[0], square=&info.square[0],
         product=&info.product[0], factor=&info.factor[0], is_load=&info.is_load[0], served=served_block(st, model, signal, first),
         given=st.given + first * LANES, x=x)

@@ -5,8 +5,8 @@ from libc.string cimport memcpy, memset
 from _core.floor cimport floor_load_slopes
 from _core.lanes cimport is_candidate
 from _core.layout cimport (
-    LANES, Level, MAX_D, MAX_PACKED, MAX_SUMS, ModelInfo, Offset, Profile, ROW_COLUMN_MEAN, ROW_COLUMN_VAR, ROW_DOF,
-    ROW_INV_AVAIL, ROW_MEAN, ROW_OFFSET, ROW_SCALE2, State, int64_t, close_factor, close_rows, levels_of, profile_at, served_block,
+    LANES, Level, MAX_D, MAX_PACKED, MAX_SUMS, ModelInfo, Offset, PADDED_D, Profile, ROW_COLUMN_MEAN, ROW_COLUMN_VAR, ROW_DOF,
+    ROW_INV_AVAIL, ROW_MEAN, ROW_OFFSET, ROW_SCALE2, State, int64_t, close_copy, close_rows, levels_of, profile_at, served_block,
 )
 from _core.offset cimport FEW, has_news, level_model, work_out_offset
 from _core.posterior cimport add_sums, factorise, invert, kept, n_sums, noise, solve_mean
@@ -192,7 +192,7 @@ cdef inline void write_served(
     cdef const ModelInfo* info = st.model + model
     cdef float* row = served_block(st, model, signal, lane // LANES) + lane % LANES
     cdef double* floored = &profile_at(st, model, lane).floored[signal * MAX_D]
-    cdef float* close = close_factor(st, model, signal, lane)   # zeros above the diagonal are never written
+    cdef float* close = close_copy(st, model, signal, lane)
     cdef int d = info.d, rows = close_rows(d), at = 0, i, k
     cdef double mean
     cdef double[MAX_D] served_mean
@@ -203,10 +203,10 @@ cdef inline void write_served(
     row[ROW_INV_AVAIL * LANES] = served_inv_availability(st, model, lane, now_ns)
     for i in range(d):
         floored[i] = post.mean[i] - served_mean[i]
-        row[(ROW_MEAN + i) * LANES] = <float>(served_mean[i] + (info.y0[signal] if i == 0 else 0.0))
+        close[i] = row[(ROW_MEAN + i) * LANES] = <float>(served_mean[i] + (info.y0[signal] if i == 0 else 0.0))
     for i in range(d):
         for k in range(i + 1):
-            close[k * rows + i] = row[(ROW_MEAN + d + at) * LANES] = <float>post.factor[at]
+            close[PADDED_D + k * rows + i] = row[(ROW_MEAN + d + at) * LANES] = <float>post.factor[at]
             at += 1
     for i in range(info.n_columns):
         k = info.n_request + i

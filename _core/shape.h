@@ -8,7 +8,7 @@ enum {
     MAX_D = 12,         /* encoded features, the intercept included */
     PADDED_D = 16,      /* the same in whole vectors of any width */
     MAX_PACKED = 78,    /* MAX_D (MAX_D + 1) / 2, lower triangle by rows */
-    CLOSE = MAX_D * PADDED_D, /* one factor in full (close_factor in layout.pxd) */
+    CLOSE = (1 + MAX_D) * PADDED_D, /* of one lane (close_copy in layout.pxd) */
     MAX_SUMS = 91,      /* packed A, then b, then c */
     MAX_COLUMNS = 4,
     MAX_LEVELS = 8,     /* priorities 0 (served first) .. 7 */

@@ -1,16 +1,16 @@
 # Two signals: what follows the first token, and how long the whole answer occupies its resource.
 from libc.math cimport exp, isnan, log, log1p, rint, sqrt
 
-from _core.context cimport bent_location
+from _core.context cimport place
 from _core.layout cimport (
     LANES, Load, MAX_LEVELS, ModelInfo, ROW_DOF, State, TicketSlot, served_block,
 )
 from _core.length cimport length_moments
-from _core.predict cimport spread
 from _core.wait cimport moment_spread, n_open, service_mean, service_var
 
 cdef struct Stream:                 # of one job on one lane
     double m, s, dof                # ln(seconds per token): location, scale, degrees of freedom
+    double idle_s                   # its scale as if the lane had no load
     double mean_s, var_s2           # its moments
     double tokens, tokens_var       # output length
     double busy_s, busy_var         # start to end
@@ -24,12 +24,9 @@ cdef inline void forecast_stream(
 
     end = first token + (tokens - 1) x seconds per token, taken as independent: means and variances of a product.
     """
-    cdef const ModelInfo* info = st.model + model
-    cdef const float* row = served_block(st, model, 1, lane // LANES) + lane % LANES
-    cdef double extra = 0.0, rest, more
-    out.m = bent_location(info, row, x, unsure, &extra)
-    out.s = spread(st, model, 1, lane, x, extra)
-    out.dof = row[ROW_DOF * LANES]
+    cdef double rest, more
+    place(st, model, 1, lane, x, unsure, &out.m, &out.s, &out.idle_s)
+    out.dof = served_block(st, model, 1, lane // LANES)[ROW_DOF * LANES + lane % LANES]
     out.mean_s = service_mean(out.m, out.s)
     out.var_s2 = service_var(out.mean_s, out.s)
     out.tokens = length_moments(st, model, x, &out.tokens_var)

@@ -20,45 +20,48 @@ typedef struct {                /* how a model's features are encoded */
 } tw_features;
 
 typedef struct {                /* the candidates of one request, by one signal of its model */
-    int d, n_request, n_columns, n_terms, n_blocks, stride;
+    int d, n_request, n_columns, n_terms, n_lanes, stride;
     const int32_t *given_row, *square, *product, *factor, *is_load; /* as in ModelInfo */
-    const float *served;        /* [n_blocks, SERVED_ROWS, LANES] */
+    const float *served;        /* [n_lanes / LANES rounded up, SERVED_ROWS, LANES] */
     const float *given;         /* [n_columns, stride] encoded, NaN = unknown */
     const double *x;            /* [n_request] encoded */
 } tw_candidates;
 
 typedef struct {                /* a job on one lane, as if its model had one signal */
     double m, s, dof;           /* ln(service) */
+    double idle_s;              /* s as if the lane had no load: its claim's */
     double wait_s, wait_var, left_s;            /* left_s: to the deadline  # IN */
-    double mean_s, var_s2;      /* service moments  # OUT, as all that follows */
+    double mean_s, var_s2, idle_mean_s;         /* service moments  # OUT, as all that follows */
     double m_total, s_total;    /* ln(completion), moment-matched */
     double p;                   /* P(completion <= left_s), given that it succeeds */
     double u;                   /* spreads left of its claim (claim.pxd) */
 } tw_outlook;
 
-typedef struct {
+typedef struct {                /* lanes are read and written in whole vectors: arrays hold n_lanes rounded up to LANES */
     /* u [PADDED_D] raw, 1 where nothing is declared  # IN; x [1 + features + knees], clipped at 16 and the clips counted  # OUT. 0 when a value is
      * NaN, infinite, negative, or zero though it has a typical value; x then means nothing. */
     int (*encode)(const tw_features *features, const double *u, double *x, int64_t *n_clipped);
     /* row [n] raw; stored, the first lane's row of a served copy, in units of scale, is added; NULL = nothing  # IN
      * z [n rounded up to LANES] encoded  # OUT. 0 when an entry is negative or above 1e30; NaN = unknown. */
     int (*encode_given)(const double *row, double scale, int n, const float *stored, float *z);
-    /* wait [n_blocks]  # IN; service, waiting, cost [n_blocks LANES] seconds  # OUT */
+    /* wait: a block for each LANES  # IN; service, waiting, cost [n_lanes] seconds  # OUT */
     void (*score)(const tw_candidates *c, const tw_stake *stake, const tw_wait_block *wait, double now_s,
                   float *service, float *waiting, float *cost);
-    /* cost [n_blocks LANES] in place, a bit of words for each */
-    void (*mask)(float *cost, const uint64_t *words, int n_blocks);
-    float (*least)(const float *cost, int n_blocks);
-    /* words [n_blocks / 4 rounded up]  # OUT, unless the least cost, which it returns, is +inf */
-    float (*tied)(const float *cost, int n_blocks, uint64_t *words);
-    /* var, model_var [n_blocks LANES]  # OUT */
+    /* cost [n_lanes] in place, a bit of words for each */
+    void (*mask)(float *cost, const uint64_t *words, int n_lanes);
+    float (*least)(const float *cost, int n_lanes);
+    /* words [n_lanes / 64 rounded up]  # OUT, unless the least cost, which it returns, is +inf */
+    float (*tied)(const float *cost, int n_lanes, uint64_t *words);
+    /* var, model_var [n_lanes]  # OUT */
     void (*spread)(const tw_candidates *c, float *var, float *model_var);
-    /* served as in tw_candidates; service (median), waiting, wait_sd seconds, var of ln(service), each [n_blocks
-     * LANES]; ln_left: ln(seconds to the deadline)  # IN; mean_s, p [n_blocks LANES]  # OUT */
+    /* served as in tw_candidates; service (median), waiting, wait_sd seconds, var of ln(service), each
+     * [n_lanes]; ln_left: ln(seconds to the deadline)  # IN; mean_s, p [n_lanes]  # OUT */
     void (*on_time)(const float *served, const float *service, const float *waiting, const float *wait_sd,
-                    const float *var, float ln_left, int n_blocks, float *mean_s, float *p);
-    /* factor [d, rows] as Close in layout.pxd, x [d] */
-    double (*quadratic)(const float *factor, int rows, const double *x, int d);
+                    const float *var, float ln_left, int n_lanes, float *mean_s, float *p);
+    /* close: a close_copy of layout.pxd, x [d], is_load [d] or NULL  # IN; location: mean'x over the first n entries,
+     * idle: |F x|^2 where entries of load are 0  # OUT; |F x|^2 */
+    double (*look)(const float *close, const double *x, int n, int d, const int32_t *is_load, double *location,
+                   double *idle);
     void (*outlook)(tw_outlook *o);
 } tw_kernels;
 

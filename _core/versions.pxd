@@ -14,7 +14,7 @@ cdef extern from "versions.h" nogil:
         const int32_t* knee
 
     ctypedef struct Candidates "tw_candidates":
-        int d, n_request, n_columns, n_terms, n_blocks, stride
+        int d, n_request, n_columns, n_terms, n_lanes, stride
         const int32_t* given_row
         const int32_t* square
         const int32_t* product
@@ -25,8 +25,8 @@ cdef extern from "versions.h" nogil:
         const double* x
 
     ctypedef struct Outlook "tw_outlook":
-        double m, s, dof, wait_s, wait_var, left_s
-        double mean_s, var_s2, m_total, s_total, p, u
+        double m, s, dof, idle_s, wait_s, wait_var, left_s
+        double mean_s, var_s2, idle_mean_s, m_total, s_total, p, u
 
     ctypedef struct Kernels "tw_kernels":       # what each reads and writes is said in versions.h
         bint (*encode)(const Features* features, const double* u, double* x, int64_t* n_clipped) noexcept nogil
@@ -34,14 +34,16 @@ cdef extern from "versions.h" nogil:
         void (*score)(
             const Candidates* c, const Stake* stake, const WaitBlock* wait, double now_s, float* service, float* waiting,
             float* cost) noexcept nogil
-        void (*mask)(float* cost, const uint64_t* words, int n_blocks) noexcept nogil
-        float (*least)(const float* cost, int n_blocks) noexcept nogil
-        float (*tied)(const float* cost, int n_blocks, uint64_t* words) noexcept nogil
+        void (*mask)(float* cost, const uint64_t* words, int n_lanes) noexcept nogil
+        float (*least)(const float* cost, int n_lanes) noexcept nogil
+        float (*tied)(const float* cost, int n_lanes, uint64_t* words) noexcept nogil
         void (*spread)(const Candidates* c, float* var, float* model_var) noexcept nogil
         void (*on_time)(
             const float* served, const float* service, const float* waiting, const float* wait_sd, const float* var,
-            float ln_left, int n_blocks, float* mean_s, float* p) noexcept nogil
-        double (*quadratic)(const float* factor, int rows, const double* x, int d) noexcept nogil
+            float ln_left, int n_lanes, float* mean_s, float* p) noexcept nogil
+        double (*look)(
+            const float* close, const double* x, int n, int d, const int32_t* is_load, double* location, double* idle
+        ) noexcept nogil
         void (*outlook)(Outlook* o) noexcept nogil
 
     const Kernels* kernels "tw_in_use"
