@@ -1,6 +1,8 @@
 # How evidence loses weight: by time, and at once when it no longer describes its resource.
+from libc.math cimport exp
+
 from _core.layout cimport Evidence, MAX_D, Profile, State, Work, int64_t
-from _core.posterior cimport fade, kept
+from _core.posterior cimport fade, kept_of
 from _core.served cimport profile_age_s
 
 cdef enum:
@@ -18,19 +20,20 @@ cdef inline void scale_work(Work* work, double factor) noexcept nogil:
 cdef inline void fade_profile(State* st, Profile* p, int model, int64_t now_ns) noexcept nogil:
     """Brings every decayed number of the profile to now. A clock that went back fades nothing, and goes on from there."""
     cdef double age_s = profile_age_s(p, now_ns)
-    cdef double factor
+    cdef double aged, factor
     cdef int s
     if age_s <= 0.0:
         p.decayed_ns = now_ns
         return
+    aged = exp(-age_s / st.model[model].tau_s)
     for s in range(st.model[model].n_signals):
-        factor = kept(p.signal[s].total[0], age_s, st.model[model].tau_s)
+        factor = kept_of(p.signal[s].total[0], aged)
         if factor < 1.0:
             fade(&p.signal[s], st.model[model].d, factor)
-    factor = kept(p.succeeded + p.failed, age_s, st.model[model].tau_s)
+    factor = kept_of(p.succeeded + p.failed, aged)
     p.succeeded *= factor
     p.failed *= factor
-    scale_work(&p.work, kept(p.work.n, age_s, st.model[model].tau_s))
+    scale_work(&p.work, kept_of(p.work.n, aged))
     p.decayed_ns = now_ns
 
 

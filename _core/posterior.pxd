@@ -4,71 +4,59 @@ from libc.math cimport exp, sqrt
 
 from _core.layout cimport Evidence, MAX_SUMS
 
+cdef extern from "sums.h" nogil:
+    int make_row "tw_make_row"(const double* x, int d, double y, double c, double* row)
+    void two_sum "tw_two_sum"(double* total, double* lost, const double* row, int n)
+    void scale "tw_scale"(double* a, double* b, double factor, int n)
+    void add_scaled "tw_add_scaled"(double* sums, const double* total, const double* lost, double factor, int n)
+
 
 cdef inline int n_sums(int d) noexcept nogil:
     return d * (d + 1) // 2 + d + 1
 
 
-cdef inline double kept(double n, double age_s, double tau_s) noexcept nogil:
-    """Weight factor after age_s: exp(-age / tau), but the clock alone never takes n below 8."""
-    cdef double factor
-    if age_s <= 0.0 or n <= 8.0:
+cdef inline double kept_of(double n, double aged) noexcept nogil:
+    """Weight factor of n results whose age alone would leave `aged` of them: the clock never takes n below 8."""
+    if n <= 8.0:
         return 1.0
-    factor = exp(-age_s / tau_s)
-    return factor if n * factor > 8.0 else 8.0 / n
+    return aged if n * aged > 8.0 else 8.0 / n
+
+
+cdef inline double kept(double n, double age_s, double tau_s) noexcept nogil:
+    """Weight factor after age_s: exp(-age / tau), with that floor."""
+    return kept_of(n, exp(-age_s / tau_s)) if age_s > 0.0 and n > 8.0 else 1.0
 
 
 cdef inline void observe(Evidence* e, const double* x, int d, double y, double var) noexcept nogil:
-    """A += x x', b += x y, c += y^2 + var (of a y that is only expected), as compensated sums (Knuth's TwoSum: no branch, exact error)."""
-    cdef double row[MAX_SUMS]
-    cdef double total, back
-    cdef int i, j, k = 0
-    for i in range(d):
-        for j in range(i + 1):
-            row[k] = x[i] * x[j]
-            k += 1
-    for i in range(d):
-        row[k] = x[i] * y
-        k += 1
-    row[k] = y * y + var
-    for i in range(k + 1):
-        total = e.total[i] + row[i]
-        back = total - e.total[i]
-        e.lost[i] += (e.total[i] - (total - back)) + (row[i] - back)
-        e.total[i] = total
+    """A += x x', b += x y, c += y^2 + var (of a y that is only expected), as compensated sums. x has room for MAX_D."""
+    cdef double[MAX_SUMS + 4] row
+    cdef int n = make_row(x, d, y, y * y + var, row)
+    two_sum(e.total, e.lost, row, n)
 
 
 cdef inline void merge_sums(Evidence* e, const double* sums, int d, double shift) noexcept nogil:
     """e += sums whose y were centred elsewhere: theirs + shift = ours. Compensated as observe.
     With y' = y + h: b' = b + h a0, c' = c + 2 h b0 + h^2 n, where a0 is the first column of A and n its corner."""
-    cdef double row[MAX_SUMS]
+    cdef double[MAX_SUMS + 4] row
     cdef const double* b = sums + d * (d + 1) // 2
-    cdef double total, back
     cdef int i, at = d * (d + 1) // 2
     for i in range(at):
         row[i] = sums[i]
     for i in range(d):
         row[at + i] = b[i] + shift * sums[i * (i + 1) // 2]
     row[at + d] = b[d] + 2.0 * shift * b[0] + shift * shift * sums[0]
-    for i in range(at + d + 1):
-        total = e.total[i] + row[i]
-        back = total - e.total[i]
-        e.lost[i] += (e.total[i] - (total - back)) + (row[i] - back)
-        e.total[i] = total
+    for i in range(at + d + 1, at + d + 5):
+        row[i] = 0.0
+    two_sum(e.total, e.lost, row, at + d + 1)
 
 
 cdef inline void fade(Evidence* e, int d, double factor) noexcept nogil:
-    cdef int i
-    for i in range(n_sums(d)):
-        e.total[i] *= factor
-        e.lost[i] *= factor
+    scale(e.total, e.lost, factor, n_sums(d))
 
 
 cdef inline void add_sums(const Evidence* e, int d, double factor, double* sums) noexcept nogil:
     """sums += factor * evidence: how profiles pool and shards merge."""
-    cdef int i
-    for i in range(n_sums(d)):
-        sums[i] += factor * (e.total[i] + e.lost[i])
+    add_scaled(sums, e.total, e.lost, factor, n_sums(d))
 
 
 cdef inline void factorise(const double* sums, const double* l0, int d, double* c) noexcept nogil:
