@@ -21,7 +21,9 @@ cdef inline void sweep(State* st, int64_t now_ns) noexcept nogil:
     """Looks at one profile a call and rebuilds its served copy if it is out of date."""
     cdef int n = st.head.n_models * st.head.n_resources
     cdef int model, lane, s
-    st.head.sweep = (st.head.sweep + 1) % n
+    st.head.sweep += 1
+    if st.head.sweep >= n:
+        st.head.sweep %= n
     model = st.head.sweep // st.head.n_resources
     lane = st.head.sweep % st.head.n_resources
     if is_outdated(st, model, lane, now_ns):

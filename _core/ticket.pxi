@@ -225,7 +225,7 @@ cdef class Ticket(Decision):
         report_failure(&self.route.core.st, self.slot, now_ns)
         self._close(now_ns)
 
-    cdef void _close(self, int64_t now_ns):
+    cdef void _close(self, int64_t now_ns) noexcept:
         self.is_open = False
         close_ticket(&self.route.core.st, self.slot, now_ns)
 
