@@ -212,6 +212,10 @@ cdef class Block:
                 info.is_load[info.d] = info.is_load[info.n_request + i]
                 info.d += 1
         info.n_terms = info.d - info.n_request - info.n_columns
+        for i in range(info.n_columns):
+            if info.column_kind[i] != COLUMN_GIVEN and info.column_kind[i] != COLUMN_REPORTED:
+                self.st.head.n_tracking += 1
+                break
         return 0
 
     def set_mode(self, mode, rollout):

@@ -53,8 +53,11 @@ cdef inline void clear_served(State* st, int model, int lane) noexcept nogil:
 
 cdef inline void clear_belief(State* st, int model, int lane) noexcept nogil:
     """Forgets one profile, and what it said of others."""
+    cdef Profile* p = profile_at(st, model, lane)
+    cdef int64_t n_served = p.n_served      # forecasts that were made before are of no copy that follows
     cdef int s
-    memset(profile_at(st, model, lane), 0, sizeof(profile_at(st, model, lane)[0]))
+    memset(p, 0, sizeof(p[0]))
+    p.n_served = n_served + 1
     for s in range(N_SIGNALS):
         memset(levels_of(st, st.level, model, s) + lane, 0, sizeof(Level))
     set_bit(st.model[model].untried, lane, False)

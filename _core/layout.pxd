@@ -47,6 +47,7 @@ cdef struct Profile:                 # belief about one (model, resource)
     int64_t probed_ns                # when a job last passed as a probe (see probe.pxd)
     int64_t doubted_until            # n_results up to which nothing is refused by it and it is probed, since it became faster
     int64_t pending[N_SIGNALS]       # results since the served copy was rebuilt
+    int64_t n_served                 # how often served rows of it were written: a forecast of an equal count is today's
 
 cdef struct Length:                  # tokens of one model's answers, all resources together; x (n_request,)
     Evidence data                    # y = ln(tokens) - y0
@@ -111,7 +112,7 @@ cdef struct Foreign:                 # jobs of others on one lane (foreign.pxd);
 
 cdef struct Load:                    # one resource's own account of its jobs
     int32_t slots, in_order          # in_order: fifo, starts are inferred; else the queue's owner says
-    int32_t n_running
+    int32_t n_running, n_waiting     # open tickets; those of n_queued together
     int32_t drained, ejected         # by the operator, by the breaker; 0 = takes jobs
     int32_t removed                  # its resource is gone (drained for good); the lane is used again once no ticket is open
     int32_t kind                     # device class, equal numbers are alike; 0 = not said, alike to none
@@ -169,6 +170,7 @@ cdef struct TicketSlot:
     int64_t came_ns                  # to its lane: its arrival, or when it moved there
     double m, s, dof                 # service forecast: location, spread and degrees of freedom of ln(seconds)
     double mean_s, var_s2            # its moments
+    int64_t n_served                 # of the profile, when it was made
     double budget_s                  # to its deadline when it was decided on first
     double urgency                   # what a second costs it while it waits (urgency.pxd)
     double x[MAX_D]                  # the chosen lane's encoded features at the decision
@@ -202,6 +204,7 @@ cdef struct Header:
     int32_t max_classes, n_classes
     int32_t sweep                    # next profile whose served copy is checked for age
     int32_t n_shut                   # lanes that take no jobs: drained, ejected or removed
+    int32_t n_tracking, _pad         # models with a column that the engine tracks
     uint64_t open_lanes[MASK_WORDS]  # bit set: takes jobs
     uint64_t disturbed[MASK_WORDS]   # bit set: an alarm or the breaker went off since take_disturbed
     int32_t detects_change, mode     # who decides (Mode)

@@ -50,17 +50,17 @@ cdef inline void move_ticket(State* st, int t, const Forecast* f, const double* 
         end_gap(st, f.lane, now_ns)
     if load.ejected:
         claim_probe(st, f.lane, t, now_ns)
-    set_forecast(job, f)
+    set_forecast(st, job, f)
     starts = load.in_order and has_room(load)
     if st.model[job.model].counts_tokens:
         job.own = own_of(own, f.lane, job.prompt)
         add_tokens(st, job)
     if starts:
         run_ticket(st, t, now_ns)
-        lane_changed(st, f.lane, True, now_ns)
+        lane_changed(st, f.lane, True, True, now_ns)
     else:
         queue_ticket(st, t, f)
-        lane_changed(st, f.lane, False, now_ns)
+        lane_changed(st, f.lane, False, True, now_ns)
 
 
 cdef inline bint reconsider(
@@ -79,18 +79,18 @@ cdef inline bint reconsider(
     uncount_queued(st, t)
     if st.model[job.model].counts_tokens:
         remove_tokens(st, t)
-    lane_changed(st, lane, True, now_ns)
+    lane_changed(st, lane, True, True, now_ns)
     moves = has_place(decide_any(st, route, job.x, mask, left_s, now_ns, f, &n_tied)) and f.lane != lane \
         and st.cost[f.lane] < (1.0 - bonus) * st.cost[lane]
     if moves:
         move_ticket(st, t, f, own, now_ns)
     else:
         forecast_lane(st, route, lane, job.x, left_s, now_ns, f)
-        set_forecast(job, f)
+        set_forecast(st, job, f)
         job.urgency = urgency(job.budget_s, f.left_s, f.wait_s)
         if st.model[job.model].counts_tokens:
             job.own = job.own if own == NULL else own_of(own, lane, job.prompt)
             add_tokens(st, job)
         count_queued(st, t)
-        lane_changed(st, lane, False, now_ns)
+        lane_changed(st, lane, False, True, now_ns)
     return moves

@@ -197,6 +197,7 @@ cdef inline void write_served(
     cdef double mean
     cdef double[MAX_D] served_mean
     memcpy(served_mean, post.mean, sizeof(served_mean))
+    profile_at(st, model, lane).n_served += 1
     floor_load_slopes(info, post.factor, served_mean)
     row[ROW_SCALE2 * LANES] = <float>post.scale2
     row[ROW_DOF * LANES] = <float>post.dof

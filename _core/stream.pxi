@@ -35,7 +35,7 @@ cdef int say_first(Ticket ticket, double seconds, int64_t now_ns) except -1:
     job.start_ns = min(job.start_ns, start_ns)
     job.first_s = seconds
     count_produced(st, job, 1.0)
-    lane_changed(st, job.lane, sooner, now_ns)
+    lane_changed(st, job.lane, sooner, True, now_ns)
     refute(st, job.lane, now_ns)
     if untimed:     # the clock went back
         st.head.n_untimed += 1
@@ -54,7 +54,7 @@ cdef int say_progress(Ticket ticket, double tokens, int64_t now_ns) except -1:
     if tokens < job.tokens:
         raise InputError(f"progress({tokens:.0f}) after {job.tokens:.0f} tokens: an answer does not get shorter")
     count_produced(st, job, tokens)
-    lane_changed(st, job.lane, False, now_ns)
+    lane_changed(st, job.lane, False, True, now_ns)
     return 0
 
 

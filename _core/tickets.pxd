@@ -9,14 +9,14 @@ from _core.health cimport claim_probe, release_probe
 from _core.lanes cimport line_of
 from _core.layout cimport (
     COLUMN_IN_FLIGHT, COLUMN_KV, COLUMN_PREFILL, COLUMN_RUNNING, COLUMN_WAITING, Load, ModelInfo, State, TICKET_FREE, TICKET_QUEUED,
-    TICKET_RUNNING, TicketSlot, int64_t,
+    TICKET_RUNNING, TicketSlot, int64_t, profile_at,
 )
 from _core.overdue cimport look_around, look_at, watch
 from _core.promise cimport leave_job
 from _core.stream cimport add_tokens, occupy, own_of, prompt_of, remove_tokens
 from _core.warmup cimport end_gap
 from _core.urgency cimport urgency
-from _core.wait cimport has_room, n_open, n_waiting, refresh, update_ahead
+from _core.wait cimport has_room, n_open, refresh, update_ahead
 
 
 cdef inline void track_columns(State* st, int lane) noexcept nogil:
@@ -25,13 +25,15 @@ cdef inline void track_columns(State* st, int lane) noexcept nogil:
     cdef const ModelInfo* info
     cdef double count
     cdef int m, j
+    if not st.head.n_tracking:
+        return
     for m in range(st.head.n_models):
         info = st.model + m
         for j in range(info.n_columns):
             if info.column_kind[j] == COLUMN_RUNNING:
                 count = load.n_running
             elif info.column_kind[j] == COLUMN_WAITING:
-                count = n_waiting(load)
+                count = load.n_waiting
             elif info.column_kind[j] == COLUMN_IN_FLIGHT:
                 count = n_open(load)
             elif info.column_kind[j] == COLUMN_PREFILL:
@@ -43,9 +45,12 @@ cdef inline void track_columns(State* st, int lane) noexcept nogil:
             store_column(st, m, j, lane, count)
 
 
-cdef inline void lane_changed(State* st, int lane, bint running_changed, int64_t now_ns) noexcept nogil:
+cdef inline void lane_changed(
+    State* st, int lane, bint running_changed, bint queue_changed, int64_t now_ns
+) noexcept nogil:
     """Brings what decisions read of a lane up to date after its jobs changed."""
-    update_ahead(st, lane)
+    if queue_changed:
+        update_ahead(st, lane)
     if running_changed or st.load[lane].soft:
         refresh(st, lane, now_ns)
     track_columns(st, lane)
@@ -71,6 +76,7 @@ cdef inline void uncount_queued(State* st, int t) noexcept nogil:
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + job.lane
     load.n_queued[job.level] -= 1
+    load.n_waiting -= 1
     load.queued_s[job.level] -= job.mean_s
     load.queued_var[job.level] -= job.var_s2
     load.queued_urgency -= job.urgency
@@ -80,7 +86,7 @@ cdef inline void uncount_queued(State* st, int t) noexcept nogil:
         load.queued_s[job.level] = 0.0
     if load.n_queued[job.level] == 0 or load.queued_var[job.level] < 0.0:
         load.queued_var[job.level] = 0.0
-    if n_waiting(load) == 0 or load.queued_urgency < 0.0:
+    if load.n_waiting == 0 or load.queued_urgency < 0.0:
         load.queued_urgency = 0.0
 
 
@@ -88,6 +94,7 @@ cdef inline void count_queued(State* st, int t) noexcept nogil:
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + job.lane
     load.n_queued[job.level] += 1
+    load.n_waiting += 1
     load.queued_s[job.level] += job.mean_s
     load.queued_var[job.level] += job.var_s2
     load.queued_urgency += job.urgency
@@ -152,12 +159,13 @@ cdef inline void split_line(State* st, int lane) noexcept nogil:
     update_ahead(st, lane)
 
 
-cdef inline void set_forecast(TicketSlot* job, const Forecast* f) noexcept nogil:
+cdef inline void set_forecast(const State* st, TicketSlot* job, const Forecast* f) noexcept nogil:
     job.m = f.m
     job.s = f.s
     job.dof = f.dof
     job.mean_s = f.mean_s
     job.var_s2 = f.var_s2
+    job.n_served = profile_at(st, job.model, f.lane).n_served
     memcpy(job.x, f.x, job.d * sizeof(double))
     if f.streams:
         occupy(job, &f.stream)
@@ -194,7 +202,7 @@ cdef inline int open_ticket(
     job.mate = t
     job.arrival_ns = job.came_ns = now_ns
     job.prompt = job.own = job.tokens = job.pace = 0.0
-    set_forecast(job, f)
+    set_forecast(st, job, f)
     if st.model[model].counts_tokens:
         bring_tokens(st, job, f, own)
     if starts:
@@ -203,7 +211,7 @@ cdef inline int open_ticket(
         queue_ticket(st, t, f)
     if load.ejected:
         claim_probe(st, f.lane, t, now_ns)
-    lane_changed(st, f.lane, job.state == TICKET_RUNNING, now_ns)
+    lane_changed(st, f.lane, starts, not starts, now_ns)
     return t
 
 
@@ -219,7 +227,7 @@ cdef inline void start_ticket(State* st, int t, int64_t start_ns, int64_t now_ns
     if st.ticket[t].state == TICKET_QUEUED:
         leave_queue(st, t)
         run_ticket(st, t, start_ns)
-        lane_changed(st, st.ticket[t].lane, True, now_ns)
+        lane_changed(st, st.ticket[t].lane, True, True, now_ns)
 
 
 cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
@@ -227,7 +235,7 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + job.lane
     cdef int waiting
-    cdef bint was_running = job.state == TICKET_RUNNING
+    cdef bint was_running = job.state == TICKET_RUNNING, queue_changed = not was_running
     if was_running:
         unlink(st, t)
         load.n_running -= 1
@@ -243,6 +251,7 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
     while load.in_order and load.first_queued[0] >= 0 and has_room(load):
         waiting = load.first_queued[0]
         leave_queue(st, waiting)
+        queue_changed = True
         run_ticket(st, waiting, now_ns)
     leave_job(st, t)
     job.state = TICKET_FREE
@@ -254,6 +263,6 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
         load.idle_ns = now_ns
     if was_running and job.overdue:
         look_at(st, job.lane, now_ns)
-    lane_changed(st, job.lane, was_running, now_ns)
+    lane_changed(st, job.lane, was_running, queue_changed, now_ns)
     if now_ns >= st.head.next_look_ns:
         look_around(st, now_ns)

@@ -56,15 +56,7 @@ cdef inline double residual(double m, double s, double elapsed_s, double* var, d
 
 
 cdef inline int n_open(const Load* load) noexcept nogil:
-    cdef int total = load.n_running
-    cdef int p
-    for p in range(MAX_LEVELS):
-        total += load.n_queued[p]
-    return total
-
-
-cdef inline int n_waiting(const Load* load) noexcept nogil:
-    return n_open(load) - load.n_running
+    return load.n_running + load.n_waiting
 
 
 cdef inline double remaining(const TicketSlot* job, double elapsed_s, double* var, double* slope) noexcept nogil:
@@ -117,7 +109,7 @@ cdef inline void refresh_soft(State* st, int lane, int64_t now_ns) noexcept nogi
     if load.job_left_s == 0.0 or now_ns > load.refresh_ns or load.n_running <= 4:
         load.job_left_s = mean_left(st, load, now_ns)
         load.refresh_ns = now_ns + 50_000 + <int64_t>(2.5e8 * min(load.job_left_s, 1e6))
-    excess = n_open(load) - load.n_running + 1
+    excess = load.n_waiting + 1
     if load.kv_limit > 0.0 and held > 0.0:
         excess = max(excess, 1.0 + (load.kv_tokens - load.kv_limit) * load.n_running / held)
     step = load.job_left_s / load.n_running
