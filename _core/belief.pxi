@@ -16,7 +16,7 @@ cdef class Beliefs(Breakers):
             p.given.slope[<int>i] = slope
             p.given.has_slope |= 1 << <int>i
         self.st.model[model].untried[lane >> 6] &= ~(<uint64_t>1 << (lane & 63))
-        serve_cold(&self.st, model, 0, self.last_ns)
+        serve_newcomer(&self.st, model, lane, self.last_ns)
 
     def sums(self, int model, int lane, int signal=0):
         """(n_sums,) float64: packed A, b, c of one profile, as of its last change, and the centre y0."""
@@ -92,6 +92,8 @@ cdef class Beliefs(Breakers):
                 info.has_y0[s] = 1
                 info.y0[s] = centre[s]
             set_bit(info.untried, lane, False)
+            set_bit(info.seen + s * MASK_WORDS, lane, True)
+            join_pool(&info.pool, lane)
             merge_sums(&p.signal[s], rows + s * MAX_SUMS, info.d, centre[s] - info.y0[s])
         p.work.items += items
         p.work.busy_s += busy_s
@@ -103,7 +105,7 @@ cdef class Beliefs(Breakers):
             set_bit(info.untried, lane, False)
         for s in range(info.n_signals):
             serve(&self.st, model, s, lane, now_ns)
-            serve_cold(&self.st, model, s, now_ns)
+            serve_some_cold(&self.st, model, s, now_ns)
 
     def posterior(self, int model, int lane, int signal=0):
         """One profile's posterior now, float64, from the sums: what the served copy is a rounding of."""

@@ -119,7 +119,7 @@ cdef class Block:
         """Takes a lane away from a model because of a static bound (its reason id), or says that none does (None)."""
         self.st.excluded[model * self.st.head.max_resources + lane] = REASONS.index(reason)
         if reason is not None:
-            served_block(&self.st, model, 0, lane // LANES)[ROW_OFFSET * LANES + lane % LANES] = INFINITY
+            set_offset(&self.st, model, lane, INFINITY)
             set_bit(self.st.model[model].untried, lane, False)
             openness_changed(&self.st, lane)
 
@@ -185,10 +185,11 @@ cdef class Block:
         self.st.head.n_models += 1
         for lane in range(self.st.head.n_blocks * LANES):
             clear_served(&self.st, m, lane)
+        info.n_candidates = 0       # zeroed memory looked like candidates
         for lane in range(self.st.head.n_resources):
             join_model(&self.st, m, lane, offsets_s[lane], self.last_ns)
         for s in range(n_signals):
-            serve_cold(&self.st, m, s, self.last_ns)
+            serve_all_cold(&self.st, m, s, self.last_ns)
         info.length.decayed_ns = self.last_ns
         serve_length(&self.st, m)
         schedule(&self.st, m)

@@ -1,14 +1,14 @@
 # Has the world changed under a profile? A two-sided CUSUM (Page 1954) on what each completion did against the
 # forecast that the profile makes of it at that moment; on alarm the whole resource is taken to have changed.
 from _core.forget cimport LEAST_N, discount, fade_profile, scale_work, weight_left
-from _core.lanes cimport disturb
+from _core.lanes cimport disturb, get_bit, set_bit
 from _core.layout cimport (
-    Drift, LANES, MAX_D, ModelInfo, Profile, ROW_DOF, ROW_MEAN, State, TICKET_RUNNING, TicketSlot, int64_t, profile_at,
+    Drift, LANES, Load, MAX_D, ModelInfo, Profile, ROW_DOF, ROW_MEAN, State, TICKET_RUNNING, TicketSlot, int64_t, profile_at,
     served_block,
 )
 from _core.predict cimport spread
 from _core.probe cimport DRIFT, doubt_slowness
-from _core.served cimport any_cold, is_cold, serve, serve_cold
+from _core.served cimport is_cold, serve, serve_some_cold
 from _core.student cimport student_z
 
 cdef extern from *:
@@ -26,6 +26,7 @@ cdef extern from *:
 
 cdef enum:
     LEFT_OF_SLOWER = 1      # results that count of a resource that has become faster
+    AT_ONCE = 8             # models of an alarm that one call rebuilds
 
 
 cdef inline bint step_cusum(Drift* sums, double z) noexcept nogil:
@@ -101,15 +102,25 @@ cdef inline void discount_availability(State* st, int lane) noexcept nogil:
         p.failed *= left
 
 
-cdef inline void rebuild_lane(State* st, int lane, int64_t now_ns) noexcept nogil:
-    """Served copies of all models on the lane. Cost O(models (resources d^2 + d^3)): alarms are rare."""
-    cdef int m, s
-    for m in range(st.head.n_models):
+cdef inline void rebuild_some(State* st, int lane, int64_t now_ns) noexcept nogil:
+    """Served copies of the next AT_ONCE models on a lane whose alarm is not through yet."""
+    cdef Load* load = st.load + lane
+    cdef int m, s, first = <int>load.next_rebuild, end = min(first + AT_ONCE, st.head.n_models)
+    cdef bint left = end < st.head.n_models
+    for m in range(first, end):
         for s in range(st.model[m].n_signals):
             if not is_cold(st, m, s, lane):
                 serve(st, m, s, lane, now_ns)
-            if any_cold(st, m, s):
-                serve_cold(st, m, s, now_ns)
+            serve_some_cold(st, m, s, now_ns)
+    load.next_rebuild = end
+    st.head.n_unbuilt += left - get_bit(st.head.unbuilt, lane)
+    set_bit(st.head.unbuilt, lane, left)
+
+
+cdef inline void rebuild_lane(State* st, int lane, int64_t now_ns) noexcept nogil:
+    """Served copies of the models on the lane, AT_ONCE of them now and as many with each of the next results."""
+    st.load[lane].next_rebuild = 0
+    rebuild_some(st, lane, now_ns)
 
 
 cdef inline void raise_alarm(State* st, int lane, bint faster, int64_t now_ns) noexcept nogil:

@@ -34,8 +34,9 @@ cdef class Changes(Beliefs):
             self.price(lane, resource.cost_per_s, resource.power_w)
             for model, (offset_s, bound) in enumerate(joins):
                 join_model(&self.st, model, lane, offset_s, now_ns)
+                serve_newcomer(&self.st, model, lane, now_ns)
                 for s in range(self.st.model[model].n_signals):
-                    serve_cold(&self.st, model, s, now_ns)
+                    serve_some_cold(&self.st, model, s, now_ns)
                 self.exclude(model, lane, bound)
             for model, *given in profiles:
                 self.give(model, lane, *given)

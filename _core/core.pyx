@@ -23,7 +23,8 @@ from _core.decide cimport (
     THOMPSON, UCB, names_candidate, score_all,
 )
 from _core.encode cimport encode_features, store_column
-from _core.fleet cimport clear_load, clear_served, join_model, remove_lane, reset_belief, vacant_lane
+from _core.fit cimport Posterior, Prior, posterior_of
+from _core.fleet cimport clear_load, clear_served, join_model, remove_lane, reset_belief, set_offset, vacant_lane
 from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing, forecast_total, occupied_s
 from _core.foreign cimport note_report, worth
 from _core.health cimport forgive, has_ended, note_failure, note_success, openness_changed, schedule
@@ -37,12 +38,11 @@ from _core.objective cimport narrow_to_best, value_of
 from _core.observe cimport Wish, forecast_theirs, least_loaded, may_take, prefer
 from _core.overdue cimport refute
 from _core.forget cimport fade_profile
+from _core.pool cimport join_pool, pooled_mean, profile_age_s, read_sums
 from _core.posterior cimport kept, merge_sums, n_sums
 from _core.probe cimport doubt_slowness, may_start
 from _core.promise cimport join_job, leave_out_job, set_aside
-from _core.served cimport (
-    Posterior, Prior, fresh_offset, pooled_mean, posterior_of, prior_of, profile_age_s, read_sums, serve, serve_cold,
-)
+from _core.served cimport fresh_offset, prior_of, serve, serve_all_cold, serve_newcomer, serve_some_cold
 from _core.stream cimport count_produced, tightest_s
 from _core.student cimport normal_quantile, student_cdf, student_quantile
 from _core.throughput cimport items_of, throughput_of, work_now

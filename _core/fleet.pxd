@@ -6,10 +6,10 @@ from libc.string cimport memset
 from _core.health cimport openness_changed
 from _core.lanes cimport clear_lines, is_candidate, set_bit
 from _core.layout cimport (
-    Given, LANES, Level, Load, MAX_COLUMNS, MAX_LEVELS, N_SIGNALS, Profile, ROW_COLUMN, ROW_OFFSET, SERVED_ROWS, State,
-    WaitBlock, int64_t, levels_of, profile_at, served_block,
+    Given, LANES, Level, Load, MASK_WORDS, MAX_COLUMNS, MAX_LEVELS, N_SIGNALS, Profile, ROW_COLUMN, ROW_OFFSET,
+    SERVED_ROWS, State, WaitBlock, int64_t, levels_of, profile_at, served_block,
 )
-from _core.served cimport serve_cold
+from _core.served cimport serve_newcomer, serve_some_cold
 from _core.tickets cimport track_columns
 from _core.wait cimport n_open
 
@@ -38,10 +38,20 @@ cdef inline void clear_load(State* st, int lane) noexcept nogil:
     set_bit(st.head.disturbed, lane, False)
 
 
+cdef inline void set_offset(State* st, int model, int lane, double offset_s) noexcept nogil:
+    """Seconds added to the lane's rank; +inf = no candidate of the model."""
+    cdef int s
+    st.model[model].n_candidates -= is_candidate(st, model, lane)
+    for s in range(N_SIGNALS):
+        served_block(st, model, s, lane // LANES)[ROW_OFFSET * LANES + lane % LANES] = <float>offset_s
+    st.model[model].n_candidates += is_candidate(st, model, lane)
+
+
 cdef inline void clear_served(State* st, int model, int lane) noexcept nogil:
     """The lane is no candidate of the model, its columns are unknown."""
     cdef float* row
     cdef int s, i
+    set_offset(st, model, lane, INFINITY)
     for s in range(N_SIGNALS):
         row = served_block(st, model, s, lane // LANES) + lane % LANES
         for i in range(SERVED_ROWS):
@@ -59,16 +69,10 @@ cdef inline void clear_belief(State* st, int model, int lane) noexcept nogil:
     memset(p, 0, sizeof(p[0]))
     p.n_served = n_served + 1
     for s in range(N_SIGNALS):
+        set_bit(st.model[model].seen + s * MASK_WORDS, lane, False)
         memset(levels_of(st, st.level, model, s) + lane, 0, sizeof(Level))
     set_bit(st.model[model].untried, lane, False)
     set_bit(st.model[model].recovering, lane, False)
-
-
-cdef inline void set_offset(State* st, int model, int lane, double offset_s) noexcept nogil:
-    """Seconds added to the lane's rank; +inf = no candidate of the model."""
-    cdef int s
-    for s in range(N_SIGNALS):
-        served_block(st, model, s, lane // LANES)[ROW_OFFSET * LANES + lane % LANES] = <float>offset_s
 
 
 cdef inline void join_model(State* st, int model, int lane, double offset_s, int64_t now_ns) noexcept nogil:
@@ -83,7 +87,7 @@ cdef inline void join_model(State* st, int model, int lane, double offset_s, int
 
 
 cdef inline void reset_belief(State* st, int model, int lane, int64_t now_ns) noexcept nogil:
-    """Back to the prior, as given; not tried yet where nothing was given. Cost O(resources d^2)."""
+    """Back to the prior, as given; not tried yet where nothing was given. Cost O(N_POOLED d^2)."""
     cdef Profile* p = profile_at(st, model, lane)
     cdef Given given = p.given
     cdef int64_t n_gaps = p.n_gaps      # whether the resource is cold is no belief
@@ -95,8 +99,9 @@ cdef inline void reset_belief(State* st, int model, int lane, int64_t now_ns) no
     p.given.weight = given.n
     st.head.n_told += 1
     set_bit(st.model[model].untried, lane, given.n == 0.0 and is_candidate(st, model, lane))
+    serve_newcomer(st, model, lane, now_ns)
     for s in range(st.model[model].n_signals):
-        serve_cold(st, model, s, now_ns)
+        serve_some_cold(st, model, s, now_ns)
 
 
 cdef inline void remove_lane(State* st, int lane, int64_t now_ns) noexcept nogil:
@@ -110,5 +115,5 @@ cdef inline void remove_lane(State* st, int lane, int64_t now_ns) noexcept nogil
         set_offset(st, model, lane, INFINITY)
         st.excluded[model * st.head.max_resources + lane] = 0
         for s in range(st.model[model].n_signals):
-            serve_cold(st, model, s, now_ns)
+            serve_some_cold(st, model, s, now_ns)
     openness_changed(st, lane)

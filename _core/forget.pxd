@@ -3,7 +3,7 @@ from libc.math cimport exp
 
 from _core.layout cimport Evidence, MAX_D, Profile, State, Work, int64_t
 from _core.posterior cimport fade, kept_of
-from _core.served cimport profile_age_s
+from _core.pool cimport profile_age_s
 
 cdef enum:
     LEAST_N = 8     # what an alarm leaves of a profile; the clock alone never takes it below that either

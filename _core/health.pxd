@@ -6,10 +6,10 @@
 # jobs of two minutes, and 1 in 3,000 in the long run.
 from libc.math cimport ldexp
 from libc.stdint cimport INT64_MAX
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from _core.choose cimport draw
-from _core.lanes cimport disturb, get_bit, is_candidate, set_bit, update_open
+from _core.lanes cimport disturb, is_candidate, lowest_bit, set_bit, update_open
 from _core.layout cimport (
     Breaker, HealthRules, Load, MASK_WORDS, ModelInfo, State, int64_t, uint64_t,
 )
@@ -34,12 +34,28 @@ cdef inline bint may_be_due(const State* st, int model, int64_t now_ns) noexcept
     return now_ns >= st.model[model].next_probe_ns or now_ns < st.head.opened_ns
 
 
+cdef inline int next_shut(const State* st, int lane) noexcept nogil:
+    """The first lane after `lane` that takes no jobs, -1 = none."""
+    lane += 1
+    cdef int word = lane >> 6
+    cdef uint64_t bits = 0
+    if lane < st.head.n_resources:
+        bits = ~st.head.open_lanes[word] & (~<uint64_t>0 << (lane & 63))
+    while bits == 0:
+        word += 1
+        if 64 * word >= st.head.n_resources:
+            return -1
+        bits = ~st.head.open_lanes[word]
+    lane = 64 * word + lowest_bit(bits)
+    return lane if lane < st.head.n_resources else -1
+
+
 cdef inline int next_due(const State* st, int lane, int64_t now_ns) noexcept nogil:
     """The first lane after `lane` that is due for a probe, -1 = none."""
-    for lane in range(lane + 1, st.head.n_resources):
-        if not get_bit(st.head.open_lanes, lane) and is_due(st.load + lane, now_ns):
-            return lane
-    return -1
+    lane = next_shut(st, lane)
+    while lane >= 0 and not is_due(st.load + lane, now_ns):
+        lane = next_shut(st, lane)
+    return lane
 
 
 cdef inline bint is_waiting_long(const State* st, int lane, int64_t now_ns) noexcept nogil:
@@ -57,46 +73,63 @@ cdef inline void pardon(State* st, int model) noexcept nogil:
     """At most max_ejected of a model's candidates are out: beyond it, those that went out last take jobs all the
     same, and their costs decide. A lane that asked to be left alone is never pardoned."""
     cdef ModelInfo* info = st.model + model
-    cdef int lane, step, n = 0, excess = 0
-    for lane in range(st.head.n_resources):
-        if is_candidate(st, model, lane) and not st.load[lane].drained:
-            n += 1
-            excess += st.load[lane].ejected != 0
+    cdef int[MAX_STEP + 1] most         # to be pardoned of those at each step
+    cdef int lane = next_shut(st, -1), step, n = info.n_candidates, excess = 0
+    memset(most, 0, sizeof(most))
+    while lane >= 0:
+        if is_candidate(st, model, lane):
+            if st.load[lane].drained:
+                n -= 1
+            else:
+                excess += 1
+                most[st.load[lane].breaker.step] += not st.load[lane].breaker.held
+        lane = next_shut(st, lane)
     excess -= <int>(st.head.health.max_ejected * n)
     info.n_pardoned = 0
     if excess <= 0:
         return
     memcpy(info.pardoned_open, st.head.open_lanes, MASK_WORDS * sizeof(uint64_t))
     for step in range(MAX_STEP + 1):
-        for lane in range(st.head.n_resources):
-            if excess > 0 and st.load[lane].ejected and st.load[lane].breaker.step == step \
-                    and not (st.load[lane].breaker.held or st.load[lane].drained) and is_candidate(st, model, lane):
-                set_bit(info.pardoned_open, lane, True)
-                info.n_pardoned += 1
-                excess -= 1
+        most[step] = min(most[step], excess)
+        excess -= most[step]
+    lane = next_shut(st, -1)
+    while lane >= 0:
+        step = st.load[lane].breaker.step
+        if most[step] > 0 and not (st.load[lane].breaker.held or st.load[lane].drained) and is_candidate(st, model, lane):
+            set_bit(info.pardoned_open, lane, True)
+            info.n_pardoned += 1
+            most[step] -= 1
+        lane = next_shut(st, lane)
 
 
 cdef inline void schedule(State* st, int model) noexcept nogil:
     """When the next of the model's candidates is due."""
     cdef int64_t first = INT64_MAX
     cdef const Load* load
-    cdef int lane
-    for lane in range(st.head.n_resources):
+    cdef int lane = next_shut(st, -1)
+    while lane >= 0:
         load = st.load + lane
         if load.ejected and not load.drained and load.breaker.probe == 0 and load.breaker.until_ns < first \
                 and is_candidate(st, model, lane):
             first = load.breaker.until_ns
+        lane = next_shut(st, lane)
     st.model[model].next_probe_ns = first
 
 
+cdef inline void schedule_all(State* st) noexcept nogil:
+    cdef int model
+    for model in range(st.head.n_models):
+        schedule(st, model)
+
+
 cdef inline void openness_changed(State* st, int lane) noexcept nogil:
-    """After a lane was drained or ejected, or back: brings what decisions read up to date. Cost O(models resources);
-    never in a decision, but for the one that sends a probe."""
+    """After a lane was drained or ejected, or back: brings what decisions read up to date. Cost: a pass over the lanes
+    that are shut for every model; never in a decision, but for the one that sends a probe."""
     cdef int model
     update_open(st, lane)
     for model in range(st.head.n_models):
         pardon(st, model)
-        schedule(st, model)
+    schedule_all(st)
 
 
 cdef inline void open_breaker(State* st, int lane, double retry_after_s, int64_t now_ns) noexcept nogil:
@@ -142,14 +175,14 @@ cdef inline void claim_probe(State* st, int lane, int t, int64_t now_ns) noexcep
     """A job goes to an ejected lane, sent there or because the lane is pardoned: when one is due, it is the probe."""
     if is_due(st.load + lane, now_ns):
         st.load[lane].breaker.probe = t + 1
-        openness_changed(st, lane)
+        schedule_all(st)
 
 
 cdef inline void release_probe(State* st, int lane, int t) noexcept nogil:
     """The probe left without an answer (cancelled, moved): the lane is due again at once."""
     if st.load[lane].breaker.probe == t + 1:
         st.load[lane].breaker.probe = 0
-        openness_changed(st, lane)
+        schedule_all(st)
 
 
 cdef inline void note_success(State* st, int t, int64_t now_ns) noexcept nogil:

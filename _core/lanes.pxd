@@ -1,7 +1,11 @@
 # A lane's lines of tickets; which lanes take jobs at all, and which ones changed so much that queued jobs should be looked at again.
 from libc.math cimport INFINITY
 
-from _core.layout cimport LANES, Load, MAX_LEVELS, ROW_OFFSET, State, served_block, uint64_t
+from _core.layout cimport LANES, Load, MASK_WORDS, MAX_LEVELS, ROW_OFFSET, State, served_block, uint64_t
+
+
+cdef extern from *:
+    int lowest_bit "__builtin_ctzll"(uint64_t bits) nogil    # of bits != 0
 
 
 cdef inline void set_bit(uint64_t* words, int lane, bint on) noexcept nogil:
@@ -13,6 +17,21 @@ cdef inline void set_bit(uint64_t* words, int lane, bint on) noexcept nogil:
 
 cdef inline bint get_bit(const uint64_t* words, int lane) noexcept nogil:
     return (words[lane >> 6] >> (lane & 63)) & 1
+
+
+cdef inline int next_lane(const uint64_t* words, int lane) noexcept nogil:
+    """The first lane after `lane` (-1 = the first of all) whose bit is set; -1 = none."""
+    cdef int word = (lane + 1) >> 6
+    cdef uint64_t bits
+    if word >= MASK_WORDS:
+        return -1
+    bits = words[word] & (~<uint64_t>0 << ((lane + 1) & 63))
+    while bits == 0:
+        word += 1
+        if word == MASK_WORDS:
+            return -1
+        bits = words[word]
+    return word * 64 + lowest_bit(bits)
 
 
 cdef inline void clear_lines(Load* load) noexcept nogil:

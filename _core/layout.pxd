@@ -57,8 +57,14 @@ cdef struct Length:                  # tokens of one model's answers, all resour
     double scale2, dof
     int64_t decayed_ns, pending
 
+cdef struct Pool:                    # lanes that reported last (pool.pxd)
+    uint64_t lanes[MASK_WORDS]       # bit set of them
+    int32_t lane[N_POOLED]           # a ring, by when they came in
+    int32_t n, next                  # how many; the place of the next one, which is the first one's when all are taken
+
 cdef struct ModelInfo:
     int32_t d, n_features, n_columns, n_given, n_signals, counts_tokens
+    int32_t n_candidates             # lanes that can run it, shut ones too
     int32_t n_request                # 1 + features + knees; in x the columns follow, then their squares and products
     double tau_s                     # forgetting time constant of its profiles; inf = none
     double y0[N_SIGNALS]             # ln(seconds) that the sums are centred on
@@ -80,6 +86,9 @@ cdef struct ModelInfo:
     double items_typical             # of that feature; 0 = ln(1 + u)
     int32_t is_load[MAX_D]           # by index in x: more of it never speeds a job up
     uint64_t untried[MASK_WORDS]     # bit set: candidate that has not shown one result
+    uint64_t seen[N_SIGNALS * MASK_WORDS]    # by signal, bit set: lane with a time in its sums; the others are cold
+    int32_t next_cold[N_SIGNALS]     # word of `seen` whose cold lanes are served next
+    Pool pool
     Length length                    # two signals: of answers
     int64_t next_probe_ns, next_stale_ns     # before that no ejected candidate is due for a probe, no silent one is asked
     uint64_t recovering[MASK_WORDS]  # bit set: its last result was faster than believed, the next may come at once
@@ -124,6 +133,7 @@ cdef struct Load:                    # one resource's own account of its jobs
     int64_t refresh_ns               # the line in WaitBlock holds until then
     int64_t freed_ns                 # when a job last ended
     int64_t n_alarms                 # changes detected or declared
+    int64_t next_rebuild             # of an alarm: the model whose served copy follows it next
     double prefill_tokens            # of open jobs before their first token: what they must still read
     double kv_tokens                 # of open jobs: prompts and answers so far
     double kv_queued                 # the part of it that is of queued jobs
@@ -204,14 +214,18 @@ cdef struct Header:
     int32_t max_classes, n_classes
     int32_t sweep                    # next profile whose served copy is checked for age
     int32_t n_shut                   # lanes that take no jobs: drained, ejected or removed
-    int32_t n_tracking, _pad         # models with a column that the engine tracks
+    int32_t n_tracking               # models with a column that the engine tracks
+    int32_t n_unbuilt                # lanes of `unbuilt`
     uint64_t open_lanes[MASK_WORDS]  # bit set: takes jobs
+    uint64_t unbuilt[MASK_WORDS]     # bit set: an alarm went off, and not all its models were rebuilt yet
     uint64_t disturbed[MASK_WORDS]   # bit set: an alarm or the breaker went off since take_disturbed
     int32_t detects_change, mode     # who decides (Mode)
     double rollout                   # share of the jobs that is ours under MODE_PART
     int64_t idle_gap_ns              # a lane without a job for so long is cold again; 0 = never
     int64_t n_untimed                # completions whose clock had gone back since their start
     int64_t next_look_ns             # when some lane's running jobs are looked at next (overdue.pxd)
+    int64_t first_look_ns            # of lanes looked at in this pass, and of jobs that started since it began
+    int32_t next_look, _pad2         # lane that the pass goes on with
     int64_t start_ns
     double tau_s                     # forgetting time constant of models that have none of their own
     HealthRules health

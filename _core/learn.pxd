@@ -1,26 +1,31 @@
 # What a settled ticket teaches: latency, availability, and when the served copy is rebuilt.
 from libc.math cimport log
 
-from _core.change cimport has_changed, raise_alarm, rebuild_lane
+from _core.change cimport AT_ONCE, has_changed, raise_alarm, rebuild_lane, rebuild_some
 from _core.forget cimport fade_profile
 from _core.foreign cimport note_service
 from _core.hedge cimport note_end
-from _core.lanes cimport set_bit
+from _core.lanes cimport next_lane, set_bit
 from _core.layout cimport (
-    LANES, ModelInfo, Profile, ROW_INV_AVAIL, State, TicketSlot, int64_t, profile_at, served_block,
+    LANES, MASK_WORDS, ModelInfo, Profile, ROW_INV_AVAIL, State, TicketSlot, int64_t, profile_at, served_block,
 )
 from _core.length cimport learn_length
+from _core.pool cimport join_pool
 from _core.posterior cimport observe
 from _core.probe cimport judge_probe
-from _core.served cimport any_cold, is_outdated, serve, serve_cold, served_inv_availability
+from _core.served cimport is_outdated, serve, serve_some_cold, served_inv_availability
 from _core.throughput cimport learn_work
 from _core.untried cimport learns
 
 
 cdef inline void sweep(State* st, int64_t now_ns) noexcept nogil:
-    """Looks at one profile a call and rebuilds its served copy if it is out of date."""
+    """Looks at one profile a call and rebuilds its served copy if it is out of date; where an alarm is not through yet,
+    at those of its models that are next."""
     cdef int n = st.head.n_models * st.head.n_resources
     cdef int model, lane, s
+    if st.head.n_unbuilt:
+        rebuild_some(st, next_lane(st.head.unbuilt, -1), now_ns)
+        return
     st.head.sweep += 1
     if st.head.sweep >= n:
         st.head.sweep %= n
@@ -62,15 +67,18 @@ cdef inline void learn_row(
         raise_alarm(st, job.lane, p.drift[signal].faster > p.drift[signal].slower, now_ns)
     judge_probe(st, job, signal, faster)
     observe(&p.signal[signal], job.x, job.d, y - info.y0[signal], var)
+    set_bit(info.seen + signal * MASK_WORDS, job.lane, True)
+    join_pool(&info.pool, job.lane)
     p.pending[signal] += 1
     due = <int64_t>(p.signal[signal].total[0]) // 8
     due = 1 if due < 1 else (64 if due > 64 else due)
     if alarm:
         rebuild_lane(st, job.lane, now_ns)
+        if job.model >= AT_ONCE:
+            serve(st, job.model, signal, job.lane, now_ns)
     elif p.pending[signal] >= due:
         serve(st, job.model, signal, job.lane, now_ns)
-        if any_cold(st, job.model, signal):
-            serve_cold(st, job.model, signal, now_ns)
+        serve_some_cold(st, job.model, signal, now_ns)
     sweep(st, now_ns)
 
 

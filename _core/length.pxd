@@ -2,9 +2,9 @@
 from libc.math cimport log, sqrt
 from libc.string cimport memset
 
+from _core.fit cimport Posterior, Prior, posterior_of
 from _core.layout cimport Length, LENGTH_LIMIT, MAX_SUMS, ModelInfo, State, int64_t
 from _core.posterior cimport add_sums, fade, kept, observe
-from _core.served cimport Posterior, Prior, posterior_of
 from _core.wait cimport service_mean, service_var
 
 cdef extern from *:

@@ -8,35 +8,43 @@
 # missing and counts that follow speed .52 / .31 / .15.
 from libc.math cimport NAN, isnan
 
-from _core.layout cimport Level, Offset, State, levels_of, profile_at
+from _core.lanes cimport next_lane
+from _core.layout cimport Level, Offset, State, levels_of, profile_at, uint64_t
 
 cdef enum:
     FEW = 8             # results from which a profile's own data outweigh any offset
 
 # Variances of ln(seconds): 0.09 the noise of one result (the prior's beta0 / a0), 4 between resources that nobody compared.
 
-cdef inline void level_model(
-    const State* st, int model, int signal, const double* slopes, Level* level
+cdef inline void level_lane(
+    const State* st, int model, int signal, const double* slopes, int lane, Level* level
 ) noexcept nogil:
-    """level (max_resources,): mean of y - slopes'x of each resource's own data  # OUT. slopes (d,), the first unused.
+    """level[lane]: mean of y - slopes'x of one resource's own data  # OUT. slopes (d,), the first unused.
 
-    Forgetting scales a sum and its count alike, so it does not matter as of when they are weighted. O(resources d).
+    Forgetting scales a sum and its count alike, so it does not matter as of when they are weighted. O(d).
     """
-    cdef const double* total
-    cdef const double* lost
-    cdef int d = st.model[model].d, b = d * (d + 1) // 2, r, i, k
+    cdef const double* total = profile_at(st, model, lane).signal[signal].total
+    cdef const double* lost = profile_at(st, model, lane).signal[signal].lost
+    cdef int d = st.model[model].d, b = d * (d + 1) // 2, i, k
     cdef double v
-    for r in range(st.head.n_resources):
-        total = profile_at(st, model, r).signal[signal].total
-        lost = profile_at(st, model, r).signal[signal].lost
-        level[r].n = total[0] + lost[0]
-        if level[r].n <= 0.0:
-            continue
-        v = total[b] + lost[b]
-        for i in range(1, d):
-            k = i * (i + 1) // 2
-            v -= (total[k] + lost[k]) * slopes[i]
-        level[r].ln_s = v / level[r].n + st.model[model].y0[signal]
+    level[lane].n = total[0] + lost[0]
+    if level[lane].n <= 0.0:
+        return
+    v = total[b] + lost[b]
+    for i in range(1, d):
+        k = i * (i + 1) // 2
+        v -= (total[k] + lost[k]) * slopes[i]
+    level[lane].ln_s = v / level[lane].n + st.model[model].y0[signal]
+
+
+cdef inline void level_pool(
+    const State* st, int model, int signal, const double* slopes, const uint64_t* lanes, Level* level
+) noexcept nogil:
+    """level_lane of each of a bit set. Others keep the level that they had when the model's data were last looked at."""
+    cdef int lane = next_lane(lanes, -1)
+    while lane >= 0:
+        level_lane(st, model, signal, slopes, lane, level)
+        lane = next_lane(lanes, lane)
 
 
 cdef inline bint alike(const State* st, int lane, int other) noexcept nogil:
@@ -74,13 +82,16 @@ cdef inline double expected_level(
 
     Every guess has the variance cell + its own data's noise + its gap's. The best one's says how far to trust the
     average, between 4 sigma^2 (as without any comparison) and sigma^2: guesses share the lane's own cell, so that many
-    are no better than the best. NaN where no other model was run on the lane and on the pool. Cost O(models resources).
+    are no better than the best. NaN where no other model was run on the lane and on the pool. Cost O(N_POOLED models).
     """
     cdef const Level* own = levels_of(st, table, model, signal)
     cdef double total = 0.0, weighted = 0.0, least = 0.0, precision, g, v
     cdef bint compared = False
-    cdef int r
-    for r in range(st.head.n_resources):
+    cdef int r = -1
+    while True:
+        r = next_lane(st.model[model].pool.lanes, r)
+        if r < 0:
+            break
         if r == lane or own[r].n <= 0.0:
             continue
         g = gap(st, table, model, signal, lane, r, &precision)

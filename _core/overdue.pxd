@@ -1,7 +1,7 @@
 # Does a lane hang? Nobody calls in when nothing completes, so running jobs are looked at from decisions and settlements
 # of any lane once a horizon has passed: one compare with head.next_look_ns, a pass over the lanes that are due.
 # A pass reads every lane, 4 ns each, so there is at most one in a microsecond a lane: .4% of a core at any rate of jobs,
-# and a look that comes a microsecond a lane late is none that is missed.
+# and a look that comes a microsecond a lane late is none that is missed. No call looks at more than LOOKED_AT lanes.
 #
 # A job is overdue beyond twice its mean and the 99.9% quantile of its forecast. One of them may be an outlier (a lane
 # has them at 1 in 300 or so), so the odds that the lane hangs are taken as even; a second one at the same time is
@@ -23,6 +23,7 @@ cdef extern from *:
 
 
 cdef enum:
+    LOOKED_AT = 64
     FIRST_PROBE_NS = 5_000_000_000  # a doubted lane is offered to one job after 5, 10, 20 .. s: 3 of the 4000 that 100
                                     # jobs/s are in 40 s, and ever fewer
 
@@ -63,6 +64,7 @@ cdef inline void watch(State* st, TicketSlot* job, int64_t now_ns) noexcept nogi
         job.look_ns = now_ns
     load.look_ns = min(load.look_ns, job.look_ns)
     st.head.next_look_ns = min(st.head.next_look_ns, job.look_ns)
+    st.head.first_look_ns = min(st.head.first_look_ns, job.look_ns)
 
 
 cdef inline void rewrite_availability(State* st, int lane, int64_t now_ns) noexcept nogil:
@@ -130,15 +132,19 @@ cdef inline void look_at(State* st, int lane, int64_t now_ns) noexcept nogil:
 
 
 cdef inline void look_around(State* st, int64_t now_ns) noexcept nogil:
-    """Looks at every lane that is due. Cost O(resources), once in about twice the mean of the shortest running job and
-    pass_gap_ns at most."""
-    cdef int64_t first = INT64_MAX
-    cdef int lane
-    for lane in range(st.head.n_resources):
+    """Looks at those that are due of the next LOOKED_AT lanes: the next call goes on, until all were looked at. A pass
+    begins once in about twice the mean of the shortest running job, and pass_gap_ns after the last one at most."""
+    cdef int lane = st.head.next_look, end = min(lane + LOOKED_AT, st.head.n_resources)
+    cdef int64_t first = INT64_MAX if lane == 0 else st.head.first_look_ns
+    for lane in range(lane, end):
         if st.load[lane].look_ns <= now_ns:
             look_at(st, lane, now_ns)
         first = min(first, st.load[lane].look_ns)
-    st.head.next_look_ns = max(first, now_ns + pass_gap_ns(st))
+    st.head.first_look_ns = first
+    st.head.next_look = end
+    if end == st.head.n_resources:
+        st.head.next_look = 0
+        st.head.next_look_ns = max(first, now_ns + pass_gap_ns(st))
 
 
 cdef inline void refute(State* st, int lane, int64_t now_ns) noexcept nogil:

@@ -2,133 +2,29 @@
 from libc.math cimport INFINITY, sqrt
 from libc.string cimport memcpy, memset
 
+from _core.fit cimport Posterior, Prior, posterior_of, regress, vague
 from _core.floor cimport floor_load_slopes
-from _core.lanes cimport is_candidate
+from _core.lanes cimport get_bit, is_candidate, lowest_bit
 from _core.layout cimport (
-    LANES, Level, MAX_D, MAX_PACKED, MAX_SUMS, ModelInfo, Offset, PADDED_D, Profile, ROW_COLUMN_MEAN, ROW_COLUMN_VAR, ROW_DOF,
-    ROW_INV_AVAIL, ROW_MEAN, ROW_OFFSET, ROW_SCALE2, State, int64_t, close_copy, close_rows, levels_of, profile_at, served_block,
+    LANES, Level, MASK_WORDS, MAX_D, MAX_SUMS, ModelInfo, Offset, PADDED_D, Profile, ROW_COLUMN_MEAN, ROW_COLUMN_VAR,
+    ROW_DOF, ROW_INV_AVAIL, ROW_MEAN, ROW_SCALE2, State, int64_t, close_copy, close_rows, levels_of, profile_at,
+    served_block, uint64_t,
 )
-from _core.offset cimport FEW, has_news, level_model, work_out_offset
-from _core.posterior cimport add_sums, factorise, invert, kept, n_sums, noise, solve_mean
-
-cdef extern from *:
-    """
-    #define TW_LN_TPOT -3.506557897319982     /* ln .03 s: a token of a language model, while none was seen */
-    """
-    const double LN_TPOT "TW_LN_TPOT"
-
-cdef struct Prior:                  # normal-inverse-gamma, the coefficient precision diagonal
-    double l0[MAX_D]                # in units of 1 / sigma^2
-    double mu0[MAX_D]
-    double a0, beta0
-
-cdef struct Posterior:
-    double mean[MAX_D]              # of y - y0
-    double factor[MAX_PACKED]       # F, x' L^-1 x = |F x|^2
-    double scale2, dof
-
-
-cdef inline double profile_age_s(const Profile* p, int64_t now_ns) noexcept nogil:
-    return <double>(now_ns - p.decayed_ns) * 1e-9
-
-
-cdef inline double read_sums(
-    const State* st, int model, int signal, int lane, int64_t now_ns, double* sums
-) noexcept nogil:
-    """sums += the profile's sums, faded to now; returns their n (the corner of A, since x[0] = 1)."""
-    cdef const Profile* p = profile_at(st, model, lane)
-    cdef double n = p.signal[signal].total[0] + p.signal[signal].lost[0]
-    cdef double factor
-    if n <= 0.0:
-        return 0.0
-    factor = kept(n, profile_age_s(p, now_ns), st.model[model].tau_s)
-    add_sums(&p.signal[signal], st.model[model].d, factor, sums)
-    return factor * n
-
-
-cdef inline void vague(const ModelInfo* model, int signal, Prior* prior) noexcept nogil:
-    """Nothing known: one second (.03 a token) give or take sd 7.7 sigma; variances 3 for request slopes, 1 for columns
-    and terms."""
-    cdef int i
-    for i in range(model.d):
-        prior.l0[i] = 1.0 / 3.0 if i < model.n_request else 1.0
-        prior.mu0[i] = 0.0
-    prior.l0[0] = 1.0 / 60.0
-    prior.mu0[0] = (0.0 if signal == 0 else LN_TPOT) - model.y0[signal]
-    prior.a0 = 2.0
-    prior.beta0 = 0.18
-
-
-cdef inline double excess_noise(
-    const Prior* prior, const Prior* used, const double* mean, double beta, double n, int d
-) noexcept nogil:
-    """Noise variance of the residuals, the prior's counted in, over the prior's alone."""
-    cdef double rss = 2.0 * (beta - prior.beta0), v
-    cdef int i
-    for i in range(d):
-        v = mean[i] - used.mu0[i]
-        rss -= used.l0[i] * v * v
-    return (prior.beta0 + 0.5 * (rss if rss > 0.0 else 0.0)) / (prior.a0 + 0.5 * n) * prior.a0 / prior.beta0
-
-
-cdef inline double fit(const double* sums, double n, const Prior* prior, int d, double* c, double* mean) noexcept nogil:
-    """c: factor of L, mean (d,)  # OUT. Returns beta. Cost O(d^3).
-
-    What the prior says of slopes is meant in ln(seconds), while a conjugate prior loosens with the noise: one stall would
-    free the slopes to fit it, and extrapolate. So noise beyond the prior's tightens l0 of the slopes as much. Three
-    rounds: eight jobs on an idle resource, then one of 1000 times in the first busy state (one column at 1), left a
-    forecast 49 times too long there without, 3 with. Mean |error| of ln(seconds), n = 2..100 (sim): clean data lose up
-    to 8% (slopes of sd 1, n = 4), with 5% outliers of 100 times it gains up to 23% (slopes of sd .5, n = 8).
-    Rounds cost only where noise exceeds the prior's: at sd .6 complete took 1.9x as long on the first 8 results, 1.3x at 100.
-    """
-    cdef Prior tight = prior[0]
-    cdef double beta, excess
-    cdef int k, i
-    for k in range(4):
-        factorise(sums, tight.l0, d, c)
-        solve_mean(sums, tight.l0, tight.mu0, c, d, mean)
-        beta = noise(sums, tight.l0, tight.mu0, mean, d, tight.beta0)
-        if d == 1 or k == 3:
-            break
-        excess = excess_noise(prior, &tight, mean, beta, n, d)
-        if excess <= 1.0:
-            break
-        for i in range(1, d):
-            tight.l0[i] = prior.l0[i] * excess
-    return beta
-
-
-cdef inline void regress(const ModelInfo* info, int signal, const double* sums, double n, double* mean) noexcept nogil:
-    """mean (d,) of y - y0 from sums and the vague prior  # OUT."""
-    cdef double c[MAX_PACKED]
-    cdef Prior prior
-    vague(info, signal, &prior)
-    fit(sums, n, &prior, info.d, c, mean)
-
-
-cdef inline double pooled_mean(
-    const State* st, int model, int signal, int skip, int64_t now_ns, double* mean, double* sums
-) noexcept nogil:
-    """Regression over all resources but `skip`: mean (d,)  # OUT, sums  # OUT. Returns n. Cost O(resources d^2)."""
-    cdef double n = 0.0
-    cdef int r
-    memset(sums, 0, MAX_SUMS * sizeof(double))
-    for r in range(st.head.n_resources):
-        if r != skip:
-            n += read_sums(st, model, signal, r, now_ns, sums)
-    regress(st.model + model, signal, sums, n, mean)
-    return n
+from _core.offset cimport FEW, has_news, level_lane, level_pool, work_out_offset
+from _core.pool cimport pooled_mean, profile_age_s, read_sums
+from _core.posterior cimport kept, n_sums
 
 
 cdef inline void relate(
     State* st, int model, int signal, int lane, double n, double n_pool, const double* pool_mean, const double* sums
 ) noexcept nogil:
     """Renews the model's levels, with the slopes of all its data: sums (n_sums,)  # IN; and while the lane's own are
-    few, its offset. The first of several models costs as much again as the regression; the offset O(models resources)."""
+    few, its offset. The first of several models costs as much again as the regression; the offset O(N_POOLED models)."""
     cdef Level* level = levels_of(st, st.level, model, signal)
     cdef double mean[MAX_D]
     regress(st.model + model, signal, sums, n + n_pool, mean)
-    level_model(st, model, signal, mean, level)
+    level_pool(st, model, signal, mean, st.model[model].pool.lanes, level)
+    level_lane(st, model, signal, mean, lane, level)
     if has_news(level + lane):
         level[lane].told = level[lane].n
         st.head.n_told += 1
@@ -164,14 +60,6 @@ cdef inline void prior_of(
                 prior.l0[i] = p.given.weight
         prior.a0 = 2.0 + 0.5 * p.given.weight
         prior.beta0 = prior.a0 * p.given.spread * p.given.spread
-
-
-cdef inline void posterior_of(const double* sums, double n, const Prior* prior, int d, Posterior* out) noexcept nogil:
-    cdef double c[MAX_PACKED]
-    cdef double a = prior.a0 + 0.5 * n
-    out.scale2 = fit(sums, n, prior, d, c, out.mean) / a
-    invert(c, d, out.factor)
-    out.dof = 2.0 * a
 
 
 cdef inline double inv_availability(const Profile* p, int64_t now_ns, double tau_s) noexcept nogil:
@@ -218,32 +106,43 @@ cdef inline void write_served(
 
 
 cdef inline bint is_cold(const State* st, int model, int signal, int lane) noexcept nogil:
-    return profile_at(st, model, lane).signal[signal].total[0] <= 0.0
+    return not get_bit(st.model[model].seen + signal * MASK_WORDS, lane)
 
 
-cdef inline bint any_cold(const State* st, int model, int signal) noexcept nogil:
-    cdef int lane
-    for lane in range(st.head.n_resources):
-        if is_candidate(st, model, lane) and is_cold(st, model, signal, lane):
-            return True
-    return False
+cdef inline uint64_t unseen(const State* st, int model, int signal, int word) noexcept nogil:
+    """Bits of the lanes among 64 word .. 64 word + 63 that have no time in their sums, candidates or not."""
+    cdef uint64_t bits = ~st.model[model].seen[signal * MASK_WORDS + word]
+    cdef int n = st.head.n_resources - 64 * word
+    return bits if n >= 64 else bits & ((<uint64_t>1 << n) - 1)
 
 
-cdef inline void serve_cold(State* st, int model, int signal, int64_t now_ns) noexcept nogil:
-    """Hands the pooled mean to every candidate that has completed nothing. Cost O(resources d^2), once for all."""
+cdef inline uint64_t candidates_of(const State* st, int model, int word, uint64_t lanes) noexcept nogil:
+    cdef uint64_t left = lanes
+    while left:
+        if not is_candidate(st, model, 64 * word + lowest_bit(left)):
+            lanes &= ~(left & -left)
+        left &= left - 1
+    return lanes
+
+
+cdef inline void serve_cold(State* st, int model, int signal, int word, uint64_t cold, int64_t now_ns) noexcept nogil:
+    """Hands the pooled mean to those of 64 lanes that have no result. Cost O(N_POOLED d^2), once for all."""
     cdef ModelInfo* info = st.model + model
     cdef double mean[MAX_D]
     cdef double sums[MAX_SUMS]
     cdef double zeros[MAX_SUMS]
-    cdef double n = pooled_mean(st, model, signal, -1, now_ns, mean, sums)
+    cdef double n
     cdef Prior prior
     cdef Posterior post
     cdef int lane, i, d = info.d
+    if not cold:
+        return
+    n = pooled_mean(st, model, signal, -1, now_ns, mean, sums)
     memset(zeros, 0, sizeof(zeros))
     memset(&post, 0, sizeof(post))
-    for lane in range(st.head.n_resources):
-        if not (is_candidate(st, model, lane) and is_cold(st, model, signal, lane)):
-            continue
+    while cold:
+        lane = 64 * word + lowest_bit(cold)
+        cold &= cold - 1
         prior_of(st, model, signal, lane, n, mean, &profile_at(st, model, lane).offset[signal], &prior)
         for i in range(d):      # no data: the posterior is the prior, its factor diagonal
             post.mean[i] = prior.mu0[i]
@@ -253,8 +152,40 @@ cdef inline void serve_cold(State* st, int model, int signal, int64_t now_ns) no
         write_served(st, model, signal, lane, &post, zeros, 0.0, now_ns)
 
 
+cdef inline void serve_some_cold(State* st, int model, int signal, int64_t now_ns) noexcept nogil:
+    """Hands what was learned to the next 64 lanes of which one has no result. In a fleet of 4096 of which nothing is
+    known all have heard of the first result after 64 rebuilds; up to 64 lanes it is all of them each time."""
+    cdef int n = (st.head.n_resources + 63) >> 6, word = st.model[model].next_cold[signal], k
+    cdef uint64_t lanes
+    for k in range(n):
+        word = word if word < n else 0
+        lanes = unseen(st, model, signal, word)
+        if lanes:
+            serve_cold(st, model, signal, word, candidates_of(st, model, word, lanes), now_ns)
+            st.model[model].next_cold[signal] = word + 1
+            return
+        word += 1
+
+
+cdef inline void serve_all_cold(State* st, int model, int signal, int64_t now_ns) noexcept nogil:
+    """Cost O(resources): for a model that is declared."""
+    cdef int word
+    for word in range((st.head.n_resources + 63) >> 6):
+        serve_cold(
+            st, model, signal, word, candidates_of(st, model, word, unseen(st, model, signal, word)), now_ns)
+
+
+cdef inline void serve_newcomer(State* st, int model, int lane, int64_t now_ns) noexcept nogil:
+    """What there is for a lane that has just lost or not yet found its results, at once."""
+    cdef int s
+    cdef uint64_t bit = <uint64_t>1 << (lane & 63)
+    for s in range(st.model[model].n_signals):
+        serve_cold(
+            st, model, s, lane >> 6, candidates_of(st, model, lane >> 6, unseen(st, model, s, lane >> 6) & bit), now_ns)
+
+
 cdef inline void serve(State* st, int model, int signal, int lane, int64_t now_ns) noexcept nogil:
-    """Rebuilds one lane's served copy from its sums. Cost O(resources d^2 + d^3)."""
+    """Rebuilds one lane's served copy from its sums. Cost O(N_POOLED (d^2 + models) + d^3), however many lanes there are."""
     cdef Profile* p = profile_at(st, model, lane)
     cdef double pool_mean[MAX_D]
     cdef double own[MAX_SUMS]
@@ -291,11 +222,12 @@ cdef inline void fresh_offset(
     const State* st, int model, int signal, int lane, int64_t now_ns, double pool_intercept, Offset* out
 ) noexcept nogil:
     """The offset from the sums as they are now, whatever was served when: for readers. Uses `st.fresh_level`.
-    Cost O(models (resources d^2 + d^3))."""
+    Cost O(models (N_POOLED d^2 + d^3))."""
     cdef double mean[MAX_D]
     cdef double sums[MAX_SUMS]
     cdef int k
     for k in range(st.head.n_models):
         pooled_mean(st, k, signal, -1, now_ns, mean, sums)
-        level_model(st, k, signal, mean, levels_of(st, st.fresh_level, k, signal))
+        level_pool(st, k, signal, mean, st.model[model].pool.lanes, levels_of(st, st.fresh_level, k, signal))
+        level_lane(st, k, signal, mean, lane, levels_of(st, st.fresh_level, k, signal))
     work_out_offset(st, st.fresh_level, model, signal, lane, pool_intercept, out)

@@ -4,7 +4,7 @@ from libc.math cimport exp, expm1
 from _core.forget cimport scale_work
 from _core.layout cimport ModelInfo, Profile, State, TicketSlot, Work, int64_t, profile_at
 from _core.posterior cimport kept
-from _core.served cimport profile_age_s
+from _core.pool cimport profile_age_s
 
 
 cdef inline double items_of(const ModelInfo* info, const double* x) noexcept nogil:

@@ -57,6 +57,8 @@ class Twin:
         self.seen_s = [0.0] * k  # when each profile was last faded
         self.counts = np.zeros((k, 2))  # succeeded, failed
         self.pending = [0] * k
+        self.pool: tuple[int, ...] = ()  # lanes that profiles borrow from
+        self.next_cold = 0
         self.tried = [r.name in self.given for r in self.resources]
         self.reported = np.full((k, len(model.columns)), np.nan)
         self.jobs: list[list[Job]] = [[] for _ in range(k)]  # by arrival
@@ -103,13 +105,22 @@ class Twin:
 
     def _learned(self, lane: int) -> None:
         """One row more: the served copies that follow it."""
+        self.pool = ref.join_pool(self.pool, lane)
         self.pending[lane] += 1
         if self.pending[lane] >= np.clip(int(self.evidence[lane].n + 1e-9) // 8, 1, 64):
             self.pending[lane] = 0
-            for r in range(len(self.resources)):
-                if r == lane or self.evidence[r].n == 0:
-                    self._served[r] = self._view(r)
-                    self._available[r] = ref.availability(*self.counts[r])
+            for r in (lane, *self._cold_ones()):
+                self._served[r] = self._view(r)
+                self._available[r] = ref.availability(*self.counts[r])
+
+    def _cold_ones(self) -> list[int]:
+        """Lanes without a result whose turn it is to hear of the others'."""
+        seen = [data.n > 0 for data in self.evidence]
+        group = ref.next_cold(seen, self.next_cold)
+        if group is None:
+            return []
+        self.next_cold = group + 1
+        return [r for r in range(64 * group, min(64 * group + 64, len(seen))) if not seen[r]]
 
     def fail(self, job: Job) -> None:
         job.ticket.fail()
@@ -252,19 +263,21 @@ class Twin:
         self.seen_s[lane] = self.now_s
 
     def _prior(self, lane: int) -> ref.Prior:
-        others = [self._now(r) for r in range(len(self.resources)) if r != lane]
+        others = [self._now(r) for r in self.pool if r != lane]
         return ref.prior_of(others, self.model.d, self.context.d, self.given.get(self.resources[lane].name))
 
     def _view(self, lane: int) -> Callable[[], ref.Served]:
         """The lane's served copy as of now, worked out when it is first asked for."""
-        rows, now_s, seen_s = tuple(self.evidence), self.now_s, tuple(self.seen_s)
+        lanes = {lane, *self.pool}
+        rows = {r: (self.evidence[r], self.now_s - self.seen_s[r]) for r in lanes}
         given = self.given.get(self.resources[lane].name)
 
         @lru_cache(maxsize=1)
         def served() -> ref.Served:
-            known = [ref.fade(e, now_s - at, self.tau_s) for e, at in zip(rows, seen_s, strict=True)]
-            prior = ref.prior_of(known[:lane] + known[lane + 1 :], self.model.d, self.context.d, given)
-            return ref.serve(ref.posterior(known[lane], prior), known[lane], self.context)
+            known = {r: ref.fade(data, age_s, self.tau_s) for r, (data, age_s) in rows.items()}
+            own = known.pop(lane)
+            prior = ref.prior_of(list(known.values()), self.model.d, self.context.d, given)
+            return ref.serve(ref.posterior(own, prior), own, self.context)
 
         return served
 

@@ -15,6 +15,7 @@ from tailwise._core.reference.forecast import *  # noqa: F403
 from tailwise._core.reference.foreign import *  # noqa: F403
 from tailwise._core.reference.offset import *  # noqa: F403
 from tailwise._core.reference.overdue import *  # noqa: F403
+from tailwise._core.reference.pool import *  # noqa: F403
 from tailwise._core.reference.rules import *  # noqa: F403
 from tailwise._core.reference.silence import *  # noqa: F403
 from tailwise._core.reference.stream import *  # noqa: F403
