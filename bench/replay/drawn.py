@@ -8,7 +8,8 @@ A log-linear world suits a log-linear belief; what other shapes cost is seen on 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,12 +53,14 @@ _SIZE_SLOPE, _SIZE_SPREAD = 0.5, 0.4  # of ln size, a second number that a reque
 _AFFINITY = 0.25  # sd: which resource is best depends on the model
 SIGMA = 0.2  # of what the features do not tell
 OUTLIERS, OUTLIER_FACTOR, OUTLIER_SPREAD = 0.01, 8.0, 0.3  # share; median and sd of ln of how much longer
+_SOLVED = 512  # resources of a linear program that takes a second
 INTERFERENCE = 0.08  # for each other job in service on the same resource
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What may be asked of a drawn world. load: of the capacity of the well fleet, each job where it is best.
+    """What may be asked of a drawn world. load: of the capacity of the well fleet, each job where it is best; beyond
+    512 resources that of the first 512 counts for all (4096 of seed 101: 1% more than they have).
     tied: outliers belong to the job and are the same on every resource, so that no copy of it is faster."""
 
     load: float
@@ -69,6 +72,7 @@ class Grid:
     report_age_s: float = 0.0
     n_resources: int = 8
     duration_s: float = 60.0
+    slower: float = 1.0  #: all service times and deadlines are so many times as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +85,17 @@ class _Fleet:
     ln_profile: NDArray[np.float64]
 
     @classmethod
-    def draw(cls, n_resources: int, rng: np.random.Generator) -> _Fleet:
+    def draw(cls, n_resources: int, rng: np.random.Generator, slower: float = 1.0) -> _Fleet:
         kind = np.array([_KIND_OF[k % len(_KIND_OF)] for k in range(n_resources)])
         ln_factor = np.log([k.factor for k in _KINDS])[kind]
         affinity = rng.normal(0.0, _AFFINITY, (n_resources, len(_MODELS_S)))
         slope = np.array([k.slope for k in _KINDS])[kind]
-        return cls(kind, _slots(kind), slope, np.log(_MODELS_S) + ln_factor[:, None] + affinity)
+        ln_profile = np.log(_MODELS_S) + ln_factor[:, None] + affinity + np.log(slower)
+        return cls(kind, _slots(kind), slope, ln_profile)
+
+    def first(self, n: int) -> _Fleet:
+        """Without all but its first n resources."""
+        return _Fleet(self.kind[:n], self.slots[:n], self.slope[:n], self.ln_profile[:n])
 
     def ln_service(self, jobs: _Jobs) -> NDArray[np.float64]:
         """(n, K) its median, in ln."""
@@ -110,6 +119,9 @@ class _Jobs:
         x = np.stack((rng.integers(low, high + 1), np.exp(rng.normal(0.0, _SIZE_SPREAD, n))), axis=1)
         return cls(qos, model, x)
 
+    def __getitem__(self, which: slice) -> _Jobs:
+        return _Jobs(self.qos[which], self.model[which], self.x[which])
+
 
 def draw_grid(grid: Grid, seed: int, trace_s: NDArray[np.float64] | None = None) -> World:
     """The world of a seed: the same fleet and, but for their number, the same kind of jobs at every load.
@@ -118,24 +130,23 @@ def draw_grid(grid: Grid, seed: int, trace_s: NDArray[np.float64] | None = None)
     """
     # one generator a concern: a change of one leaves the others as they were
     fleet_rng, when, what, noise, trouble, sample = (np.random.default_rng([seed, i]) for i in range(6))
-    fleet = _Fleet.draw(grid.n_resources, fleet_rng)
+    fleet = _Fleet.draw(grid.n_resources, fleet_rng, grid.slower)
     mean_outlier = 1.0 + OUTLIERS * (OUTLIER_FACTOR * np.exp(0.5 * OUTLIER_SPREAD**2) - 1.0)
     mean = np.exp(0.5 * SIGMA**2) * mean_outlier
-    rate = grid.load * _capacity(fleet, mean, _Jobs.draw(50_000, sample))
+    known = fleet.first(_SOLVED)
+    capacity_per_s = _capacity(known, mean, _Jobs.draw(50_000, sample))
+    rate = grid.load * capacity_per_s * (len(fleet.kind) / len(known.kind))
     if trace_s is None:
         arrival_s = draw_arrivals(grid.stream, rate, grid.duration_s, when)
     else:
         arrival_s = repeat_arrivals(trace_s, rate, grid.duration_s, when)
     n = len(arrival_s)
     jobs = _Jobs.draw(n, what)
-    ln_s = fleet.ln_service(jobs)
-    shape = (n, 1) if grid.tied else (n, grid.n_resources)
-    outlier = noise.random(shape) < OUTLIERS
-    slower = np.exp(np.where(outlier, noise.normal(np.log(OUTLIER_FACTOR), OUTLIER_SPREAD, shape), 0.0))
+    service_s, mean_s = _times(grid, fleet, jobs, noise)
     features = (tw.Feature("batch", _TYPICAL_BATCH), tw.Feature("size", 1.0))
     names = [_KINDS[i].name for i in fleet.kind]
     return World(
-        classes=CLASSES,
+        classes=tuple(replace(qos, deadline_s=qos.deadline_s * grid.slower) for qos in CLASSES),
         models=tuple(tw.Model(f"model-{m}", features=features) for m in range(len(_MODELS_S))),
         resources=tuple(
             tw.Resource(f"{name}-{k}", slots=int(fleet.slots[k]), kind=name) for k, name in enumerate(names)
@@ -144,14 +155,36 @@ def draw_grid(grid: Grid, seed: int, trace_s: NDArray[np.float64] | None = None)
         qos=jobs.qos,
         model=jobs.model,
         x=jobs.x,
-        service_s=np.exp(ln_s + SIGMA * noise.standard_normal(ln_s.shape)) * slower,
-        mean_s=np.exp(ln_s) * mean,
+        service_s=service_s,
+        mean_s=mean_s * mean,
         interference=np.full(grid.n_resources, INTERFERENCE),
         events=_troubles(grid, trouble) if grid.events else (),
         gateway=what.integers(grid.n_gateways, size=n) if grid.n_gateways > 1 else None,
         report_every_s=grid.report_every_s,
         report_age_s=grid.report_age_s,
     )
+
+
+def _times(
+    grid: Grid, fleet: _Fleet, jobs: _Jobs, noise: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n, K) what each job takes on each resource, and its median; drawn in parts that fit the memory beside them."""
+    n, n_lanes = len(jobs.qos), grid.n_resources
+    service_s, median_s = np.empty((n, n_lanes)), np.empty((n, n_lanes))
+    for part in _parts(n, n_lanes):
+        ln_s = fleet.ln_service(jobs[part])
+        shape = (len(ln_s), 1) if grid.tied else ln_s.shape
+        outlier = noise.random(shape) < OUTLIERS
+        slower = np.exp(np.where(outlier, noise.normal(np.log(OUTLIER_FACTOR), OUTLIER_SPREAD, shape), 0.0))
+        service_s[part] = np.exp(ln_s + SIGMA * noise.standard_normal(ln_s.shape)) * slower
+        median_s[part] = np.exp(ln_s)
+    return service_s, median_s
+
+
+def _parts(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Rows of a large array, as many at once as have 2^24 numbers: of 8 resources all."""
+    at_once = max(1, 2**24 // n_columns)
+    return (slice(k, min(k + at_once, n_rows)) for k in range(0, n_rows, at_once))
 
 
 def _capacity(fleet: _Fleet, mean: float, jobs: _Jobs) -> float:

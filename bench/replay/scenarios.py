@@ -32,7 +32,8 @@ _read = cache(read_arrivals)  # a file once, whatever the number of worlds
 
 
 def _size(grid: Grid) -> str:
-    return f"{grid.n_resources} resources, {grid.duration_s:g} s, {_JOBS * grid.load:,.0f} jobs"
+    jobs = _JOBS * grid.load * (grid.n_resources / 8) * (grid.duration_s / 60.0) / grid.slower
+    return f"{grid.n_resources} resources, {grid.duration_s:g} s, {jobs:,.0f} jobs"
 
 
 def _drawn(id: str, title: str, grid: Grid) -> Scenario:
@@ -101,6 +102,15 @@ def _table() -> tuple[Scenario, ...]:
                 )
             )
     rows += [_recorded(load, events) for load in (0.8, 0.95) for events in (False, True)]
+    for load in (0.8, 0.95):
+        # a job takes about a second, so that the arrays of its times on 4096 resources stay under 2 GB
+        rows.append(
+            _drawn(
+                f"fleet.4096.load.{_percent(load)}",
+                f"4096 resources at {load:.0%}, of which nothing is known",
+                Grid(load, n_resources=4096, duration_s=9.0, slower=40.0),
+            )
+        )
     rows.append(
         Scenario(
             "published.11",
