@@ -75,9 +75,14 @@ class Replay:
             )
 
 
+def _replay(scenario: Scenario) -> Replay:
+    """With all who can play it."""
+    out = {f"{name}{bare}" for name in scenario.left_out for bare in ("", ", bare")}
+    return Replay(scenario, {name: player for name, player in PLAYERS.items() if name not in out})
+
+
 CONTESTS: dict[str, Contest] = {
-    contest.id: contest
-    for contest in (*(Replay(scenario, PLAYERS) for scenario in SCENARIOS.values()), *BATCHING)
+    contest.id: contest for contest in (*(_replay(scenario) for scenario in SCENARIOS.values()), *BATCHING)
 }
 
 

@@ -73,6 +73,7 @@ class Grid:
     n_resources: int = 8
     duration_s: float = 60.0
     slower: float = 1.0  #: all service times and deadlines are so many times as long
+    known: bool = False  #: eight results of every profile were seen before
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,16 @@ def draw_grid(grid: Grid, seed: int, trace_s: NDArray[np.float64] | None = None)
         gateway=what.integers(grid.n_gateways, size=n) if grid.n_gateways > 1 else None,
         report_every_s=grid.report_every_s,
         report_age_s=grid.report_age_s,
+        profiles=tuple(_profiles(names, fleet, np.random.default_rng([seed, 6]))) if grid.known else (),
     )
+
+
+def _profiles(kinds: list[str], fleet: _Fleet, rng: np.random.Generator) -> Iterator[tw.Profile]:
+    """Of every resource and model, as wrong as the mean of eight results."""
+    ln_s = fleet.ln_profile + SIGMA / np.sqrt(8.0) * rng.standard_normal(fleet.ln_profile.shape)
+    for k, of_lane in enumerate(np.exp(ln_s + 0.5 * SIGMA**2).tolist()):
+        for m, mean_s in enumerate(of_lane):
+            yield tw.Profile(f"{kinds[k]}-{k}", f"model-{m}", mean_s, spread=SIGMA, weight=8.0)
 
 
 def _times(

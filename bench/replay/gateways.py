@@ -32,7 +32,13 @@ class Gateways:
         world = self._world
         n_tickets = min(2 * len(world) + 1, 1 << 20)  # a job has one, and its copy another one
         engine = tw.Engine(
-            world.resources, world.models, world.classes, clock=self._clock, seed=seed, max_tickets=n_tickets
+            world.resources,
+            world.models,
+            world.classes,
+            profiles=world.profiles,
+            clock=self._clock,
+            seed=seed,
+            max_tickets=n_tickets,
         )
         for lane, resource in enumerate(world.resources):
             if lane in self.absent:

@@ -32,3 +32,4 @@ class Scenario:
     seeds: tuple[int, ...]  #: reported ones; nothing was chosen on them
     trace: str | None = None  #: what --trace has to be, in words; None = none is needed
     size: str = ""  #: resources, and seconds or jobs, in words
+    left_out: tuple[str, ...] = ()  #: policies, bare or not, that do not play it

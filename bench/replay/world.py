@@ -55,6 +55,7 @@ class World:
     gateway: NDArray[np.int64] | None = None  #: (n,) who decides on the job; None = there is one
     report_every_s: float = 0.0  #: resources report running and waiting jobs so often; 0 = never
     report_age_s: float = 0.0  #: how old a report is when it is heard
+    profiles: tuple[tw.Profile, ...] = ()  #: measured before, for whoever takes them
 
     @property
     def slots(self) -> NDArray[np.int64]:
