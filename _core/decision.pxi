@@ -163,7 +163,7 @@ cdef class Decision:
         """The encoded features that the decision saw and `complete` will learn from, float64 (d,), a copy."""
         self._check("features are kept while a ticket is open")
         cdef TicketSlot* job = self.route.core.st.ticket + self.slot
-        cdef double[MAX_D] x = job.x    # to be let go, and its place given to another, the job needs but one new list
+        cdef double[PADDED_D] x = job.x     # to be let go, and its place given to another, the job needs but one new list
         cdef int i, d = job.d
         return np.array([x[i] for i in range(d)])
 

@@ -4,6 +4,7 @@
 #include <float.h>
 
 #include "outlook.h"
+#include "sums.h"
 #include "vector.h"
 #include "versions.h"
 
@@ -281,5 +282,5 @@ static double look(const float *close, const double *x, int n, int d, const int3
 }
 
 const tw_kernels TW_VERSION = {
-    encode, encode_given, score, mask, least, tied, spread, on_time, look, outlook,
+    encode, encode_given, score, mask, least, tied, spread, on_time, look, outlook, observe, fade,
 };

@@ -183,7 +183,7 @@ cdef struct TicketSlot:
     int64_t n_served                 # of the profile, when it was made
     double budget_s                  # to its deadline when it was decided on first
     double urgency                   # what a second costs it while it waits (urgency.pxd)
-    double x[MAX_D]                  # the chosen lane's encoded features at the decision
+    double x[PADDED_D]               # the chosen lane's encoded features at the decision
     double prompt, own               # tokens in the cache, tokens to prefill
     double tokens, first_s           # answer so far, 0 = none; seconds from start to its first token
     double pace                      # 1 / the class's tpot_s; 0 = not bounded

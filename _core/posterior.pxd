@@ -3,12 +3,19 @@
 from libc.math cimport exp, sqrt
 
 from _core.layout cimport Evidence, MAX_SUMS
+from _core.versions cimport kernels
 
-cdef extern from "sums.h" nogil:
-    int make_row "tw_make_row"(const double* x, int d, double y, double c, double* row)
-    void two_sum "tw_two_sum"(double* total, double* lost, const double* row, int n)
-    void scale "tw_scale"(double* a, double* b, double factor, int n)
-    void add_scaled "tw_add_scaled"(double* sums, const double* total, const double* lost, double factor, int n)
+cdef extern from *:
+    """
+    /* sums += factor (total + lost), of what does not overlap: vectors, then */
+    static inline void tw_add_scaled(
+        double *restrict sums, const double *restrict total, const double *restrict lost, double factor, int n)
+    {
+        for (int i = 0; i < n; i++)
+            sums[i] += factor * (total[i] + lost[i]);
+    }
+    """
+    void add_scaled "tw_add_scaled"(double* sums, const double* total, const double* lost, double factor, int n) nogil
 
 
 cdef inline int n_sums(int d) noexcept nogil:
@@ -28,30 +35,32 @@ cdef inline double kept(double n, double age_s, double tau_s) noexcept nogil:
 
 
 cdef inline void observe(Evidence* e, const double* x, int d, double y, double var) noexcept nogil:
-    """A += x x', b += x y, c += y^2 + var (of a y that is only expected), as compensated sums. x has room for MAX_D."""
-    cdef double[MAX_SUMS + 4] row
-    cdef int n = make_row(x, d, y, y * y + var, row)
-    two_sum(e.total, e.lost, row, n)
+    """A += x x', b += x y, c += y^2 + var (of a y that is only expected), as compensated sums. x (d,) is readable up to
+    PADDED_D."""
+    kernels.observe(e.total, e.lost, x, d, y, y * y + var)
 
 
 cdef inline void merge_sums(Evidence* e, const double* sums, int d, double shift) noexcept nogil:
     """e += sums whose y were centred elsewhere: theirs + shift = ours. Compensated as observe.
     With y' = y + h: b' = b + h a0, c' = c + 2 h b0 + h^2 n, where a0 is the first column of A and n its corner."""
-    cdef double[MAX_SUMS + 4] row
+    cdef double[MAX_SUMS] row
     cdef const double* b = sums + d * (d + 1) // 2
+    cdef double total, back
     cdef int i, at = d * (d + 1) // 2
     for i in range(at):
         row[i] = sums[i]
     for i in range(d):
         row[at + i] = b[i] + shift * sums[i * (i + 1) // 2]
     row[at + d] = b[d] + 2.0 * shift * b[0] + shift * shift * sums[0]
-    for i in range(at + d + 1, at + d + 5):
-        row[i] = 0.0
-    two_sum(e.total, e.lost, row, at + d + 1)
+    for i in range(at + d + 1):
+        total = e.total[i] + row[i]
+        back = total - e.total[i]
+        e.lost[i] += (e.total[i] - (total - back)) + (row[i] - back)
+        e.total[i] = total
 
 
 cdef inline void fade(Evidence* e, int d, double factor) noexcept nogil:
-    scale(e.total, e.lost, factor, n_sums(d))
+    kernels.fade(e.total, e.lost, factor, n_sums(d))
 
 
 cdef inline void add_sums(const Evidence* e, int d, double factor, double* sums) noexcept nogil:

@@ -9,7 +9,7 @@ enum {
     PADDED_D = 16,      /* the same in whole vectors of any width */
     MAX_PACKED = 78,    /* MAX_D (MAX_D + 1) / 2, lower triangle by rows */
     CLOSE = (1 + MAX_D) * PADDED_D, /* of one lane (close_copy in layout.pxd) */
-    MAX_SUMS = 92,      /* packed A, then b, then c: 91, in whole vectors of four (sums.h) */
+    MAX_SUMS = 96,      /* packed A, then b, then c: 91, in whole vectors of any width (sums.h) */
     MAX_COLUMNS = 4,
     MAX_LEVELS = 8,     /* priorities 0 (served first) .. 7 */
     N_SIGNALS = 2,

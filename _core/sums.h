@@ -1,67 +1,46 @@
-/* Sums of rows of features, as plain loops over whole fours of float64 that a compiler turns into vectors of any width;
- * every element is what a loop over the sums alone gives, to the last bit. Arrays have MAX_SUMS elements, a multiple of
- * four: what lies behind the last sum of a smaller row is zero and stays so. */
+/* Sums of rows of features, at the width of whoever includes it (kernels.h). Every element is what a loop of scalars
+ * gives, to the last bit: nothing is both multiplied and added, so that no version fuses it. Arrays have MAX_SUMS
+ * elements, whole vectors of any width; what lies behind the last sum of a smaller row is zero and stays so. */
 #ifndef TAILWISE_SUMS_H
 #define TAILWISE_SUMS_H
+#include "shape.h"
+#include "vector.h"
 
-#define TW_SUMS_INLINE static inline __attribute__((always_inline, unused))
-
-TW_SUMS_INLINE int tw_fours(int n) { return (n + 3) & ~3; }
-
-/* out[4] = a v[4] */
-TW_SUMS_INLINE void tw_four(double a, const double *restrict v, double *restrict out)
-{
-    for (int i = 0; i < 4; i++)
-        out[i] = a * v[i];
-}
-
-/* row: x x' (packed lower triangle), x y, c, then zeros to the next multiple of four  # OUT, room for four more elements.
- * x has d elements and room for a multiple of four; what is behind the d-th counts for nothing. Returns the elements. */
-TW_SUMS_INLINE int tw_make_row(const double *restrict x, int d, double y, double c, double *restrict row)
+/* row: x x' (packed lower triangle), x y, c, and zeros in what is left of the last vector  # OUT. Returns the elements. */
+TW_INLINE int tw_make_row(const double *x, int d, double y, double c, double *row)
 {
     int k = 0;
-    for (int i = 0; i < d; i++) {
-        for (int j = 0; j <= i; j += 4) /* the next row of the triangle overwrites what this one has too much */
-            tw_four(x[i], x + j, row + k + j);
-        k += i + 1;
-    }
-    for (int j = 0; j < d; j += 4)
-        tw_four(y, x + j, row + k + j);
+    for (int i = 0; i < d; k += ++i)
+        for (int j = 0; j <= i; j += TW_DOUBLES)    /* what is too much, the next row of the triangle overwrites */
+            tw_store_d(row + k + j, x[i] * tw_load_d(x + j));
+    for (int j = 0; j < d; j += TW_DOUBLES)
+        tw_store_d(row + k + j, y * tw_load_d(x + j));
     k += d;
     row[k++] = c;
-    for (int i = 0; i < 4; i++)
-        row[k + i] = 0.0;
+    tw_store_d(row + k, tw_splat_d(0.0));
     return k;
 }
 
-/* total + lost += row[n], compensated: Knuth's TwoSum, no branch, exact error. */
-TW_SUMS_INLINE void tw_two_sum(double *restrict total, double *restrict lost, const double *restrict row, int n)
+/* total + lost += the row of x, y, c, compensated: Knuth's TwoSum, no branch, exact error. */
+static void observe(double *total, double *lost, const double *x, int d, double y, double c)
 {
-    n = tw_fours(n);
-    for (int i = 0; i < n; i++) {
-        double sum = total[i] + row[i];
-        double back = sum - total[i];
-        lost[i] += (total[i] - (sum - back)) + (row[i] - back);
-        total[i] = sum;
+    double row[MAX_SUMS + TW_DOUBLES];
+    int n = tw_make_row(x, d, y, c, row);
+    for (int i = 0; i < n; i += TW_DOUBLES) {
+        tw_d a = tw_load_d(total + i), b = tw_load_d(row + i);
+        tw_d sum = a + b;
+        tw_d back = sum - a;
+        tw_store_d(lost + i, tw_load_d(lost + i) + ((a - (sum - back)) + (b - back)));
+        tw_store_d(total + i, sum);
     }
 }
 
-TW_SUMS_INLINE void tw_scale(double *restrict a, double *restrict b, double factor, int n)
+static void fade(double *total, double *lost, double factor, int n)
 {
-    n = tw_fours(n);
-    for (int i = 0; i < n; i++) {
-        a[i] *= factor;
-        b[i] *= factor;
+    for (int i = 0; i < n; i += TW_DOUBLES) {
+        tw_store_d(total + i, factor * tw_load_d(total + i));
+        tw_store_d(lost + i, factor * tw_load_d(lost + i));
     }
-}
-
-/* sums += factor (total + lost) */
-TW_SUMS_INLINE void tw_add_scaled(
-    double *restrict sums, const double *restrict total, const double *restrict lost, double factor, int n)
-{
-    n = tw_fours(n);
-    for (int i = 0; i < n; i++)
-        sums[i] += factor * (total[i] + lost[i]);
 }
 
 #endif

@@ -63,6 +63,10 @@ typedef struct {                /* lanes are read and written in whole vectors: 
     double (*look)(const float *close, const double *x, int n, int d, const int32_t *is_load, double *location,
                    double *idle);
     void (*outlook)(tw_outlook *o);
+    /* total, lost [MAX_SUMS] as Evidence, x [d] and readable up to PADDED_D; c: what y^2 is taken to be */
+    void (*observe)(double *total, double *lost, const double *x, int d, double y, double c);
+    /* total, lost *= factor, n of MAX_SUMS */
+    void (*fade)(double *total, double *lost, double factor, int n);
 } tw_kernels;
 
 extern const tw_kernels tw_plain, tw_avx2, tw_avx512;

@@ -45,6 +45,8 @@ cdef extern from "versions.h" nogil:
             const float* close, const double* x, int n, int d, const int32_t* is_load, double* location, double* idle
         ) noexcept nogil
         void (*outlook)(Outlook* o) noexcept nogil
+        void (*observe)(double* total, double* lost, const double* x, int d, double y, double c) noexcept nogil
+        void (*fade)(double* total, double* lost, double factor, int n) noexcept nogil
 
     const Kernels* kernels "tw_in_use"
     const Kernels* version_of "tw_version"(const char* name)
