@@ -1,4 +1,14 @@
 # What a settled ticket teaches: latency, availability, and when the served copy is rebuilt.
+#
+# What one call may do at most, with M models, d encoded numbers (<= 12) and N_POOLED = 64, however many resources there
+# are. A rebuild of one copy reads the sums of N_POOLED lanes (d^2 each), fits two regressions (d^3), compares a young
+# profile with N_POOLED lanes over M models, and rewrites N_POOLED copies of lanes without a result.
+#   complete, first, and a timeout or cancel that teaches: one rebuild of its own copy (both signals: two), and one of
+#       the copy that the sweep comes to. With an alarm: d^2 for each of the M models, and rebuilds of AT_ONCE = 8 of them
+#       now and of 8 more with each of the next results.
+#   fail, and the end that closes or opens a breaker: no rebuild. A pass over the lanes that are shut for each model.
+#   select, reconsider, copy, retry, observe, peek: no rebuild, ever. Work over all lanes is that of the decision itself.
+#   each of them: a look at the running jobs of LOOKED_AT = 64 lanes, and those of the lanes that a job leaves or joins.
 from libc.math cimport log
 
 from _core.change cimport AT_ONCE, has_changed, raise_alarm, rebuild_lane, rebuild_some

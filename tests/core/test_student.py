@@ -57,3 +57,10 @@ def test_student_p_never_falls(t: float, step: float, dof: float) -> None:
 def test_student_p_is_a_probability_at_any_distance(t: float, dof: float) -> None:
     """A microsecond of service after e^60 s of waiting has a spread of 1e-64 in ln: t reaches 1e67, not more."""
     assert 0.0 <= student_p(t, dof) <= 1.0
+
+
+@given(t=st.floats(1e-6, 40.0), dof=DOF)
+def test_a_t_lies_further_out_than_its_normal_deviate(t: float, dof: float) -> None:
+    """By 1e-5 of it the certificate (misses_bound) tells that a job has kept its bound, and works no deviate out.
+    1e-12: what either probability is rounded to."""
+    assert student_p(t, dof) <= stats.norm.cdf(t * (1.0 + 1e-5)) + 1e-12

@@ -9,10 +9,21 @@ import numpy as np
 import pytest
 
 from bench.replay.arrivals import CV, Stream, draw_arrivals, repeat_arrivals
-from bench.replay.drawn import OUTLIERS, Grid, capacity, draw_grid, draw_published
+from bench.replay.contests import CONTESTS
+from bench.replay.drawn import (
+    OUTLIER_FACTOR,
+    OUTLIER_SPREAD,
+    OUTLIERS,
+    SIGMA,
+    Grid,
+    capacity,
+    draw_grid,
+    draw_published,
+)
 from bench.replay.scenarios import CHOOSING_SEEDS, SCENARIOS
 
 GRID = Grid(0.8, duration_s=20.0)
+OUTLIER_MEAN = 1.0 + OUTLIERS * (OUTLIER_FACTOR * np.exp(0.5 * OUTLIER_SPREAD**2) - 1.0)
 
 
 @pytest.mark.parametrize(("stream", "cv"), [("poisson", 1.0), ("gamma", CV), ("modulated", 1.0)])
@@ -111,3 +122,36 @@ def test_every_scenario_tells_its_size_and_the_grid_has_it() -> None:
 def test_no_reported_seed_was_chosen_on() -> None:
     assert all(not set(scenario.seeds) & set(CHOOSING_SEEDS) for scenario in SCENARIOS.values())
     assert all(len(scenario.seeds) >= 5 for scenario in SCENARIOS.values())
+
+
+def test_a_slower_world_is_the_same_world_in_slow_motion() -> None:
+    world, slow = draw_grid(GRID, 3), draw_grid(replace(GRID, duration_s=800.0, slower=40.0), 3)
+    assert len(slow) == len(world)
+    np.testing.assert_allclose(slow.arrival_s, 40.0 * world.arrival_s, rtol=1e-9)
+    np.testing.assert_allclose(slow.service_s, 40.0 * world.service_s, rtol=1e-9)
+    assert [q.deadline_s for q in slow.classes] == [40.0 * q.deadline_s for q in world.classes]
+
+
+def test_known_profiles_are_means_of_eight_results() -> None:
+    """ln(seconds) of a typical job: an error of SIGMA / sqrt(8) each, so of 32 profiles none is off by 4 of these,
+    and their rms is within a factor of two."""
+    world = draw_grid(replace(GRID, known=True), 3)
+    typical = np.log(world.mean_s) - 0.5 * SIGMA**2 - np.log(OUTLIER_MEAN)
+    errors = []
+    for profile in world.profiles:
+        model, lane = int(profile.model[-1]), [r.name for r in world.resources].index(profile.resource)
+        of_model = world.model == model
+        x = np.log(world.x[of_model] / (4.0, 1.0))
+        slopes = np.column_stack([np.ones(len(x)), x])
+        true_ln_s = np.linalg.lstsq(slopes, typical[of_model, lane], rcond=None)[0][0]
+        errors.append(profile.ln_median - true_ln_s)
+    assert len(errors) == 32
+    assert np.max(np.abs(errors)) < 4.0 * SIGMA / np.sqrt(8.0)
+    assert 0.5 < np.std(errors) / (SIGMA / np.sqrt(8.0)) < 2.0
+    assert draw_grid(GRID, 3).profiles == ()
+
+
+def test_some_policies_do_not_play_with_a_fleet() -> None:
+    left_out = {"LinUCB", "LinUCB, bare", "quantile trees", "quantile trees, bare"}
+    everybody = set(CONTESTS["grid.poisson.load.080"].policies)
+    assert set(CONTESTS["fleet.4096.load.080"].policies) == everybody - left_out
