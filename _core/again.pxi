@@ -29,19 +29,16 @@ cdef bint reconsider_job(Ticket ticket, Z, mask, double bonus) except -1:
         keep_given(st, job)
     waited_s = <double>(now_ns - job.arrival_ns) * 1e-9
     moved = reconsider(
-        st, ticket.slot, &info, words, own_in(ticket.route, Z), bonus, ticket.left - waited_s, now_ns, &f)
+        st, ticket.slot, &info, words, own_in(ticket.route, Z), bonus, ticket.f.left_s - waited_s, now_ns, &f)
     ticket.route.core.last_ns = now_ns
     if moved:       # and not where it stays: its resource may have been removed
         ticket.chosen = ticket.route.core.resources[f.lane]
         ticket.lane = f.lane
-    ticket.wait = waited_s + f.wait_s
-    ticket.service_mean = f.mean_s
-    ticket.busy = occupied_s(&f)
-    if f.streams:
-        ticket.tpot = f.stream.mean_s
-        ticket.length = f.stream.tokens
-    ticket.m = f.m
-    ticket.s = f.s
+    ticket.f.wait_s = waited_s + f.wait_s
+    ticket.f.mean_s = f.mean_s
+    ticket.f.stream = f.stream
+    ticket.f.m = f.m
+    ticket.f.s = f.s
     return moved
 
 
@@ -53,7 +50,6 @@ cdef Ticket copy_job(Ticket ticket, Z, mask):
     cdef State* st = &ticket.route.core.st
     cdef TicketSlot* job = st.ticket + ticket.slot
     cdef RouteInfo info
-    cdef Forecast f
     cdef double left_s
     if ticket._holds_nothing():
         return None
@@ -62,12 +58,11 @@ cdef Ticket copy_job(Ticket ticket, Z, mask):
         raise TicketError("the job waits still: copy() is for one that runs, reconsider() for this one")
     if st.head.free_ticket < 0:
         return None
-    left_s = ticket.left - <double>(now_ns - job.arrival_ns) * 1e-9
+    left_s = ticket.f.left_s - <double>(now_ns - job.arrival_ns) * 1e-9
     info = unrefusing(&ticket.route.info, left_s)
-    if not find_copy(st, ticket.slot, &info, words, left_s, now_ns, &f, &second.n_tied):
+    if not find_copy(st, ticket.slot, &info, words, left_s, now_ns, &second.f, &second.n_tied):
         return None
-    second.x = ticket.x
-    second._issue(ticket.route, &f, own_in(ticket.route, Z), now_ns)
+    second._issue(ticket.route, own_in(ticket.route, Z), now_ns)
     join_job(st, second.slot, ticket.slot)
     return second
 
@@ -82,9 +77,8 @@ cdef Ticket retry_job(
     """
     cdef RouteCore route = failed.route
     cdef State* st = &route.core.st
-    cdef double left_s = failed.left - <double>(now_ns - failed.made_ns) * 1e-9
+    cdef double left_s = failed.f.left_s - <double>(now_ns - failed.made_ns) * 1e-9
     cdef int n_tied = 1, fewest = -1, lane
-    cdef Forecast f
     if st.head.mode == MODE_BYPASS or failed.slot < 0:
         lose(st, mate, kept, now_ns)
         lane = least_loaded(st, route.info.model, lanes, st.head.rng, &n_tied, &fewest)
@@ -92,10 +86,7 @@ cdef Ticket retry_job(
     else:
         if st.head.free_ticket < 0:
             raise all_open(st)
-        ticket.verdict = decide_any(st, &route.info, failed.x, lanes, left_s, now_ns, &f, &ticket.n_tied)
-        route.core.last_ns = now_ns
-        ticket.x = failed.x
-        ticket._issue(route, &f, own_in(route, Z), now_ns)
+        decide_row(route, ticket, failed.f.x, lanes, own_in(route, Z), left_s, now_ns, False)
         if not ticket.is_open:      # nobody tries again
             lose(st, mate, kept, now_ns)
         else:

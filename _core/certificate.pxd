@@ -34,11 +34,12 @@ cdef inline void issue(State* st, int t, int qos, const Forecast* f, bint ours) 
     sent to learn."""
     cdef TicketSlot* job = st.ticket + t
     cdef Certificate* c = st.certificate + qos
-    job.promise = Promise(
-        made=1, qos=qos, binds=ours and not f.probe and st.head.mode <= MODE_PART, since_ns=job.arrival_ns,
-        left_s=f.left_s, u=f.u, h=f.h, raw=f.p_on_time, availability=f.availability, claim=f.claim, m_total=f.m_total,
-        s_total=f.s_total, dof=f.dof, z_bound=c.z)
-    c.n_open += job.promise.binds
+    cdef Promise* p = &job.promise
+    p.made, p.qos, p.binds = 1, qos, ours and not f.probe and st.head.mode <= MODE_PART
+    p.since_ns, p.left_s = job.arrival_ns, f.left_s
+    p.u, p.h, p.raw, p.availability, p.claim = f.u, f.h, f.p_on_time, f.availability, f.claim
+    p.m_total, p.s_total, p.dof, p.z_bound = f.m_total, f.s_total, f.dof, c.z
+    c.n_open += p.binds
     c.most_open = max(c.most_open, c.n_open)
 
 

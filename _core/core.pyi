@@ -227,6 +227,17 @@ class Observing(Explaining):
         self, resource: str, x: _Features, Z: _Given = None, **options: Unpack[_Options]
     ) -> Ticket: ...
 
+class Batching(Observing):
+    def select_many(
+        self,
+        X: NDArray[np.float64] | Sequence[_Features],
+        Z: _Given = None,
+        *,
+        mask: _Mask | None = None,
+        deadline_s: float | Sequence[float] | NDArray[np.float64] | None = None,
+        arrival_s: float | Sequence[float] | NDArray[np.float64] | None = None,
+    ) -> list[Ticket]: ...
+
 @final
 class Ticket:
     @property

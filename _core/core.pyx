@@ -90,8 +90,10 @@ include "decision.pxi"
 include "ticket.pxi"
 include "stream.pxi"
 include "route.pxi"
+include "request.pxi"
 include "explain.pxi"
 include "modes.pxi"
+include "many.pxi"
 include "again.pxi"
 
 

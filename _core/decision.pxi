@@ -15,14 +15,12 @@ cdef class Decision:
 
     cdef RouteCore route
     cdef object chosen, other
-    cdef int slot, generation, n_tied, verdict, h
+    cdef int slot, generation, n_tied, verdict
     cdef readonly int lane              #: of `resource` in masks and in the columns of Z; -1 = there is none
-    cdef bint is_open, observed, foreseen   # foreseen: there is a forecast
-    cdef readonly bint probe            #: sent to learn, outside the promise: to an ejected or a silent resource, or else refused
-    cdef double regret, p, raw, chance, left, wait, service_mean, m, s, dof, availability, m_total, s_total, z_bound
-    cdef double idle_s, idle_mean_s     # of the service, as its claim takes them
-    cdef double tpot, length, busy      # two signals: E[seconds per token], E[tokens], E[start to end]
-    cdef double[MAX_D] x                #: the request's encoded features, for explain()
+    cdef bint is_open, observed
+    cdef double regret, z_bound
+    cdef Forecast f                     # of the job on that lane; its lane is -1 where nothing was forecast, and then of x
+                                        # only the request's features are there, and of bypass mode not even those
     cdef int64_t made_ns                #: when it was decided
     cdef Decision last                    #: the attempt that failed before this one
     cdef list seen                      #: every candidate's numbers at the decision, where it was asked for
@@ -46,6 +44,11 @@ cdef class Decision:
         ejected or removed), or the bound that left no candidate, in the order in which they hold: 'affinity',
         'memory', 'accuracy', 'cost', 'throughput'."""
         return REASONS[self.verdict]
+
+    @property
+    def probe(self):
+        """True when it was sent to learn, outside the promise: to an ejected or a silent resource, or else refused."""
+        return bool(self.f.probe)
 
     @property
     def resource(self):
@@ -80,68 +83,68 @@ cdef class Decision:
         """The claim, in [0, 1]: P(the job succeeds within its deadline), by its forecast and by what became of jobs of
         its class with forecasts like it. For one candidate it never falls when the deadline grows, nor rises when the
         backlog does."""
-        return self.p if self.foreseen else None
+        return self.f.claim if self.f.lane >= 0 else None
 
     @property
     def p_raw(self):
         """P(on time) by the forecast alone, in [0, 1]: what choices compare, and `reject_below` refuses by."""
-        return self.raw if self.foreseen else None
+        return self.f.p_on_time if self.f.lane >= 0 else None
 
     @property
     def left_s(self):
         """Seconds that were left to the deadline at the decision (where the class has a ttft_s: to the first token);
         <= 0 when it was over."""
-        return self.left
+        return self.f.left_s
 
     @property
     def wait_s(self):
         """Expected seconds from arrival to start."""
-        return self.wait if self.foreseen else None
+        return self.f.wait_s if self.f.lane >= 0 else None
 
     @property
     def service_s(self):
         """Expected seconds from start to end; of a model with two signals to its first token."""
-        return self.service_mean if self.foreseen else None
+        return self.f.mean_s if self.f.lane >= 0 else None
 
     @property
     def median_s(self):
         """Median seconds from start to end: what candidates are ranked by."""
-        return exp(self.m) if self.foreseen else None
+        return exp(self.f.m) if self.f.lane >= 0 else None
 
     @property
     def expected_s(self):
         """Expected seconds from arrival to what the class bounds first: the first token (ttft_s), else the end."""
-        return self.wait + (self.service_mean if self.route.info.first else self.busy) if self.foreseen else None
+        return self.f.wait_s + (self.f.mean_s if self.route.info.first else occupied_s(&self.f)) if self.f.lane >= 0 else None
 
     @property
     def end_s(self):
         """Expected seconds from arrival to end."""
-        return self.wait + self.busy if self.foreseen else None
+        return self.f.wait_s + occupied_s(&self.f) if self.f.lane >= 0 else None
 
     @property
     def tpot_s(self):
         """Expected seconds per token after the first; None where the model has one signal."""
-        return self.tpot if self.foreseen and self.route.streams else None
+        return self.f.stream.mean_s if self.f.lane >= 0 and self.route.streams else None
 
     @property
     def tokens(self):
         """Expected tokens of the answer; None where the model has one signal."""
-        return self.length if self.foreseen and self.route.streams else None
+        return self.f.stream.tokens if self.f.lane >= 0 and self.route.streams else None
 
     @property
     def bound_s(self):
         """Seconds within which the job ends (where the class has a ttft_s: has its first token) with the class's required
         probability, given that it succeeds. inf or 0 where the certificate asks for such a bound."""
-        if not self.foreseen:
+        if not self.f.lane >= 0:
             return None
         if self.z_bound == INFINITY or self.z_bound == -INFINITY:
             return INFINITY if self.z_bound > 0.0 else 0.0
-        return exp(self.m_total + self.s_total * student_quantile(self.z_bound, self.dof))
+        return exp(self.f.m_total + self.f.s_total * student_quantile(self.z_bound, self.f.dof))
 
     @property
     def hedge_at_s(self):
         """Seconds of service after which this job is an outlier of its own forecast: exp(m + 2 s)."""
-        return exp(self.m + 2.0 * self.s) if self.foreseen else None
+        return exp(self.f.m + 2.0 * self.f.s) if self.f.lane >= 0 else None
 
     @property
     def residual_s(self):
@@ -156,7 +159,7 @@ cdef class Decision:
         """Probability with which this was decided (this resource, admitted or not), in (0, 1]; exact: 1 / n among n
         tied candidates, times the share of probes or the rest of it where one was drawn. None under the policy
         "thompson": its choice has no closed form; `peek` estimates it by redrawing."""
-        return None if isnan(self.chance) else self.chance / self.n_tied
+        return None if isnan(self.f.chance) else self.f.chance / self.n_tied
 
     @property
     def features(self):
@@ -167,40 +170,20 @@ cdef class Decision:
         cdef int i, d = job.d
         return np.array([x[i] for i in range(d)])
 
-    cdef void _write(self, RouteCore route, const Forecast* f):
+    cdef void _write(self, RouteCore route):
+        """Of the forecast that was written into `f`."""
         self.route = route
-        self.lane = f.lane
-        self.foreseen = f.lane >= 0
-        if self.foreseen:
-            self.chosen = route.core.resources[f.lane]
-        self.chance = f.chance
-        self.p = f.claim
-        self.raw = f.p_on_time
-        self.h = f.h
-        self.idle_s = f.idle_s
-        self.idle_mean_s = f.idle_mean_s
-        self.left = f.left_s
-        self.wait = f.wait_s
-        self.service_mean = f.mean_s
-        self.busy = occupied_s(f)
-        if f.streams:
-            self.tpot = f.stream.mean_s
-            self.length = f.stream.tokens
-        self.m = f.m
-        self.s = f.s
-        self.dof = f.dof
-        self.availability = f.availability
+        self.lane = self.f.lane
+        if self.lane >= 0:
+            self.chosen = route.core.resources[self.lane]
         self.z_bound = route.core.st.certificate[route.info.qos].z
-        self.m_total = f.m_total
-        self.s_total = f.s_total
-        self.probe = f.probe
 
-    cdef void _issue(self, RouteCore route, const Forecast* f, const double* own, int64_t now_ns):
+    cdef void _issue(self, RouteCore route, const double* own, int64_t now_ns):
         """Writes the decision down and, when it is an admission, counts the job on its lane at once."""
-        self._write(route, f)
+        self._write(route)
         self.made_ns = now_ns
         if self.verdict == ADMITTED:
-            self.slot = open_ticket(&route.core.st, f, own, route.info.model, route.info.level, now_ns)
+            self.slot = open_ticket(&route.core.st, &self.f, own, route.info.model, route.info.level, now_ns)
             self.generation = route.core.st.ticket[self.slot].generation
             self.is_open = True
 
@@ -247,5 +230,5 @@ cdef class Decision:
     def __repr__(self):
         state = "rejected: " + self.reason if not self.admitted else ("open" if self.is_open else "settled")
         name = "-" if self.chosen is None else self.chosen.name
-        told = f"P(on time) {self.p:.3f}, expected {self.expected_s:.4g} s" if self.foreseen else "nothing forecast"
+        told = f"P(on time) {self.f.claim:.3f}, expected {self.expected_s:.4g} s" if self.f.lane >= 0 else "nothing forecast"
         return f"<Ticket {name} {state}, {told}>"

@@ -163,33 +163,33 @@ cdef double rank_of(const State* st, const RouteInfo* route, int lane):
 cdef explain_ticket(Ticket t):
     cdef Explaining route = t.route
     cdef int64_t now_ns = route.core.clock.read()
-    if t.x[0] != 1.0:
+    if t.f.x[0] != 1.0:
         raise TicketError("nothing was decided on this ticket (the engine was bypassed): there is nothing to explain")
     verdict = f"rejected ({t.reason})" if t.reason else f"{t.chosen.name} chosen" + (" as a probe" if t.probe else "")
     if t.seen is not None:
         return route._explanation(t.seen, verdict=verdict)
-    rows = route._rows(t.x, NULL, None, t.left, now_ns)
+    rows = route._rows(t.f.x, NULL, None, t.f.left_s, now_ns)
     for row in rows:
         if route.core.resources[row["lane"]] is t.chosen:
             row.update(
-                wait_s=t.wait, service_s=t.service_mean, ln_service=t.m, spread=t.s, dof=t.dof, p_on_time=t.p, p_raw=t.raw,
-                propensity=t.chance / t.n_tied, excluded=t.reason)
+                wait_s=t.f.wait_s, service_s=t.f.mean_s, ln_service=t.f.m, spread=t.f.s, dof=t.f.dof, p_on_time=t.f.claim, p_raw=t.f.p_on_time,
+                propensity=t.f.chance / t.n_tied, excluded=t.reason)
     return route._explanation(rows, verdict=verdict, recomputed=True)
 
 
 cdef retry_after(Ticket t):
     """Bisection for the longest wait that still reaches the bound; its variance shrinks with it."""
     cdef double p = t.route.info.on_time if t.verdict == GUARANTEE else t.route.info.reject_below
-    cdef double low = 0.0, high = t.wait
+    cdef double low = 0.0, high = t.f.wait_s
     cdef int k
-    if t.verdict not in (LATE, GUARANTEE) or t.left <= 0.0 or t.route.streams or p_at_wait(t, 0.0) < p:
+    if t.verdict not in (LATE, GUARANTEE) or t.f.left_s <= 0.0 or t.route.streams or p_at_wait(t, 0.0) < p:
         return None
     for k in range(40):
         if p_at_wait(t, 0.5 * (low + high)) >= p:
             low = 0.5 * (low + high)
         else:
             high = 0.5 * (low + high)
-    return t.wait - low
+    return t.f.wait_s - low
 
 
 cdef double p_at_wait(Ticket t, double wait_s):
@@ -197,18 +197,18 @@ cdef double p_at_wait(Ticket t, double wait_s):
     the backlog the age of who is queued longest goes, too."""
     cdef Forecast f
     if t.verdict == GUARANTEE:
-        return t.availability * read_claim(
+        return t.f.availability * read_claim(
             &t.route.core.st.certificate[t.route.info.qos].claims,
-            cell_u(spreads_left(t.left, wait_s + t.idle_mean_s, t.idle_s)),
-            <int>(t.h * (wait_s / t.wait)) if t.wait > 0.0 else 0)
-    forecast_nothing(&f, t.left)
-    f.mean_s = t.service_mean
-    f.var_s2 = service_var(t.service_mean, t.s)
+            cell_u(spreads_left(t.f.left_s, wait_s + t.f.idle_mean_s, t.f.idle_s)),
+            <int>(t.f.h * (wait_s / t.f.wait_s)) if t.f.wait_s > 0.0 else 0)
+    forecast_nothing(&f, t.f.left_s)
+    f.mean_s = t.f.mean_s
+    f.var_s2 = service_var(t.f.mean_s, t.f.s)
     f.wait_s = wait_s
     f.wait_var = 0.0
-    if t.wait > 0.0:
-        f.wait_var = max(0.0, expm1(t.s_total * t.s_total) * (t.wait + t.service_mean) ** 2 - f.var_s2) * wait_s / t.wait
-    f.dof = t.dof
-    f.availability = t.availability
-    forecast_total(&f, t.left)
+    if t.f.wait_s > 0.0:
+        f.wait_var = max(0.0, expm1(t.f.s_total * t.f.s_total) * (t.f.wait_s + t.f.mean_s) ** 2 - f.var_s2) * wait_s / t.f.wait_s
+    f.dof = t.f.dof
+    f.availability = t.f.availability
+    forecast_total(&f, t.f.left_s)
     return f.p_on_time

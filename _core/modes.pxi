@@ -53,19 +53,18 @@ cdef Ticket shared(Ticket ticket, const uint64_t* mask, double share, int theirs
             also_theirs = lane == theirs
         else:           # the job that was just counted aside
             also_theirs = may_take(st, ticket.route.info.model, lane, mask) and n_open(st.load + lane) - 1 == fewest
-    ticket.chance = share * ticket.chance + (1.0 - share) * also_theirs * ticket.n_tied / n_theirs
+    ticket.f.chance = share * ticket.f.chance + (1.0 - share) * also_theirs * ticket.n_tied / n_theirs
     return ticket
 
 
 cdef Ticket pass_by(RouteCore route, Ticket ticket, int lane, int n_tied, double left_s, int64_t now_ns):
     """`ticket`, a new one, holds nothing: bypass decides, claims and learns nothing."""
-    cdef Forecast f
-    forecast_nothing(&f, left_s)
+    forecast_nothing(&ticket.f, left_s)
     ticket.n_tied = n_tied
     if lane < 0:
         ticket.n_tied = 1
         ticket.verdict = NO_RESOURCE
-    ticket._write(route, &f)
+    ticket._write(route)
     ticket.made_ns = now_ns
     if lane >= 0:
         ticket.chosen = route.core.resources[lane]
@@ -84,24 +83,22 @@ cdef Ticket observe_request(
     """
     cdef Core core = route.core
     cdef State* st = &core.st
-    cdef Forecast f
     cdef Wish wish
     cdef double cost_s
     prefer(st, &route.info, lane, asked.x, asked.mask, left_s, now_ns, &wish)
-    cost_s = forecast_theirs(st, &route.info, lane, asked.x, left_s, now_ns, &f)
+    cost_s = forecast_theirs(st, &route.info, lane, asked.x, left_s, now_ns, &ticket.f)
     st.head.n_clipped += asked.clipped
     core.last_ns = now_ns
     ticket.observed = True
     ticket.n_tied = 1
-    f.chance = (1.0 - share) / n_tied
+    ticket.f.chance = (1.0 - share) / n_tied
     if share > 0.0:
-        f.chance += share * wish.theirs
+        ticket.f.chance += share * wish.theirs
     if wish.lane >= 0:
         ticket.other = core.resources[wish.lane]
         ticket.regret = 0.0 if wish.lane == lane else cost_s - wish.cost_s
-    ticket.x = asked.x
-    ticket._issue(route, &f, own_in(route, Z), now_ns)
-    issue(st, ticket.slot, route.info.qos, &f, False)
+    ticket._issue(route, own_in(route, Z), now_ns)
+    issue(st, ticket.slot, route.info.qos, &ticket.f, False)
     return ticket
 
 

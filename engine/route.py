@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tailwise._core.core import Observing
+from tailwise._core.core import Batching
 from tailwise.explanation import Explanation
 
 __all__ = ["Route"]
 
 
-class Route(Observing):
+class Route(Batching):
     """One model under one QoS class, its `model` and `qos`; made by `engine.route(model, qos)`.
 
-    `select` (compiled) is the hot path; `peek` explains it; `observe` is for jobs that somebody else sends.
+    `select` (compiled) is the hot path, `select_many` the same for a batch; `peek` explains it; `observe` is for jobs that somebody else sends.
     """
 
     __slots__ = ()

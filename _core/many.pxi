@@ -1,0 +1,130 @@
+# Many requests at once: each sees the claims of those before it.
+
+@cython.no_gc_clear         # a ticket that is collected with it still needs the core
+cdef class Batching(Observing):
+    """A route that also takes requests by the batch."""
+
+    def select_many(self, X, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
+        """Chooses for n jobs one after the other, each seeing the claims of those before it: exactly what n calls of
+        `select` at one reading of the clock choose.
+
+        X: raw features, a row a job, float64 (n, n_features) or anything that numpy makes that of.
+        Z: given numbers as in select, float64 C-contiguous, (n_given, n_resources) for all jobs or
+        (n, n_given, n_resources); None = all unknown.
+        mask: one for all, as in select.
+        deadline_s, arrival_s: as in select, one number for all or one for each (n,).
+        Returns a list of n Tickets, in that order. In modes in which a default stands, that of each job is the open candidate
+        with the fewest open jobs. Raises InputError, which names the row, or CapacityError (fewer free tickets than
+        jobs), and then changes nothing.
+        Cost: about half of a select for each job. Allocates the tickets, and two arrays for all of them.
+        """
+        cdef int64_t now_ns = self.core.now()
+        cdef cnp.ndarray rows = rows_of(self, X)
+        cdef Py_ssize_t n = cnp.PyArray_DIM(rows, 0), i
+        cdef list tickets = [Ticket.__new__(Ticket) for i in range(n)]    # first of all, as in decide_job
+        cdef cnp.ndarray left = self._times_left(deadline_s, arrival_s, n, now_ns)
+        cdef cnp.ndarray encoded = np.empty((n, MAX_D))
+        cdef Request asked
+        asked.clipped = 0
+        asked.mask = NULL
+        self._encode_rows(rows, <double*>cnp.PyArray_DATA(encoded), &asked.clipped)
+        if mask is not None:
+            self._read_mask(mask, asked.words)
+            asked.mask = asked.words
+        each = self._read_all_given(Z, n)
+        if self.core.st.head.max_tickets - self.core.st.head.n_open < n:
+            raise all_open(&self.core.st)
+        if n > 0 and asked.mask != NULL and not names_candidate(&self.core.st, self.info.model, asked.mask):
+            raise no_candidate(self, mask)
+        if self.core.st.head.mode == MODE_ACTIVE or self.core.st.head.mode == MODE_FROZEN:
+            self._decide_rows(tickets, &asked, encoded, left, Z, each, now_ns)
+            return tickets
+        return [stand_aside(self, rows[i], Z[i] if each else Z, mask, left[i], None, now_ns) for i in range(n)]
+
+    cdef cnp.ndarray _times_left(self, deadline_s, arrival_s, Py_ssize_t n, int64_t now_ns):
+        """Seconds to each job's deadline, float64 (n,)."""
+        cdef Py_ssize_t i
+        if np.ndim(deadline_s) == 0 and np.ndim(arrival_s) == 0:
+            return np.full(n, self._time_left(deadline_s, arrival_s, now_ns))
+        deadlines, arrivals = one_each("deadline_s", deadline_s, n), one_each("arrival_s", arrival_s, n)
+        left = np.empty(n)
+        for i in range(n):
+            try:
+                left[i] = self._time_left(deadlines[i], arrivals[i], now_ns)
+            except InputError as error:
+                raise InputError(f"row {i}: {error}") from None
+        return left
+
+    cdef int _encode_rows(self, cnp.ndarray rows, double* encoded, int64_t* clipped) except -1:
+        cdef const double* data = <const double*>cnp.PyArray_DATA(rows)
+        cdef double[PADDED_D] u
+        cdef Py_ssize_t i
+        cdef int k
+        for k in range(PADDED_D):
+            u[k] = 1.0
+        for i in range(cnp.PyArray_DIM(rows, 0)):
+            for k in range(self.n_features):
+                u[k] = data[i * self.n_features + k]
+            if not encode_features(self.core.st.model + self.info.model, u, encoded + i * MAX_D, clipped):
+                raise InputError(f"row {i}: {self._bad_feature([u[k] for k in range(self.n_features)])}")
+        return 0
+
+    cdef bint _read_all_given(self, Z, Py_ssize_t n) except -1:
+        """Whether Z says something for each job; then every row was looked at, the first one last."""
+        cdef Py_ssize_t i
+        if Z is None or np.ndim(Z) != 3:
+            if self.n_given or Z is not None:
+                self._read_given(Z)
+            return False
+        if len(Z) != n:
+            raise InputError(f"Z has {len(Z)} blocks for {n} jobs: one each, or one for all, is expected")
+        for i in range(n - 1, -1, -1):
+            try:
+                self._read_given(Z[i])
+            except InputError as error:
+                raise InputError(f"row {i}: {error}") from None
+        return True
+
+    cdef int _decide_rows(
+        self, list tickets, Request* asked, cnp.ndarray encoded, cnp.ndarray left, Z, bint each, int64_t now_ns
+    ) except -1:
+        cdef const double* x = <const double*>cnp.PyArray_DATA(encoded)
+        cdef const double* left_s = <const double*>cnp.PyArray_DATA(left)
+        cdef const double* own = own_in(self, Z)
+        cdef Py_ssize_t i
+        for i in range(len(tickets)):
+            if each and i > 0:
+                self._read_given(Z[i])
+                own = own_in(self, Z[i])
+            decide_row(self, <Ticket>tickets[i], x + i * MAX_D, asked.mask, own, left_s[i], now_ns, True)
+        self.core.st.head.n_clipped += asked.clipped
+        return 0
+
+
+cdef cnp.ndarray rows_of(RouteCore route, X):
+    """X as C-contiguous float64 (n, n_features)."""
+    cdef cnp.ndarray rows
+    if type(X) is cnp.ndarray and is_float64_block(X):
+        rows = X
+    else:
+        try:
+            rows = np.asarray(X)
+        except (TypeError, ValueError):
+            rows = np.asarray("?")
+        if rows.size == 0 and cnp.PyArray_NDIM(rows) == 1:      # no job at all
+            rows = np.empty((0, route.n_features))
+        if rows.dtype.kind not in "biuf" or cnp.PyArray_NDIM(rows) != 2:
+            raise InputError(f"X: rows of {route.n_features} numbers, float64 (n, {route.n_features}), are expected")
+        rows = np.ascontiguousarray(rows, dtype=np.float64)
+    if cnp.PyArray_DIM(rows, 1) != route.n_features:
+        raise route._wrong_features(rows, cnp.PyArray_DIM(rows, 1))
+    return rows
+
+
+cdef one_each(str name, value, Py_ssize_t n):
+    """A value for each of n jobs."""
+    if np.ndim(value) == 0:
+        return [value] * n
+    if len(value) != n:
+        raise InputError(f"{name} has {len(value)} numbers for {n} jobs: one each, or one for all, is expected")
+    return list(value)
