@@ -2,7 +2,7 @@
 from libc.math cimport isnan, sqrt
 
 from _core.layout cimport (
-    LANES, LN_LIMIT, ModelInfo, ROW_COLUMN, ROW_COLUMN_MEAN, ROW_COLUMN_VAR, ROW_MEAN, ROW_SCALE2, State, close_copy,
+    LANES, LN_LIMIT, ModelInfo, PADDED_D, ROW_COLUMN, ROW_COLUMN_MEAN, ROW_COLUMN_VAR, ROW_MEAN, ROW_SCALE2, State, close_copy,
     served_block,
 )
 from _core.versions cimport kernels
@@ -11,10 +11,13 @@ from _core.versions cimport kernels
 cdef inline void fill_row(
     const ModelInfo* info, const float* row, const double* x, const float* given, int stride, double* out, double* unsure
 ) noexcept nogil:
-    """The lane's whole encoded row (d,): the request, the columns with unknown ones filled in, squares, products  # OUT
+    """The lane's whole encoded row (PADDED_D,): the request, the columns with unknown ones filled in, squares, products,
+    zeros  # OUT
     row, given: the lane's entries. unsure (n_columns,): variance of what was filled in, 0 where known  # OUT"""
     cdef int i, n = info.n_request
     cdef double z
+    for i in range(info.d, PADDED_D):
+        out[i] = 0.0
     for i in range(n):
         out[i] = x[i]
     for i in range(info.n_columns):

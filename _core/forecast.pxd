@@ -5,7 +5,7 @@ from libc.string cimport memset
 from _core.claim cimport cell_h, cell_u, read_claim, spreads_left
 from _core.context cimport fill_row, place
 from _core.lanes cimport line_of
-from _core.layout cimport LANES, Load, MAX_COLUMNS, MAX_D, ModelInfo, ROW_DOF, ROW_INV_AVAIL, State, int64_t, served_block
+from _core.layout cimport LANES, Load, MAX_COLUMNS, ModelInfo, PADDED_D, ROW_DOF, ROW_INV_AVAIL, State, int64_t, served_block
 from _core.predict cimport spread
 from _core.stream cimport Stream, forecast_stream
 from _core.student cimport student_cdf
@@ -17,6 +17,7 @@ cdef struct RouteInfo:
     int qos                         # class
     bint explore                    # jobs of the class may be sent somewhere to learn
     bint asks                       # to silent lanes, too
+    double ln_deadline              # of deadline_s
     double deadline_s, on_time      # seconds to what the class bounds first: the first token (ttft_s), else the end
     double reject_below             # raw P under which a job is refused; 0 = never
     bint among                      # decide_among is needed: a bound, objective, policy or contract filters
@@ -36,7 +37,7 @@ cdef struct RouteInfo:
 
 cdef struct Forecast:               # one job on one lane
     int lane
-    double x[MAX_D]                 # encoded, the lane's columns filled in
+    double x[PADDED_D]              # encoded, the lane's columns filled in, then zeros
     double m, s, dof                # ln(service): location, scale, degrees of freedom
     double mean_s, var_s2           # service moments
     double wait_s, wait_var
@@ -92,11 +93,12 @@ cdef inline void forecast_total(Forecast* f, double left_s) noexcept nogil:
         f.wait_s + f.mean_s, f.wait_var + f.var_s2, left_s, f.dof, &f.m_total, &f.s_total)
 
 
-cdef inline double forecast_end(Forecast* f, double left_s) noexcept nogil:
+cdef inline double forecast_end(const RouteInfo* route, double left_s, Forecast* f) noexcept nogil:
     """One signal: service moments, forecast_total and spreads_left, which it returns."""
     cdef Outlook o
     o.m, o.s, o.dof, o.idle_s = f.m, f.s, f.dof, f.idle_s
     o.wait_s, o.wait_var, o.left_s = f.wait_s, f.wait_var, left_s
+    o.ln_left = route.ln_deadline if left_s == route.deadline_s else log(max(left_s, 1e-300))
     kernels.outlook(&o)
     f.mean_s, f.var_s2, f.idle_mean_s = o.mean_s, o.var_s2, o.idle_mean_s
     f.m_total, f.s_total = o.m_total, o.s_total
@@ -184,5 +186,5 @@ cdef inline void forecast_lane(
         forecast_bounds(route, f, left_s)
         u = least_spreads(route, left_s, f)
     else:
-        u = forecast_end(f, left_s)
+        u = forecast_end(route, left_s, f)
     forecast_claim(st, route, left_s, u, now_ns, f)

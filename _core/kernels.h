@@ -238,47 +238,49 @@ static void on_time(const float *served, const float *service, const float *wait
     }
 }
 
-/* TW_DOUBLES rows of F times x, from row i on: those entries of x that are load apart from the others. */
-TW_INLINE tw_d rows_of(const float *factor, int rows, const double *x, int last, const int32_t *is_load, tw_d *loaded)
+/* |F x|^2, and the same without the entries of x that are load. `rows` is a constant where it is inlined: loops whose
+ * ends are known are laid out flat, and F and x are zero where d ends before them. */
+TW_INLINE double quadratic(const float *factor, int rows, const double *x, const int32_t *is_load, double *idle)
 {
-    tw_d even = tw_splat_d(0.0), odd = even;
-    int j = 0;
-    *loaded = even;
-    if (is_load) {
-        for (; j < last; j++)
-            if (is_load[j])
-                *loaded = *loaded + tw_widen(factor + j * rows) * x[j];
+    int n = rows < MAX_D ? rows : MAX_D;
+    double idle_x[MAX_D];
+    tw_d whole = tw_splat_d(0.0), part = whole;
+    if (is_load)
+        for (int j = 0; j < n; j++)
+            idle_x[j] = is_load[j] ? 0.0 : x[j];
+    for (int i = 0; i < rows; i += TW_DOUBLES) {
+        tw_d v = tw_splat_d(0.0), odd = v, w = v;       /* two sums, since one alone would wait for itself */
+        for (int j = 0; j < n && j < i + TW_DOUBLES; j++) {
+            tw_d column = tw_widen(factor + j * rows + i);
+            if (j % 2)
+                odd = odd + column * x[j];
             else
-                even = even + tw_widen(factor + j * rows) * x[j];
-        return even;
+                v = v + column * x[j];
+            if (is_load)
+                w = w + column * idle_x[j];
+        }
+        v = v + odd;
+        whole = whole + v * v;
+        part = part + w * w;
     }
-    for (; j + 1 < last; j += 2) {      /* two sums, since one alone would wait for itself */
-        even = even + tw_widen(factor + j * rows) * x[j];
-        odd = odd + tw_widen(factor + (j + 1) * rows) * x[j + 1];
-    }
-    if (j < last)
-        even = even + tw_widen(factor + j * rows) * x[j];
-    return even + odd;
+    *idle = is_load ? tw_sum_d(part) : tw_sum_d(whole);
+    return tw_sum_d(whole);
 }
 
-/* mean'x over the first n entries, and |F x|^2 over all d, of one lane; idle: the same without the entries of load. */
+/* mean'x over the first n entries, and quadratic, of one lane. */
 static double look(const float *close, const double *x, int n, int d, const int32_t *is_load, double *location, double *idle)
 {
-    double m = 0.0;
-    int rows = d <= 8 ? 8 : PADDED_D;
-    tw_d whole = tw_splat_d(0.0), part = whole, loaded;
-    for (int i = 0; i < d; i += TW_DOUBLES) {
-        int last = i + TW_DOUBLES < d ? i + TW_DOUBLES : d;     /* later columns have nothing in these rows */
-        tw_d v = rows_of(close + PADDED_D + i, rows, x, last, is_load, &loaded);
-        part = part + v * v;
-        v = v + loaded;
-        whole = whole + v * v;
+    const float *factor = close + PADDED_D;
+    double even = 0.0, odd = 0.0;
+    int i = 0;
+    for (; i + 1 < n; i += 2) {
+        even += close[i] * x[i];
+        odd += close[i + 1] * x[i + 1];
     }
-    for (int i = 0; i < n; i++)
-        m += close[i] * x[i];
-    *location = m;
-    *idle = tw_sum_d(part);
-    return is_load ? tw_sum_d(whole) : *idle;
+    *location = even + odd + (i < n ? close[i] * x[i] : 0.0);
+    if (d <= 8)
+        return is_load ? quadratic(factor, 8, x, is_load, idle) : quadratic(factor, 8, x, 0, idle);
+    return is_load ? quadratic(factor, PADDED_D, x, is_load, idle) : quadratic(factor, PADDED_D, x, 0, idle);
 }
 
 const tw_kernels TW_VERSION = {

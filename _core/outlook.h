@@ -5,20 +5,19 @@
 #include "vector.h"
 #include "versions.h"
 
-/* ln of four numbers at once; on two lanes the C library's. */
-TW_INLINE void ln4(double *a, double *b, double *c, double *d)
+/* ln of three numbers at once; on two lanes the C library's. */
+TW_INLINE void ln3(double *a, double *b, double *c)
 {
 #if TW_WIDTH == 16
-    tw_d ln = tw_ln_d((tw_d){*a, *b, *c, *d, 1.0, 1.0, 1.0, 1.0});
+    tw_d ln = tw_ln_d((tw_d){*a, *b, *c, 1.0, 1.0, 1.0, 1.0, 1.0});
 #elif TW_WIDTH == 8
-    tw_d ln = tw_ln_d((tw_d){*a, *b, *c, *d});
+    tw_d ln = tw_ln_d((tw_d){*a, *b, *c, 1.0});
 #else
-    double ln[4] = {log(*a), log(*b), log(*c), log(*d)};
+    double ln[3] = {log(*a), log(*b), log(*c)};
 #endif
     *a = ln[0];
     *b = ln[1];
     *c = ln[2];
-    *d = ln[3];
 }
 
 /* e^v - 1 for 0 <= v <= 1, the series to v^18 by Horner in v^2: relative error < 1e-15. */
@@ -78,15 +77,14 @@ static void outlook(tw_outlook *o)
     double var = mean * mean * series(s2), total = o->wait_s + mean;
     /* float32: neighbours lie further apart than a logarithm is wrong (claim.pxd) */
     float ratio = (float)(o->left_s / (o->wait_s + idle_mean));
-    double ln_left = o->left_s > DBL_MIN ? o->left_s : DBL_MIN, ln_total = total;
-    double ln_ratio = ratio > 0.0f ? (double)ratio : 1.0, spread2 = s2, above, z;
+    double ln_total = total, ln_ratio = ratio > 0.0f ? (double)ratio : 1.0;
+    double spread2 = s2, above, z;
     if (o->wait_s > 0.0) {
         double r = (o->wait_var + var) / (total * total), w = 1.0 + r, ln_w = w;
-        ln4(&ln_left, &ln_total, &ln_ratio, &ln_w);
+        ln3(&ln_total, &ln_ratio, &ln_w);
         spread2 = ln_w + (r - (w - 1.0)) / w;
         o->m_total = ln_total - 0.5 * spread2;
     } else {            /* what a completion without a wait comes to by the same formulas */
-        ln_left = log(ln_left);
         ln_ratio = log(ln_ratio);
         o->m_total = o->m;
     }
@@ -95,7 +93,7 @@ static void outlook(tw_outlook *o)
     o->idle_mean_s = idle_mean;
     o->s_total = sqrt(spread2);
     o->u = ratio > 0.0f ? ln_ratio / o->idle_s + 0.5 * idle * idle / o->idle_s : -INFINITY;
-    above = ln_left - o->m_total;
+    above = o->ln_left - o->m_total;
     z = hill(above * above / (spread2 * o->dof), o->dof);
     o->p = o->left_s > 0.0 ? phi(above >= 0.0 ? z : -z) : 0.0;
 }

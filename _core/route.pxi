@@ -28,6 +28,7 @@ cdef class RouteCore:
         self.info.first = self.streams and isfinite(qos.ttft_s)
         self.info.deadline_s = qos.ttft_s if self.info.first else qos.deadline_s
         self.info.end_after_s = qos.deadline_s - qos.ttft_s if self.info.first else 0.0
+        self.info.ln_deadline = log(self.info.deadline_s)
         self.info.patience = patience(self.info.deadline_s)
         self.info.tpot_s = qos.tpot_s
         self.info.on_time = qos.on_time

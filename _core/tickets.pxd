@@ -166,7 +166,7 @@ cdef inline void set_forecast(const State* st, TicketSlot* job, const Forecast* 
     job.mean_s = f.mean_s
     job.var_s2 = f.var_s2
     job.n_served = profile_at(st, job.model, f.lane).n_served
-    memcpy(job.x, f.x, job.d * sizeof(double))
+    memcpy(job.x, f.x, sizeof(job.x))
     if f.streams:
         occupy(job, &f.stream)
 

@@ -30,7 +30,7 @@ typedef struct {                /* the candidates of one request, by one signal 
 typedef struct {                /* a job on one lane, as if its model had one signal */
     double m, s, dof;           /* ln(service) */
     double idle_s;              /* s as if the lane had no load: its claim's */
-    double wait_s, wait_var, left_s;            /* left_s: to the deadline  # IN */
+    double wait_s, wait_var, left_s, ln_left;   /* left_s: to the deadline; ln_left of it or, of none, any  # IN */
     double mean_s, var_s2, idle_mean_s;         /* service moments  # OUT, as all that follows */
     double m_total, s_total;    /* ln(completion), moment-matched */
     double p;                   /* P(completion <= left_s), given that it succeeds */
@@ -58,7 +58,7 @@ typedef struct {                /* lanes are read and written in whole vectors: 
      * [n_lanes]; ln_left: ln(seconds to the deadline)  # IN; mean_s, p [n_lanes]  # OUT */
     void (*on_time)(const float *served, const float *service, const float *waiting, const float *wait_sd,
                     const float *var, float ln_left, int n_lanes, float *mean_s, float *p);
-    /* close: a close_copy of layout.pxd, x [d], is_load [d] or NULL  # IN; location: mean'x over the first n entries,
+    /* close: a close_copy of layout.pxd, x [PADDED_D] with zeros beyond d, is_load [d] or NULL  # IN; location: mean'x over the first n entries,
      * idle: |F x|^2 where entries of load are 0  # OUT; |F x|^2 */
     double (*look)(const float *close, const double *x, int n, int d, const int32_t *is_load, double *location,
                    double *idle);

@@ -25,7 +25,7 @@ cdef extern from "versions.h" nogil:
         const double* x
 
     ctypedef struct Outlook "tw_outlook":
-        double m, s, dof, idle_s, wait_s, wait_var, left_s
+        double m, s, dof, idle_s, wait_s, wait_var, left_s, ln_left
         double mean_s, var_s2, idle_mean_s, m_total, s_total, p, u
 
     ctypedef struct Kernels "tw_kernels":       # what each reads and writes is said in versions.h
