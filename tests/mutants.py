@@ -161,8 +161,8 @@ MUTANTS = (
     Mutant(
         0,
         "_core/tickets.pxd",
-        "    load.n_queued[job.level] -= 1",
-        "    load.n_queued[job.level] -= 1 if job.level else 2",
+        "    load.n_waiting -= 1",
+        "    load.n_waiting -= 1 if job.level else 2",
         G + "test_machine.py -m not\\ long",
     ),
 )
