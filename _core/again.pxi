@@ -1,70 +1,66 @@
 # Decided again: a queued job, a copy of a running one, one that has failed.
 
-cdef const uint64_t* read_second(Ticket ticket, Z, mask, uint64_t* words) except? NULL:
-    """Z and mask of another decision on this job; what may run Python of the user's comes first."""
-    if mask is not None:
-        ticket.route._read_mask(mask, words)
-    if ticket.route.n_given or Z is not None:
-        ticket.route._read_given(Z)
-    return NULL if mask is None else words
-
-
 cdef bint reconsider_job(Ticket ticket, Z, mask, double bonus) except -1:
     cdef int64_t now_ns = ticket.route.core.now()
     cdef uint64_t[MASK_WORDS] own_words
-    cdef const uint64_t* words = read_second(ticket, Z, mask, own_words)
+    cdef const uint64_t* words = ticket.route._read_words(mask, own_words)
     cdef State* st = &ticket.route.core.st
     cdef TicketSlot* job = st.ticket + ticket.slot
     cdef RouteInfo info
     cdef Forecast f
     cdef double waited_s
     cdef bint moved
-    if ticket._holds_nothing():
-        return False
-    ticket._check("reconsider() comes before start()")
-    if job.state != TICKET_QUEUED:
-        raise TicketError("the job has started: it cannot move any more")
-    info = unrefusing(&ticket.route.info, job.budget_s)
-    if Z is None:
-        keep_given(st, job)
-    waited_s = <double>(now_ns - job.arrival_ns) * 1e-9
-    moved = reconsider(
-        st, ticket.slot, &info, words, own_in(ticket.route, Z), bonus, ticket.f.left_s - waited_s, now_ns, &f)
-    ticket.route.core.last_ns = now_ns
-    if moved:       # and not where it stays: its resource may have been removed
-        ticket.chosen = ticket.route.core.resources[f.lane]
-        ticket.lane = f.lane
-    ticket.f.wait_s = waited_s + f.wait_s
-    ticket.f.mean_s = f.mean_s
-    ticket.f.stream = f.stream
-    ticket.f.m = f.m
-    ticket.f.s = f.s
-    return moved
+    with cython.critical_section(ticket.route.core):
+        ticket.route._read_given(Z)
+        if ticket._holds_nothing():
+            return False
+        ticket._check("reconsider() comes before start()")
+        if job.state != TICKET_QUEUED:
+            raise TicketError("the job has started: it cannot move any more")
+        info = unrefusing(&ticket.route.info, job.budget_s)
+        if Z is None:
+            keep_given(st, job)
+        waited_s = <double>(now_ns - job.arrival_ns) * 1e-9
+        moved = reconsider(
+            st, ticket.slot, &info, words, own_in(ticket.route, Z), bonus, ticket.f.left_s - waited_s, now_ns, &f)
+        ticket.route.core.last_ns = now_ns
+        if moved:       # and not where it stays: its resource may have been removed
+            ticket.lane = f.lane
+        ticket.f.wait_s = waited_s + f.wait_s
+        ticket.f.mean_s = f.mean_s
+        ticket.f.stream = f.stream
+        ticket.f.m = f.m
+        ticket.f.s = f.s
+        if moved:       # last: the one that it leaves may end with it, and run Python
+            ticket.chosen = resource_at(ticket.route.core, f.lane)
+        return moved
 
 
 cdef Ticket copy_job(Ticket ticket, Z, mask):
     cdef int64_t now_ns = ticket.route.core.now()
     cdef Ticket second = Ticket.__new__(Ticket)
     cdef uint64_t[MASK_WORDS] own_words
-    cdef const uint64_t* words = read_second(ticket, Z, mask, own_words)
+    cdef const uint64_t* words = ticket.route._read_words(mask, own_words)
     cdef State* st = &ticket.route.core.st
     cdef TicketSlot* job = st.ticket + ticket.slot
     cdef RouteInfo info
     cdef double left_s
-    if ticket._holds_nothing():
-        return None
-    ticket._check("copy() comes while the job runs")
-    if job.state != TICKET_RUNNING:
-        raise TicketError("the job waits still: copy() is for one that runs, reconsider() for this one")
-    if st.head.free_ticket < 0:
-        return None
-    left_s = ticket.f.left_s - <double>(now_ns - job.arrival_ns) * 1e-9
-    info = unrefusing(&ticket.route.info, left_s)
-    if not find_copy(st, ticket.slot, &info, words, left_s, now_ns, &second.f, &second.n_tied):
-        return None
-    second._issue(ticket.route, own_in(ticket.route, Z), now_ns)
-    join_job(st, second.slot, ticket.slot)
-    return second
+    with cython.critical_section(ticket.route.core):
+        ticket.route._read_given(Z)
+        if ticket._holds_nothing():
+            return None
+        ticket._check("copy() comes while the job runs")
+        if job.state != TICKET_RUNNING:
+            raise TicketError("the job waits still: copy() is for one that runs, reconsider() for this one")
+        if st.head.free_ticket < 0:
+            return None
+        left_s = ticket.f.left_s - <double>(now_ns - job.arrival_ns) * 1e-9
+        info = unrefusing(&ticket.route.info, left_s)
+        if not find_copy(st, ticket.slot, &info, words, left_s, now_ns, &second.f, &second.n_tied):
+            return None
+        second._issue(ticket.route, own_in(ticket.route, Z), now_ns)
+        join_job(st, second.slot, ticket.slot)
+        return second
 
 
 cdef Ticket retry_job(
@@ -97,21 +93,14 @@ cdef Ticket retry_job(
     return ticket
 
 
-cdef int read_retry(Ticket failed, Z, mask, uint64_t* lanes) except -1:
-    """Z, and the lanes of another try  # OUT: the mask's (all without one) less the resources that the job's attempts
-    were on."""
+cdef int leave_out_tried(Ticket failed, uint64_t* lanes) except -1:
+    """Clears the lanes of the resources that the job's attempts were on."""
     cdef RouteCore route = failed.route
     cdef Ticket attempt = failed
     cdef int lane
-    if mask is not None:
-        route._read_mask(mask, lanes)
-    else:
-        memset(lanes, 0xFF, MASK_WORDS * sizeof(uint64_t))
     while attempt is not None:      # by name: a lane may belong to somebody else by now
         lane = -1 if attempt.chosen is None else route.core.lanes.get(attempt.chosen.name, -1)
         if lane >= 0:
             set_bit(lanes, lane, False)
         attempt = attempt.last
-    if route.n_given or Z is not None:
-        route._read_given(Z)
     return 0

@@ -103,31 +103,45 @@ cdef class Block:
         self.st.harm = at + 11 * lanes
 
     cdef int64_t now(self) except? -1:
-        """Reads the clock; what a ticket that is collected unsettled has ended at, at the latest."""
+        """Reads the clock; what a ticket that is collected unsettled has ended at, at the latest. The user's clock runs Python,
+        so that this is no call's part in the section; last_ns is whole whoever writes it."""
         self.last_ns = self.clock.read()
         return self.last_ns
 
     def __dealloc__(self):
         free(self.base)
 
+    @cython.critical_section
     def price(self, int lane, double cost_per_s, double power_w):
         """What a second of service on the lane takes: money, watts."""
+        self.set_price(lane, cost_per_s, power_w)
+
+    cdef void set_price(self, int lane, double cost_per_s, double power_w) noexcept:
         self.st.price[lane // LANES].cost_per_s[lane % LANES] = <float>cost_per_s
         self.st.price[lane // LANES].power_w[lane % LANES] = <float>power_w
 
+    @cython.critical_section
     def exclude(self, int model, int lane, reason):
         """Takes a lane away from a model because of a static bound (its reason id), or says that none does (None)."""
+        self.shut_out(model, lane, reason)
+
+    cdef int shut_out(self, int model, int lane, reason) except -1:
         self.st.excluded[model * self.st.head.max_resources + lane] = REASONS.index(reason)
         if reason is not None:
             set_offset(&self.st, model, lane, INFINITY)
             set_bit(self.st.model[model].untried, lane, False)
             openness_changed(&self.st, lane)
+        return 0
 
+    @cython.critical_section
     def add_resource(self, resource, int slots, bint in_order, bint soft=False, double kv_limit=0.0):
         """Takes a lane, which is no model's candidate yet (see `join`); returns its index. Raises CapacityError.
 
         soft: `slots` is a max_running; kv_limit: tokens, 0 = not limited.
         """
+        return self.take_lane(resource, resource.name, resource.kind, slots, in_order, soft, kv_limit)
+
+    cdef int take_lane(self, resource, name, kind, int slots, bint in_order, bint soft, double kv_limit) except -1:
         cdef int lane = vacant_lane(&self.st)
         if lane < 0:
             raise CapacityError(
@@ -140,17 +154,18 @@ cdef class Block:
         load.soft = soft
         load.kv_limit = kv_limit
         load.look_ns = INT64_MAX
-        load.kind = self.kinds.setdefault(resource.kind, len(self.kinds) + 1) if resource.kind else 0
+        load.kind = self.kinds.setdefault(kind, len(self.kinds) + 1) if kind else 0
         self.st.wait[lane // LANES].inv_slots[lane % LANES] = 1.0 / slots
         if lane == self.st.head.n_resources:
             self.st.head.n_resources += 1
             self.st.head.n_shut += 1
             self.resources.append(resource)
         self.resources[lane] = resource
-        self.lanes[resource.name] = lane
+        self.lanes[name] = lane
         update_open(&self.st, lane)
         return lane
 
+    @cython.critical_section
     def add_model(self, typical, knees, columns, offsets_s, int n_signals=1, int prompt=0, double tau_s=0.0, int items=0):
         """Appends a model over all lanes; returns its index. Raises CapacityError.
 
@@ -219,6 +234,7 @@ cdef class Block:
                 break
         return 0
 
+    @cython.critical_section
     def set_mode(self, mode, rollout):
         """mode: a Mode, rollout in [0, 1]; None leaves either as it is, whoever switches the other meanwhile."""
         cdef int number = MODE_ACTIVE if mode is None else mode
@@ -233,8 +249,10 @@ cdef class Block:
     @property
     def mode(self):
         """(Mode, rollout share)."""
-        return self.st.head.mode, self.st.head.rollout
+        with cython.critical_section(self):
+            return self.st.head.mode, self.st.head.rollout
 
+    @cython.critical_section
     def promised(self):
         """Places of the open tickets that carry a promise, for tests."""
         cdef int t
@@ -246,6 +264,7 @@ cdef class Block:
                 places.append(t)
         return places
 
+    @cython.critical_section
     def snapshot(self):
         """Every byte of state (scratch aside): tests compare it before and after a refused call."""
         return PyBytes_FromStringAndSize(<char*>self.st.head, self.n_state)
@@ -254,5 +273,6 @@ cdef class Block:
     def counters(self):
         """Open tickets now; abandoned tickets, clipped values, alarms and completions by a clock that went back ever."""
         cdef const Header* head = self.st.head
-        return dict(n_open=head.n_open, n_abandoned=head.n_abandoned, n_clipped=head.n_clipped, n_alarms=head.n_alarms,
-                    n_untimed=head.n_untimed)
+        with cython.critical_section(self):
+            return dict(n_open=head.n_open, n_abandoned=head.n_abandoned, n_clipped=head.n_clipped,
+                        n_alarms=head.n_alarms, n_untimed=head.n_untimed)

@@ -4,10 +4,12 @@
 cdef class Changes(Beliefs):
     """Which resources are not what they were."""
 
+    @cython.critical_section
     def detect_change(self, bint on):
         """Whether completions are tested for a change of their resource, and running jobs for a hang (default: yes)."""
         self.st.head.detects_change = on
 
+    @cython.critical_section
     def watch_gaps(self, double idle_gap_s):
         """From now on the first completion of a profile after so long without a job on its lane is a warm-up."""
         self.st.head.idle_gap_ns = <int64_t>(1e9 * idle_gap_s)
@@ -26,39 +28,49 @@ cdef class Changes(Beliefs):
         each given one what `give` takes, the lane aside. Raises ConfigError, CapacityError.
         """
         cdef int64_t now_ns = self.clock.read()
-        cdef int held = hold_collector(), lane, model, s
+        cdef int held, lane, model, s, slots
+        cdef bint in_order, soft
+        cdef double kv_limit, cost_per_s = resource.cost_per_s, power_w = resource.power_w
+        name, kind = resource.name, resource.kind
+        slots, in_order, soft, kv_limit = capacity
+        held = hold_collector()
         try:
-            if resource.name in self.lanes:
-                raise ConfigError(f"add: resource {resource.name!r} is there already; remove it first")
-            lane = self.add_resource(resource, *capacity)
-            self.price(lane, resource.cost_per_s, resource.power_w)
-            for model, (offset_s, bound) in enumerate(joins):
-                join_model(&self.st, model, lane, offset_s, now_ns)
-                serve_newcomer(&self.st, model, lane, now_ns)
-                for s in range(self.st.model[model].n_signals):
-                    serve_some_cold(&self.st, model, s, now_ns)
-                self.exclude(model, lane, bound)
-            for model, *given in profiles:
-                self.give(model, lane, *given)
-            openness_changed(&self.st, lane)
-            return lane
+            with cython.critical_section(self):
+                if name in self.lanes:
+                    raise ConfigError(f"add: resource {name!r} is there already; remove it first")
+                lane = self.take_lane(resource, name, kind, slots, in_order, soft, kv_limit)
+                self.set_price(lane, cost_per_s, power_w)
+                for model, (offset_s, bound) in enumerate(joins):
+                    join_model(&self.st, model, lane, offset_s, now_ns)
+                    serve_newcomer(&self.st, model, lane, now_ns)
+                    for s in range(self.st.model[model].n_signals):
+                        serve_some_cold(&self.st, model, s, now_ns)
+                    self.shut_out(model, lane, bound)
+                for model, ln_median, spread, weight, slopes in profiles:
+                    self.install(model, lane, ln_median, spread, weight, slopes)
+                openness_changed(&self.st, lane)
+                return lane
         finally:
             release_collector(held)
 
     def reset(self, resource, models):
         """Forgets its profiles of these models (indices): the prior is left, as it was given. Raises UnknownName."""
         cdef int64_t now_ns = self.clock.read()
-        cdef int lane = self.find(resource), model
-        for model in models:
-            reset_belief(&self.st, model, lane, now_ns)
+        cdef int lane, model
+        with cython.critical_section(self):
+            lane = self.find(resource)
+            for model in models:
+                reset_belief(&self.st, model, lane, now_ns)
 
     def changed(self, resource):
         """It is not what it was: latency and availability of all its models count as at most 8 results, its breaker
         forgets, and where it is passed over it is probed. Raises UnknownName."""
         cdef int64_t now_ns = self.clock.read()
-        cdef int lane = self.find(resource)
-        raise_alarm(&self.st, lane, False, now_ns)
-        doubt_slowness(&self.st, lane)
-        discount_availability(&self.st, lane)
-        rebuild_lane(&self.st, lane, now_ns)
-        forgive(&self.st, lane, now_ns)
+        cdef int lane
+        with cython.critical_section(self):
+            lane = self.find(resource)
+            raise_alarm(&self.st, lane, False, now_ns)
+            doubt_slowness(&self.st, lane)
+            discount_availability(&self.st, lane)
+            rebuild_lane(&self.st, lane, now_ns)
+            forgive(&self.st, lane, now_ns)

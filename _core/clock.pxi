@@ -46,10 +46,12 @@ cdef class ManualClock(Clock):
     def advance(self, seconds):
         """Moves forward by `seconds` >= 0. Raises InputError."""
         cdef double more_s = number_of("seconds", seconds, "advance takes a number of seconds")
-        if not (0.0 <= more_s and 1e-9 * self._now_ns + more_s <= LATEST_S):
-            raise InputError(
-                f"seconds={seconds!r}: advance takes a number >= 0 that leaves the clock below {LATEST_S:g} s; set() may go back")
-        self._now_ns += <int64_t>llround(more_s * 1e9)
+        with cython.critical_section(self):
+            if not (0.0 <= more_s and 1e-9 * self._now_ns + more_s <= LATEST_S):
+                raise InputError(
+                    f"seconds={seconds!r}: advance takes a number >= 0 that leaves the clock below {LATEST_S:g} s;"
+                    " set() may go back")
+            self._now_ns += <int64_t>llround(more_s * 1e9)
 
 
 cdef class ForeignClock(Clock):

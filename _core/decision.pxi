@@ -3,6 +3,15 @@
 cdef tuple REASONS = (None, "late", "no_resource", "guarantee", "affinity", "memory", "accuracy", "cost", "throughput")  # by Verdict
 
 
+cdef extern from *:
+    PyObject* list_item "PyList_GET_ITEM"(PyObject* items, Py_ssize_t i) nogil     # of cpython.list takes a reference
+
+
+cdef inline object resource_at(Core core, int lane):
+    """Only in the engine's section, which alone writes the list: no lock of the list's own is waited for in it."""
+    return <object>list_item(<PyObject*>core.resources, lane)
+
+
 @cython.freelist(64)       # of Tickets, too: they add no field
 @cython.no_gc_clear         # collected in a reference cycle, it must still know its route, and that its core
 @cython.auto_pickle(False)
@@ -54,13 +63,14 @@ cdef class Decision:
     def resource(self):
         """The Resource that should run the job; of one rejected as 'late' the nearest candidate, of
         'no_resource' None."""
-        return self.chosen
+        with cython.critical_section(self.route.core):      # it may move
+            return self.chosen
 
     @property
     def preferred(self):
         """The Resource that we would have chosen; `resource` itself where the choice was ours. None when no candidate
         took the job, and in bypass mode, where nothing is decided."""
-        return self.other if self.observed or self.slot < 0 else self.chosen
+        return self.other if self.observed or self.slot < 0 else self.resource
 
     @property
     def regret_s(self):
@@ -149,10 +159,11 @@ cdef class Decision:
     @property
     def residual_s(self):
         """Seconds that the job is expected to take yet, from its start or now; outliers of its resource counted in."""
-        cdef int64_t now_ns = self.route.core.now()
-        self._check("a job that has ended takes no longer")
         cdef TicketSlot* job = self.route.core.st.ticket + self.slot
-        return mean_residual(&self.route.core.st, job, now_ns) if job.state == TICKET_RUNNING else job.mean_s
+        cdef int64_t now_ns = self.route.core.now()
+        with cython.critical_section(self.route.core):
+            self._check("a job that has ended takes no longer")
+            return mean_residual(&self.route.core.st, job, now_ns) if job.state == TICKET_RUNNING else job.mean_s
 
     @property
     def propensity(self):
@@ -164,10 +175,13 @@ cdef class Decision:
     @property
     def features(self):
         """The encoded features that the decision saw and `complete` will learn from, float64 (d,), a copy."""
-        self._check("features are kept while a ticket is open")
         cdef TicketSlot* job = self.route.core.st.ticket + self.slot
-        cdef double[PADDED_D] x = job.x     # to be let go, and its place given to another, the job needs but one new list
-        cdef int i, d = job.d
+        cdef double[PADDED_D] x    # to be let go, and its place given to another, the job needs but one new list
+        cdef int i, d
+        with cython.critical_section(self.route.core):
+            self._check("features are kept while a ticket is open")
+            x = job.x
+            d = job.d
         return np.array([x[i] for i in range(d)])
 
     cdef void _write(self, RouteCore route):
@@ -175,7 +189,7 @@ cdef class Decision:
         self.route = route
         self.lane = self.f.lane
         if self.lane >= 0:
-            self.chosen = route.core.resources[self.lane]
+            self.chosen = resource_at(route.core, self.lane)
         self.z_bound = route.core.st.certificate[route.info.qos].z
 
     cdef void _issue(self, RouteCore route, const double* own, int64_t now_ns):
@@ -229,6 +243,7 @@ cdef class Decision:
 
     def __repr__(self):
         state = "rejected: " + self.reason if not self.admitted else ("open" if self.is_open else "settled")
-        name = "-" if self.chosen is None else self.chosen.name
+        chosen = self.resource
+        name = "-" if chosen is None else chosen.name
         told = f"P(on time) {self.f.claim:.3f}, expected {self.expected_s:.4g} s" if self.f.lane >= 0 else "nothing forecast"
         return f"<Ticket {name} {state}, {told}>"

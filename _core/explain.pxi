@@ -21,9 +21,9 @@ cdef class Explaining(RouteCore):
         """Between rows, too, nobody else decides: what they say is in the engine's scratch."""
         cdef int held = hold_collector()
         try:
-            if self.n_given or Z is not None:
+            with cython.critical_section(self.core):
                 self._read_given(Z)
-            return self._weigh_rows(x, mask, left_s, now_ns)
+                return self._weigh_rows(x, mask, left_s, now_ns)
         finally:
             release_collector(held)
 
@@ -34,7 +34,7 @@ cdef class Explaining(RouteCore):
         cdef int lane, i, static
         cdef list share, left, rows = []
         share, left, bound = self._shares(x, mask, left_s, now_ns)
-        for lane in range(st.head.n_resources):
+        for lane in range(<int>len(share)):
             static = st.excluded[info.model * st.head.max_resources + lane]
             if (mask != NULL and not get_bit(mask, lane)) or not (static or is_candidate(st, info.model, lane)):
                 continue
@@ -92,22 +92,22 @@ cdef class Explaining(RouteCore):
         cdef double p = 0.0, score = INFINITY, rank_s = INFINITY
         cdef bint untried = False, tried = False
         read_request(self, x, mask, &asked)
-        if self.n_given or Z is not None:
+        with cython.critical_section(self.core):
             self._read_given(Z)
-        memcpy(rng, st.head.rng, sizeof(rng))
-        bound = foresee(st, &self.info, asked.x, asked.mask, left_s, now_ns)
-        narrow_to_best(st, &self.info)
-        for lane in range(4):
-            st.head.rng[lane] = rng[lane]
-        for lane in range(st.head.n_resources):
-            if not st.cost[lane] < INFINITY:
-                continue
-            p = max(p, st.on_time[lane])
-            tried |= not get_bit(st.model[self.info.model].untried, lane)
-            untried |= n_open(st.load + lane) == 0
-            if st.pick[lane] < rank_s:
-                rank_s = st.pick[lane]
-                score = value_of(st, &self.info, lane)
+            memcpy(rng, st.head.rng, sizeof(rng))
+            bound = foresee(st, &self.info, asked.x, asked.mask, left_s, now_ns)
+            narrow_to_best(st, &self.info)
+            for lane in range(4):
+                st.head.rng[lane] = rng[lane]
+            for lane in range(st.head.n_resources):
+                if not st.cost[lane] < INFINITY:
+                    continue
+                p = max(p, st.on_time[lane])
+                tried |= not get_bit(st.model[self.info.model].untried, lane)
+                untried |= n_open(st.load + lane) == 0
+                if st.pick[lane] < rank_s:
+                    rank_s = st.pick[lane]
+                    score = value_of(st, &self.info, lane)
         return dict(bound=bound, feasible=p >= self.info.on_time - 1e-4, untried=untried and not tried and learns(st), score=score,
                     rank_s=rank_s, p_on_time=p)
 
@@ -118,15 +118,15 @@ cdef class Explaining(RouteCore):
         cdef int64_t now_ns = self.core.now()
         cdef int n
         read_request(self, x, mask, &asked)
-        if self.n_given or Z is not None:
+        with cython.critical_section(self.core):
             self._read_given(Z)
-        n = st.head.n_resources
-        score_all(st, &self.info, asked.x, self.info.deadline_s, now_ns)
-        if asked.mask != NULL:
-            mask_cost(st.cost, asked.mask, n)
-        weigh_all(st, &self.info, asked.x, self.info.deadline_s, now_ns)
-        return dict(rank_s=floats(st.cost, n), var=floats(st.var, n), model_var=floats(st.model_var, n),
-                    mean_s=floats(st.mean_s, n), on_time=floats(st.on_time, n))
+            n = st.head.n_resources
+            score_all(st, &self.info, asked.x, self.info.deadline_s, now_ns)
+            if asked.mask != NULL:
+                mask_cost(st.cost, asked.mask, n)
+            weigh_all(st, &self.info, asked.x, self.info.deadline_s, now_ns)
+            return dict(rank_s=floats(st.cost, n), var=floats(st.var, n), model_var=floats(st.model_var, n),
+                        mean_s=floats(st.mean_s, n), on_time=floats(st.on_time, n))
 
 
 cdef dict stream_of(const RouteInfo* info, const State* st, const Forecast* f):
@@ -165,12 +165,13 @@ cdef explain_ticket(Ticket t):
     cdef int64_t now_ns = route.core.clock.read()
     if t.f.x[0] != 1.0:
         raise TicketError("nothing was decided on this ticket (the engine was bypassed): there is nothing to explain")
-    verdict = f"rejected ({t.reason})" if t.reason else f"{t.chosen.name} chosen" + (" as a probe" if t.probe else "")
+    chosen = t.resource
+    verdict = f"rejected ({t.reason})" if t.reason else f"{chosen.name} chosen" + (" as a probe" if t.probe else "")
     if t.seen is not None:
         return route._explanation(t.seen, verdict=verdict)
     rows = route._rows(t.f.x, NULL, None, t.f.left_s, now_ns)
     for row in rows:
-        if route.core.resources[row["lane"]] is t.chosen:
+        if route.core.resources[row["lane"]] is chosen:
             row.update(
                 wait_s=t.f.wait_s, service_s=t.f.mean_s, ln_service=t.f.m, spread=t.f.s, dof=t.f.dof, p_on_time=t.f.claim, p_raw=t.f.p_on_time,
                 propensity=t.f.chance / t.n_tied, excluded=t.reason)

@@ -11,6 +11,7 @@ cdef class Lanes(Block):
             raise UnknownName(f"no resource {resource!r}; there are {', '.join(map(repr, self.lanes)) or 'none'}")
         return lane
 
+    @cython.critical_section
     def lane(self, resource):
         """The index of a resource in masks and in the columns of Z. Raises UnknownName."""
         return self.find(resource)
@@ -24,26 +25,30 @@ cdef class Lanes(Block):
         cdef double now_s = 1e-9 * now_ns
         # by another clock, or from before this one went back, it must not make the next ones look old
         cdef double at_s = now_s if at is None else min(<double>at, now_s)
-        cdef int lane = self.find(resource), model, column
+        cdef int lane, model, column
         cdef double value
-        if at_s < min(<double>self.reported_s.get(lane, -INFINITY), now_s):
-            return
-        self.reported_s[lane] = at_s
-        if running is not None or waiting is not None:
-            at_ns = min(now_ns, <int64_t>llround(max(-LATEST_S, min(LATEST_S, at_s)) * 1e9))
-            note_report(
-                &self.st, lane, running is not None, 0.0 if running is None else running, waiting is not None,
-                0.0 if waiting is None else waiting, at_ns)
-            refresh(&self.st, lane, now_ns)
-        for model, column, value in columns:
-            store_column(&self.st, model, column, lane, value)
+        with cython.critical_section(self):
+            lane = self.find(resource)
+            if at_s < min(<double>self.reported_s.get(lane, -INFINITY), now_s):
+                return
+            self.reported_s[lane] = at_s
+            if running is not None or waiting is not None:
+                at_ns = min(now_ns, <int64_t>llround(max(-LATEST_S, min(LATEST_S, at_s)) * 1e9))
+                note_report(
+                    &self.st, lane, running is not None, 0.0 if running is None else running, waiting is not None,
+                    0.0 if waiting is None else waiting, at_ns)
+                refresh(&self.st, lane, now_ns)
+            for model, column, value in columns:
+                store_column(&self.st, model, column, lane, value)
 
     def foreign(self, int lane):
         """Others' jobs on the lane: running and waiting as last reported, and the waiting ones' worth now."""
         cdef int64_t now_ns = self.clock.read()
         cdef const Foreign* f = &self.st.load[lane].foreign
-        return dict(running=f.running, waiting=f.waiting, worth=worth(f, f.waiting_ns, now_ns))
+        with cython.critical_section(self):
+            return dict(running=f.running, waiting=f.waiting, worth=worth(f, f.waiting_ns, now_ns))
 
+    @cython.critical_section
     def load(self, int lane):
         """(jobs in service, jobs queued) that tickets put on the lane."""
         cdef const Load* load = self.st.load + lane
@@ -53,12 +58,15 @@ cdef class Lanes(Block):
         """Shuts its lane for good and forgets what was learned of it; its open tickets can still be settled.
         Raises UnknownName."""
         cdef int64_t now_ns = self.clock.read()
-        cdef int lane = self.find(resource)
-        remove_lane(&self.st, lane, now_ns)
-        self.reported_s.pop(lane, None)
-        del self.lanes[resource]
-        self.resources[lane] = None
+        cdef int lane
+        with cython.critical_section(self):
+            lane = self.find(resource)
+            remove_lane(&self.st, lane, now_ns)
+            self.reported_s.pop(lane, None)
+            del self.lanes[resource]
+            self.resources[lane] = None
 
+    @cython.critical_section
     def candidates(self, int model):
         """Lanes that can run a model, shut ones too."""
         cdef int lane
@@ -69,6 +77,7 @@ cdef class Lanes(Block):
         """Entries that a mask and a row of Z have: lanes in use or waiting to be used again."""
         return self.st.head.n_resources
 
+    @cython.critical_section
     def drain(self, resource, bint on):
         """on: it takes no more jobs, those it has go on. Off: it takes jobs again, unless it is ejected.
         Raises UnknownName."""
@@ -76,6 +85,7 @@ cdef class Lanes(Block):
         self.st.load[lane].drained = on
         openness_changed(&self.st, lane)
 
+    @cython.critical_section
     def own_queue(self, resource):
         """From now on the queue's owner says when service starts, and levels are served in order. Raises UnknownName,
         ConfigError."""
@@ -89,6 +99,7 @@ cdef class Lanes(Block):
         """The clock, in seconds."""
         return 1e-9 * self.clock.read()
 
+    @cython.critical_section
     def take_disturbed(self):
         """Bit set (int) of lanes on which an alarm or the breaker went off since the last call."""
         lanes = 0

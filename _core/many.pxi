@@ -26,20 +26,20 @@ cdef class Batching(Observing):
         cdef cnp.ndarray encoded = np.empty((n, MAX_D))
         cdef Request asked
         asked.clipped = 0
-        asked.mask = NULL
         self._encode_rows(rows, <double*>cnp.PyArray_DATA(encoded), &asked.clipped)
-        if mask is not None:
-            self._read_mask(mask, asked.words)
-            asked.mask = asked.words
-        each = self._read_all_given(Z, n)
-        if self.core.st.head.max_tickets - self.core.st.head.n_open < n:
-            raise all_open(&self.core.st)
-        if n > 0 and asked.mask != NULL and not names_candidate(&self.core.st, self.info.model, asked.mask):
-            raise no_candidate(self, mask)
-        if self.core.st.head.mode == MODE_ACTIVE or self.core.st.head.mode == MODE_FROZEN:
-            self._decide_rows(tickets, &asked, encoded, left, Z, each, now_ns)
-            return tickets
-        return [stand_aside(self, rows[i], Z[i] if each else Z, mask, left[i], None, now_ns) for i in range(n)]
+        asked.mask = self._read_words(mask, asked.words)
+        cdef list blocks = blocks_of(Z, n)
+        with cython.critical_section(self.core):
+            self._read_all_given(Z, blocks)
+            if self.core.st.head.max_tickets - self.core.st.head.n_open < n:
+                raise all_open(&self.core.st)
+            if n > 0 and asked.mask != NULL and not names_candidate(&self.core.st, self.info.model, asked.mask):
+                raise no_candidate(self, mask)
+            if self.core.st.head.mode == MODE_ACTIVE or self.core.st.head.mode == MODE_FROZEN:
+                self._decide_rows(tickets, &asked, encoded, left, Z, blocks, now_ns)
+                return tickets
+        return [
+            stand_aside(self, rows[i], Z if blocks is None else blocks[i], mask, left[i], None, now_ns) for i in range(n)]
 
     cdef cnp.ndarray _times_left(self, deadline_s, arrival_s, Py_ssize_t n, int64_t now_ns):
         """Seconds to each job's deadline, float64 (n,)."""
@@ -69,36 +69,41 @@ cdef class Batching(Observing):
                 raise InputError(f"row {i}: {self._bad_feature([u[k] for k in range(self.n_features)])}")
         return 0
 
-    cdef bint _read_all_given(self, Z, Py_ssize_t n) except -1:
-        """Whether Z says something for each job; then every row was looked at, the first one last."""
+    cdef int _read_all_given(self, Z, list blocks) except -1:
+        """Where Z says something for each job every block is looked at, the first one last."""
         cdef Py_ssize_t i
-        if Z is None or np.ndim(Z) != 3:
-            if self.n_given or Z is not None:
-                self._read_given(Z)
-            return False
-        if len(Z) != n:
-            raise InputError(f"Z has {len(Z)} blocks for {n} jobs: one each, or one for all, is expected")
-        for i in range(n - 1, -1, -1):
+        if blocks is None:
+            return self._read_given(Z)
+        for i in range(len(blocks) - 1, -1, -1):
             try:
-                self._read_given(Z[i])
+                self._read_given(blocks[i])
             except InputError as error:
                 raise InputError(f"row {i}: {error}") from None
-        return True
+        return 0
 
     cdef int _decide_rows(
-        self, list tickets, Request* asked, cnp.ndarray encoded, cnp.ndarray left, Z, bint each, int64_t now_ns
+        self, list tickets, Request* asked, cnp.ndarray encoded, cnp.ndarray left, Z, list blocks, int64_t now_ns
     ) except -1:
         cdef const double* x = <const double*>cnp.PyArray_DATA(encoded)
         cdef const double* left_s = <const double*>cnp.PyArray_DATA(left)
-        cdef const double* own = own_in(self, Z)
+        cdef const double* own = NULL if blocks is not None else own_in(self, Z)
         cdef Py_ssize_t i
         for i in range(len(tickets)):
-            if each and i > 0:
-                self._read_given(Z[i])
-                own = own_in(self, Z[i])
+            if blocks is not None:
+                self._read_given(blocks[i])
+                own = own_in(self, blocks[i])
             decide_row(self, <Ticket>tickets[i], x + i * MAX_D, asked.mask, own, left_s[i], now_ns, True)
         self.core.st.head.n_clipped += asked.clipped
         return 0
+
+
+cdef list blocks_of(Z, Py_ssize_t n):
+    """Each job's own Z; None where one is for all."""
+    if Z is None or np.ndim(Z) != 3:
+        return None
+    if len(Z) != n:
+        raise InputError(f"Z has {len(Z)} blocks for {n} jobs: one each, or one for all, is expected")
+    return list(Z)
 
 
 cdef cnp.ndarray rows_of(RouteCore route, X):

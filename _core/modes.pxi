@@ -15,28 +15,27 @@ cdef Ticket stand_aside(
         lane_of(route, "default", default)
         return None
     ticket = Ticket.__new__(Ticket)     # before anything is read, as in decide_job
-    asked.mask = NULL
     if mode != MODE_BYPASS:
         read_request(route, x, mask, &asked)
-    elif mask is not None:
-        route._read_mask(mask, asked.words)
-        asked.mask = asked.words
-    theirs = lane_of(route, "default", default)
-    if mode != MODE_BYPASS:
-        place_request(route, Z)
-    if asked.mask != NULL and not names_candidate(st, route.info.model, asked.mask):
-        raise no_candidate(route, mask)
-    # from here on nothing is refused, and the generator may be asked
-    if mode == MODE_PART:
-        ours = <double>(draw(st.head.rng) >> 11) * 2.0 ** -53 < share
-    if theirs < 0:
-        theirs = least_loaded(st, route.info.model, asked.mask, st.head.rng, &n_tied, &fewest)
-    if mode == MODE_BYPASS:
-        return pass_by(route, ticket, theirs, n_tied, left_s, now_ns)
-    if ours or theirs < 0:
-        return shared(
-            decide_request(route, ticket, &asked, Z, mask, left_s, now_ns), asked.mask, share, theirs, n_tied, fewest)
-    return observe_request(route, ticket, &asked, Z, left_s, theirs, n_tied, share, now_ns)
+    else:
+        asked.mask = route._read_words(mask, asked.words)
+    with cython.critical_section(route.core):
+        theirs = lane_of(route, "default", default)
+        if mode != MODE_BYPASS:
+            place_request(route, Z)
+        if asked.mask != NULL and not names_candidate(st, route.info.model, asked.mask):
+            raise no_candidate(route, mask)
+        # from here on nothing is refused, and the generator may be asked
+        if mode == MODE_PART:
+            ours = <double>(draw(st.head.rng) >> 11) * 2.0 ** -53 < share
+        if theirs < 0:
+            theirs = least_loaded(st, route.info.model, asked.mask, st.head.rng, &n_tied, &fewest)
+        if mode == MODE_BYPASS:
+            return pass_by(route, ticket, theirs, n_tied, left_s, now_ns)
+        if ours or theirs < 0:
+            decide_request(route, ticket, &asked, Z, mask, left_s, now_ns)
+            return shared(ticket, asked.mask, share, theirs, n_tied, fewest)
+        return observe_request(route, ticket, &asked, Z, left_s, theirs, n_tied, share, now_ns)
 
 
 cdef Ticket shared(Ticket ticket, const uint64_t* mask, double share, int theirs, int n_theirs, int fewest):
@@ -67,7 +66,7 @@ cdef Ticket pass_by(RouteCore route, Ticket ticket, int lane, int n_tied, double
     ticket._write(route)
     ticket.made_ns = now_ns
     if lane >= 0:
-        ticket.chosen = route.core.resources[lane]
+        ticket.chosen = resource_at(route.core, lane)
         ticket.lane = lane
         ticket.slot = -1
         ticket.is_open = True
@@ -95,7 +94,7 @@ cdef Ticket observe_request(
     if share > 0.0:
         ticket.f.chance += share * wish.theirs
     if wish.lane >= 0:
-        ticket.other = core.resources[wish.lane]
+        ticket.other = resource_at(core, wish.lane)
         ticket.regret = 0.0 if wish.lane == lane else cost_s - wish.cost_s
     ticket._issue(route, own_in(route, Z), now_ns)
     issue(st, ticket.slot, route.info.qos, &ticket.f, False)
@@ -131,11 +130,13 @@ cdef class Observing(Explaining):
         cdef double left_s = self._time_left(deadline_s, arrival_s, now_ns)
         cdef Ticket ticket = Ticket.__new__(Ticket)     # before anything is read, as in decide_job
         cdef Request asked
+        cdef int lane
         read_request(self, x, mask, &asked)
-        cdef int lane = lane_of(self, "resource", resource)
-        if lane < 0:
-            raise UnknownName("resource=None: the name of the one that the job was sent to is expected")
-        if asked.mask != NULL and not names_candidate(&self.core.st, self.info.model, asked.mask):
-            raise no_candidate(self, mask)
-        place_request(self, Z)
-        return observe_request(self, ticket, &asked, Z, left_s, lane, 1, 0.0, now_ns)
+        with cython.critical_section(self.core):
+            lane = lane_of(self, "resource", resource)
+            if lane < 0:
+                raise UnknownName("resource=None: the name of the one that the job was sent to is expected")
+            if asked.mask != NULL and not names_candidate(&self.core.st, self.info.model, asked.mask):
+                raise no_candidate(self, mask)
+            place_request(self, Z)
+            return observe_request(self, ticket, &asked, Z, left_s, lane, 1, 0.0, now_ns)

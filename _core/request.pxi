@@ -14,13 +14,13 @@ cdef inline int read_request(RouteCore route, x, mask, Request* out) except -1:
     out.mask = NULL
     route._read_features(x, out.x, &out.clipped)
     if mask is not None:
-        route._read_mask(mask, out.words)
-        out.mask = out.words
+        out.mask = route._read_words(mask, out.words)
     return 0
 
 
 cdef inline int place_request(RouteCore route, Z) except -1:
-    """The rest of what a call is refused for, mask without a candidate aside. No Python runs from here to its decision."""
+    """The rest of what a call is refused for, mask without a candidate aside. From here to its decision no Python runs, and
+    in no other thread a call on the engine."""
     if route.n_given or Z is not None:
         route._read_given(Z)
     if route.core.st.head.free_ticket < 0:
@@ -33,19 +33,21 @@ cdef inline Ticket decide_job(RouteCore route, x, Z, mask, double left_s, int64_
     cdef Ticket ticket = Ticket.__new__(Ticket)     # first of all: the collector may come, and run Python
     cdef Request asked
     read_request(route, x, mask, &asked)
-    place_request(route, Z)
-    return decide_request(route, ticket, &asked, Z, mask, left_s, now_ns)
+    with cython.critical_section(route.core):
+        place_request(route, Z)
+        decide_request(route, ticket, &asked, Z, mask, left_s, now_ns)
+    return ticket
 
 
-cdef inline Ticket decide_request(
+cdef inline int decide_request(
     RouteCore route, Ticket ticket, const Request* asked, Z, mask, double left_s, int64_t now_ns
-):
+) except -1:
     cdef State* st = &route.core.st
     decide_row(route, ticket, asked.x, asked.mask, own_in(route, Z), left_s, now_ns, True)
     if ticket.verdict == NO_RESOURCE and asked.mask != NULL and not names_candidate(st, route.info.model, asked.mask):
         raise no_candidate(route, mask)
     st.head.n_clipped += asked.clipped
-    return ticket
+    return 0
 
 
 cdef inline void decide_row(

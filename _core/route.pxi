@@ -151,6 +151,8 @@ cdef class RouteCore:
         cdef int n = st.head.n_resources, stride = st.head.n_blocks * LANES, i, j
         cdef const double* data = NULL
         cdef const float* stored
+        if Z is None and not self.n_given:
+            return 0
         if Z is not None:
             if not (type(Z) is cnp.ndarray and is_float64_block(Z) and cnp.PyArray_DIM(Z, 0) == self.n_given
                     and cnp.PyArray_DIM(Z, 1) == n):
@@ -192,6 +194,13 @@ cdef class RouteCore:
             raise InputError(
                 f"mask={mask!r}: a bool array ({n},) or an int with bits below {n} is expected, one per resource")
         return 0
+
+    cdef const uint64_t* _read_words(self, mask, uint64_t* words) except? NULL:
+        """words, or NULL (all candidates) for None."""
+        if mask is None:
+            return NULL
+        self._read_mask(mask, words)
+        return words
 
     def _wrong_features(self, x, got):
         return InputError(

@@ -1,4 +1,5 @@
-# One decision, settled exactly once.
+# One decision, settled exactly once. What a user's Python is read for (numbers, the clock) comes before the section in which
+# a call is alone on the engine's state: it checks, and does, what no other thread comes between.
 
 @cython.final
 @cython.no_gc_clear         # collected in a reference cycle, it must still know its route, and that its core
@@ -14,10 +15,11 @@ cdef class Ticket(Decision):
         """Says that service begins now. Needed where the caller owns the queue (`discipline="priority"`);
         on a fifo resource starts are inferred from its slots. Raises TicketError. A second call changes nothing."""
         cdef int64_t now_ns = self.route.core.now()
-        if self._holds_nothing():
-            return
-        self._check("start() comes before complete, fail or cancel")
-        start_ticket(&self.route.core.st, self.slot, now_ns, now_ns)
+        with cython.critical_section(self.route.core):
+            if self._holds_nothing():
+                return
+            self._check("start() comes before complete, fail or cancel")
+            start_ticket(&self.route.core.st, self.slot, now_ns, now_ns)
 
     def may_start(self, left_s):
         """The start test, for who owns the queue: may the job start now, `left_s` seconds before its deadline?
@@ -28,12 +30,13 @@ cdef class Ticket(Decision):
         Raises TicketError, InputError. Cost: a tenth of a microsecond.
         """
         cdef double seconds = as_seconds("left_s", left_s)
-        cdef int64_t now_ns = self.route.core.now()
-        if self._holds_nothing():
-            return True
-        self._check("may_start() comes before start()")
         cdef State* st = &self.route.core.st
-        return may_start(st, st.ticket + self.slot, self.route.info.explore, seconds, now_ns)
+        cdef int64_t now_ns = self.route.core.now()
+        with cython.critical_section(self.route.core):
+            if self._holds_nothing():
+                return True
+            self._check("may_start() comes before start()")
+            return may_start(st, st.ticket + self.slot, self.route.info.explore, seconds, now_ns)
 
     def reconsider(self, Z=None, *, mask=None, bonus=0.1):
         """Decides again for a queued job: True when it moved, and then `resource` is another one.
@@ -65,10 +68,11 @@ cdef class Ticket(Decision):
         """
         cdef double seconds = -1.0 if ttft_s is None else seconds_of("ttft_s", ttft_s)
         cdef int64_t now_ns = self.route.core.now()
-        if self._holds_nothing():
-            return
-        self._check("first() comes before complete, fail or cancel")
-        say_first(self, seconds, now_ns)
+        with cython.critical_section(self.route.core):
+            if self._holds_nothing():
+                return
+            self._check("first() comes before complete, fail or cancel")
+            say_first(self, seconds, now_ns)
 
     def progress(self, tokens):
         """Says that the answer has `tokens` tokens now, for columns that track kv_tokens. Never needed otherwise.
@@ -78,10 +82,11 @@ cdef class Ticket(Decision):
         """
         cdef double n = count_of(tokens)
         cdef int64_t now_ns = self.route.core.now()
-        if self._holds_nothing():
-            return
-        self._check("progress() comes before complete, fail or cancel")
-        say_progress(self, n, now_ns)
+        with cython.critical_section(self.route.core):
+            if self._holds_nothing():
+                return
+            self._check("progress() comes before complete, fail or cancel")
+            say_progress(self, n, now_ns)
 
     def complete(self, service_s=None, *, tokens=None, bint warmup=False):
         """Settles as completed and teaches the (resource, model) profile.
@@ -98,37 +103,37 @@ cdef class Ticket(Decision):
         """
         cdef double seconds = -1.0 if service_s is None else seconds_of("service_s", service_s)
         cdef double n = -1.0 if tokens is None else count_of(tokens)
-        # a user's clock runs Python, and another thread may settle meanwhile: it is read before the check
-        cdef int64_t now_ns = self.route.core.now()
-        if self._holds_nothing():
-            self.is_open = False
-            return
-        self._check("complete() once, or not at all")
         cdef TicketSlot* job = self.route.core.st.ticket + self.slot
         cdef bint untimed = False
-        if seconds < 0.0:
-            seconds = self._since_start(now_ns)
-            untimed = seconds < (job.first_s if job.tokens > 0.0 else 0.0)
-        # one nanosecond is what the clock resolves; zero has no logarithm
-        seconds = max(seconds, 1e-9)
-        if self.route.streams and not untimed:
-            check_end(job, seconds, n)
-        elif n >= 0.0 and not self.route.streams:
-            raise one_signal("complete(tokens=...)", self)
-        self.route.core.st.head.n_untimed += untimed
-        if first_after_gap(&self.route.core.st, job) or warmup or untimed:
-            learn_warmup(&self.route.core.st, job, now_ns)
-        elif self.route.streams:
-            learn_stream(&self.route.core.st, job, seconds, n, now_ns)
-        else:
-            learn_service(&self.route.core.st, job, seconds, now_ns)
-        refute(&self.route.core.st, job.lane, now_ns)
-        note_success(&self.route.core.st, self.slot, now_ns)
-        if self.route.info.first:
-            report_stream(&self.route.core.st, self.slot, &self.route.info, seconds, n, now_ns)
-        else:
-            report_result(&self.route.core.st, self.slot, seconds, now_ns)
-        self._close(now_ns)
+        cdef int64_t now_ns = self.route.core.now()
+        with cython.critical_section(self.route.core):
+            if self._holds_nothing():
+                self.is_open = False
+                return
+            self._check("complete() once, or not at all")
+            if seconds < 0.0:
+                seconds = self._since_start(now_ns)
+                untimed = seconds < (job.first_s if job.tokens > 0.0 else 0.0)
+            # one nanosecond is what the clock resolves; zero has no logarithm
+            seconds = max(seconds, 1e-9)
+            if self.route.streams and not untimed:
+                check_end(job, seconds, n)
+            elif n >= 0.0 and not self.route.streams:
+                raise one_signal("complete(tokens=...)", self)
+            self.route.core.st.head.n_untimed += untimed
+            if first_after_gap(&self.route.core.st, job) or warmup or untimed:
+                learn_warmup(&self.route.core.st, job, now_ns)
+            elif self.route.streams:
+                learn_stream(&self.route.core.st, job, seconds, n, now_ns)
+            else:
+                learn_service(&self.route.core.st, job, seconds, now_ns)
+            refute(&self.route.core.st, job.lane, now_ns)
+            note_success(&self.route.core.st, self.slot, now_ns)
+            if self.route.info.first:
+                report_stream(&self.route.core.st, self.slot, &self.route.info, seconds, n, now_ns)
+            else:
+                report_result(&self.route.core.st, self.slot, seconds, now_ns)
+            self._close(now_ns)
 
     cdef double _since_start(self, int64_t now_ns):
         cdef State* st = &self.route.core.st
@@ -144,14 +149,15 @@ cdef class Ticket(Decision):
         """
         cdef double away_s = 0.0 if retry_after_s is None else away_of(retry_after_s)
         cdef int64_t now_ns = self.route.core.now()
-        if self._holds_nothing():
-            self.is_open = False
-            return
-        self._check("fail() once, or not at all")
-        learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
-        note_failure(&self.route.core.st, self.slot, away_s, now_ns)
-        report_failure(&self.route.core.st, self.slot, now_ns)
-        self._close(now_ns)
+        with cython.critical_section(self.route.core):
+            if self._holds_nothing():
+                self.is_open = False
+                return
+            self._check("fail() once, or not at all")
+            learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
+            note_failure(&self.route.core.st, self.slot, away_s, now_ns)
+            report_failure(&self.route.core.st, self.slot, now_ns)
+            self._close(now_ns)
 
     def retry(self, Z=None, *, mask=None, retry_after_s=None):
         """Another try of a job that failed: a new Ticket, on none of the resources that this job was on before. Of one
@@ -172,17 +178,19 @@ cdef class Ticket(Decision):
         memset(&kept, 0, sizeof(kept))
         if self.verdict != ADMITTED:
             raise TicketError(f"ticket was rejected ({self.reason}): nothing failed, and nothing can be tried again")
-        if self.is_open and self.slot >= 0:
-            self._check("retry() while it is open, or after it has failed")
-        read_retry(self, Z, mask, lanes)
-        if self.is_open and self.slot >= 0:
-            learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
-            note_failure(&self.route.core.st, self.slot, away_s, now_ns)
-            leave_out_job(&self.route.core.st, self.slot, lanes)
-            mate = set_aside(&self.route.core.st, self.slot, &kept)
-            self._close(now_ns)
-        self.is_open = False
-        return retry_job(self, second, Z, lanes, mate, &kept, now_ns)
+        if self.route._read_words(mask, lanes) == NULL:
+            memset(lanes, 0xFF, sizeof(lanes))
+        with cython.critical_section(self.route.core):
+            leave_out_tried(self, lanes)
+            self.route._read_given(Z)
+            if self.is_open and self.slot >= 0:
+                learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
+                note_failure(&self.route.core.st, self.slot, away_s, now_ns)
+                leave_out_job(&self.route.core.st, self.slot, lanes)
+                mate = set_aside(&self.route.core.st, self.slot, &kept)
+                self._close(now_ns)
+            self.is_open = False
+            return retry_job(self, second, Z, lanes, mate, &kept, now_ns)
 
     def timeout(self):
         """Settles as timed out: nobody waits for it any longer. In service it counts as a failure, and
@@ -190,50 +198,54 @@ cdef class Ticket(Decision):
 
         Raises TicketError. Cost: as complete, and a microsecond for what is expected beyond.
         """
-        cdef int64_t now_ns = self.route.core.now()
-        if self._holds_nothing():
-            self.is_open = False
-            return
-        self._check("timeout() once, or not at all")
         cdef TicketSlot* job = self.route.core.st.ticket + self.slot
-        if job.state == TICKET_RUNNING:
-            learn_failure(&self.route.core.st, job, now_ns)
-            learn_censored(&self.route.core.st, job, now_ns)
-            note_failure(&self.route.core.st, self.slot, 0.0, now_ns)
-        report_failure(&self.route.core.st, self.slot, now_ns)
-        self._close(now_ns)
+        cdef int64_t now_ns = self.route.core.now()
+        with cython.critical_section(self.route.core):
+            if self._holds_nothing():
+                self.is_open = False
+                return
+            self._check("timeout() once, or not at all")
+            if job.state == TICKET_RUNNING:
+                learn_failure(&self.route.core.st, job, now_ns)
+                learn_censored(&self.route.core.st, job, now_ns)
+                note_failure(&self.route.core.st, self.slot, 0.0, now_ns)
+            report_failure(&self.route.core.st, self.slot, now_ns)
+            self._close(now_ns)
 
     def cancel(self):
         """Settles as cancelled: frees its place. A job in service for longer than the median of its forecast teaches
         that it takes at least this long (right-censored); any other teaches nothing. Raises TicketError."""
         cdef int64_t now_ns = self.route.core.now()
-        if self._holds_nothing():
-            self.is_open = False
-            return
-        self._check("cancel() once, or not at all")
-        learn_censored(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
-        report_cancel(&self.route.core.st, self.slot, now_ns)
-        self._close(now_ns)
+        with cython.critical_section(self.route.core):
+            if self._holds_nothing():
+                self.is_open = False
+                return
+            self._check("cancel() once, or not at all")
+            learn_censored(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
+            report_cancel(&self.route.core.st, self.slot, now_ns)
+            self._close(now_ns)
 
     def drop(self):
         """Settles as dropped while queued, since it would be late: as cancel, and it counts as not on time in the
         certificate, whenever it comes. Raises TicketError."""
         cdef int64_t now_ns = self.route.core.now()
-        if self._holds_nothing():
-            self.is_open = False
-            return
-        self._check("drop() once, or not at all")
-        report_failure(&self.route.core.st, self.slot, now_ns)
-        self._close(now_ns)
+        with cython.critical_section(self.route.core):
+            if self._holds_nothing():
+                self.is_open = False
+                return
+            self._check("drop() once, or not at all")
+            report_failure(&self.route.core.st, self.slot, now_ns)
+            self._close(now_ns)
 
     cdef void _close(self, int64_t now_ns) noexcept:
         self.is_open = False
         close_ticket(&self.route.core.st, self.slot, now_ns)
 
     def __enter__(self):
-        if not self._holds_nothing():
-            self._check("enter it once")
-        return self
+        with cython.critical_section(self.route.core):
+            if not self._holds_nothing():
+                self._check("enter it once")
+            return self
 
     def __exit__(self, kind, error, traceback):
         """Normal exit completes, an Exception fails, cancellation and KeyboardInterrupt cancel."""
@@ -253,9 +265,10 @@ cdef class Ticket(Decision):
     def __dealloc__(self):
         # nobody can settle it any more; its place must not stay taken
         if self.is_open and self.slot >= 0 and self.route is not None:
-            self.route.core.st.head.n_abandoned += 1
-            report_cancel(&self.route.core.st, self.slot, self.route.core.last_ns)
-            close_ticket(&self.route.core.st, self.slot, self.route.core.last_ns)
+            with cython.critical_section(self.route.core):
+                self.route.core.st.head.n_abandoned += 1
+                report_cancel(&self.route.core.st, self.slot, self.route.core.last_ns)
+                close_ticket(&self.route.core.st, self.slot, self.route.core.last_ns)
 
 
 cdef by_hand():

@@ -4,8 +4,10 @@ another."""
 from __future__ import annotations
 
 import gc
+import math
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -71,6 +73,7 @@ def simple(clock: tw.Clock, *, max_tickets: int = 4096) -> tuple[tw.Engine, tw.R
         [tw.QoS("q", 1.0, contract="best_effort")],
         clock=clock,
         seed=1,
+        tau_s=math.inf,
         max_tickets=max_tickets,
     )
     return engine, engine.route("m", "q")
@@ -95,7 +98,7 @@ def test_every_job_of_many_threads_is_promised_and_learned_once(clock: Callable[
     assert engine.in_flight == 0
     assert engine._core.certificate(0)["n"] == sum(binds)
     assert results_of(engine) == 500 * N_THREADS
-    assert sum(one.succeeded for one in engine.statistics()) == pytest.approx(500 * N_THREADS, rel=0.01)
+    assert sum(one.succeeded for one in engine.statistics()) == 500 * N_THREADS
 
 
 @pytest.mark.parametrize("clock", CLOCKS.values(), ids=CLOCKS)
@@ -103,10 +106,9 @@ def test_every_job_of_many_threads_is_promised_and_learned_once(clock: Callable[
 def test_a_ticket_that_two_threads_settle_settles_once(how: str, clock: Callable[[], tw.Clock]) -> None:
     engine, route = simple(clock())
     tickets = [route.select((1.0,)) for _ in range(1000)]
-    outcomes: Counter[str] = Counter()
+    outcomes: list[Counter[str]] = [Counter(), Counter()]
 
-    def settle_all() -> None:
-        mine: Counter[str] = Counter()
+    def settle_all(mine: Counter[str]) -> None:
         for ticket in tickets:
             try:
                 getattr(ticket, how)()
@@ -114,11 +116,10 @@ def test_a_ticket_that_two_threads_settle_settles_once(how: str, clock: Callable
                 mine["refused"] += 1
             else:
                 mine["settled"] += 1
-        outcomes.update(mine)
 
     with eager_switches():
-        together([settle_all] * 2)
-    assert outcomes == {"settled": 1000, "refused": 1000}
+        together([lambda mine=mine: settle_all(mine) for mine in outcomes])  # type: ignore[misc]
+    assert sum(outcomes, Counter()) == {"settled": 1000, "refused": 1000}
     assert engine.in_flight == 0
     assert results_of(engine) == (1000 if how in ("complete", "fail") else results_of(engine))
 
@@ -142,26 +143,22 @@ def test_each_decision_has_its_own_columns_and_mask(clock: Callable[[], tw.Clock
 
 def test_a_name_that_many_threads_add_and_remove_is_there_at_most_once() -> None:
     engine, _ = simple(Stepping())
-    added: Counter[str] = Counter()
+    done: list[Counter[str]] = [Counter() for _ in range(N_THREADS)]
 
-    def work() -> None:
-        mine: Counter[str] = Counter()
+    def work(mine: Counter[str]) -> None:
         for _ in range(200):
-            for name, call in (
-                ("add", lambda: engine.add(tw.Resource(EXTRA))),
-                ("remove", lambda: engine.remove(EXTRA)),
-            ):
-                try:
-                    call()
-                    mine[name] += 1
-                except (tw.ConfigError, tw.UnknownName):
-                    pass
-        added.update(mine)
+            with suppress(tw.ConfigError):
+                engine.add(tw.Resource(EXTRA))
+                mine["added"] += 1
+            with suppress(tw.UnknownName):
+                engine.remove(EXTRA)
+                mine["removed"] += 1
 
     with eager_switches():
-        together([work] * N_THREADS)
+        together([lambda mine=mine: work(mine) for mine in done])  # type: ignore[misc]
+    total = sum(done, Counter())
     names = [resource.name for resource in engine.resources]
-    assert names.count(EXTRA) == added["add"] - added["remove"]
+    assert names.count(EXTRA) == total["added"] - total["removed"]
     assert len(set(names)) == len(names)
 
 
