@@ -12,7 +12,7 @@ cdef inline object resource_at(Core core, int lane):
     return <object>list_item(<PyObject*>core.resources, lane)
 
 
-@cython.freelist(64)       # of Tickets, too: they add no field
+@cython.freelist(512)      # of Tickets, too: they add no field
 @cython.no_gc_clear         # collected in a reference cycle, it must still know its route, and that its core
 @cython.auto_pickle(False)
 cdef class Decision:

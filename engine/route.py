@@ -17,7 +17,8 @@ __all__ = ["Route"]
 class Route(Batching):
     """One model under one QoS class, its `model` and `qos`; made by `engine.route(model, qos)`.
 
-    `select` (compiled) is the hot path, `select_many` the same for a batch; `peek` explains it; `observe` is for jobs that somebody else sends.
+    `select` (compiled) is the hot path, `select_many` the same for a batch; `peek` explains it; `observe` is for jobs
+    that somebody else sends.
     """
 
     __slots__ = ()
