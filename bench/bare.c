@@ -92,11 +92,14 @@ static float least_of(int n_blocks)
 /* Within 1e-4 of the least cost: the lane of fewest jobs. The package's generator, for a tie of that too, is left out. */
 static int least_loaded(const Decision *D, float least)
 {
-    float limit = least + 1e-4 * least;
+    float limit = least + 1e-4f * least;
     int chosen = -1;
-    for (int l = 0; l < D->n_lanes; l++)
-        if (cost[l] <= limit && (chosen < 0 || D->n_open[l] < D->n_open[chosen]))
-            chosen = l;
+    for (int at = 0; at < D->n_lanes; at += TW_WIDTH)
+        for (unsigned bits = tw_bits(tw_load(cost + at) <= limit); bits; bits &= bits - 1) {
+            int l = at + __builtin_ctz(bits);
+            if (chosen < 0 || D->n_open[l] < D->n_open[chosen])
+                chosen = l;
+        }
     return chosen;
 }
 
@@ -128,8 +131,7 @@ int bare_decide(const Decision *D, const double *u, const double *given_row, dou
     score(D, x32, now_s);
     if (D->mask)
         for (int l = 0; l < D->n_lanes; l++)
-            if (!D->mask[l])
-                cost[l] = INFINITY;
+            cost[l] = D->mask[l] ? cost[l] : INFINITY;
     int lane = least_loaded(D, least_of(D->n_blocks));
     double m = 0.0, q = 0.0;
     for (int i = 0; i < D->d; i++) {

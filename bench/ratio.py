@@ -91,6 +91,7 @@ def measure(subject: Subject, rounds: int, console: Console) -> dict[str, object
         "bare C": lambda: median_pass(bare.pass_ns),
         "tailwise": lambda: median_pass(lambda: select_ns(subject.select)),
         "array": lambda: median_pass(lambda: select_ns(lambda: subject.select(rows))),
+        "many": lambda: median_pass(lambda: select_ns(subject.select_many)),
         "numba": lambda: median_pass(lambda: decide_ns(by_numba, subject.requests)),
         "NumPy": lambda: median_pass(lambda: decide_ns(by_numpy, subject.requests[:N_SLOW])),
         "complete": lambda: complete_ns(subject),
@@ -196,7 +197,7 @@ def decide_ns(decide: Decide, requests: NDArray[np.float64]) -> float:
 
 def table(rows: list[dict[str, object]]) -> Table:
     out = Table(title="ns per decision, median of rounds; d = 8", title_justify="left")
-    names = ("bare C", "tailwise", "array", "numba", "NumPy", "complete")
+    names = ("bare C", "tailwise", "array", "many", "numba", "NumPy", "complete")
     for column in ("K", "columns + mask", *names, "tailwise / bare C", "chooses otherwise"):
         out.add_column(column, justify="right")
     for row in rows:

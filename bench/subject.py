@@ -99,6 +99,10 @@ class Subject:
         seconds: list[float] = (medians * np.exp(NOISE * self.rng.standard_normal(len(medians)))).tolist()
         return seconds
 
+    def select_many(self) -> list[tw.Ticket]:
+        """The same pass as one call."""
+        return self.route.select_many(self.requests, self.Z, mask=self.mask)
+
     @cached_property
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The idle engine's numbers, lanes last, padded to blocks: what every other implementation reads."""
