@@ -146,26 +146,33 @@ static float tied(const float *cost, int n_lanes, uint64_t *words)
     return lowest;
 }
 
-/* One column with a given part: ln(1 + (row / scale + stored)), clipped at 6. */
+/* TW_WIDTH entries of a column with a given part: ln(1 + (row / scale + stored)), clipped at 6. bad gathers entries that
+ * are negative or above 1e30. */
+TW_INLINE tw_v given_at(const double *row, float inv, const float *stored, tw_l *bad)
+{
+    tw_d low = tw_load_d(row), high = tw_load_d(row + TW_DOUBLES);
+    tw_v v = tw_narrow(low, high) * inv, one = tw_splat(1.0f);
+    *bad |= (low < 0.0) | (low > 1e30) | (high < 0.0) | (high > 1e30);
+    if (stored)
+        v = v + tw_load(stored);
+    v = tw_min(tw_splat(1e30f), v);     /* in this order NaN stays NaN */
+    /* tw_ln has no NaN branch: unknown goes around it */
+    return tw_known(v - v, v) + tw_min(tw_ln(one + tw_known(v, one)), tw_splat(6.0f));
+}
+
 static int encode_given(const double *row, double scale, int n, const float *stored, float *z)
 {
     float inv = (float)(1.0 / scale);
-    int bad = 0;
-    for (int i = 0; i < n; i++) {
-        bad |= (row[i] < 0.0) | (row[i] > 1e30);
-        z[i] = (float)row[i];
+    tw_l bad = {0};
+    int i = 0;
+    for (; i + TW_WIDTH <= n; i += TW_WIDTH)
+        tw_store(z + i, given_at(row + i, inv, stored ? stored + i / LANES * SERVED_ROWS * LANES + i % LANES : 0, &bad));
+    if (i < n) {        /* the row ends where it ends */
+        double rest[TW_WIDTH] = {0};
+        memcpy(rest, row + i, (size_t)(n - i) * sizeof *row);
+        tw_store(z + i, given_at(rest, inv, stored ? stored + i / LANES * SERVED_ROWS * LANES + i % LANES : 0, &bad));
     }
-    for (int i = n; i < (n + LANES - 1) / LANES * LANES; i++)
-        z[i] = 0.0f;
-    for (int i = 0; i < n; i += TW_WIDTH) {
-        tw_v v = tw_load(z + i) * inv, one = tw_splat(1.0f);
-        if (stored)
-            v = v + tw_load(stored + i / LANES * SERVED_ROWS * LANES + i % LANES);
-        v = tw_min(tw_splat(1e30f), v);     /* in this order NaN stays NaN */
-        /* tw_ln has no NaN branch: unknown goes around it */
-        tw_store(z + i, tw_known(v - v, v) + tw_min(tw_ln(one + tw_known(v, one)), tw_splat(6.0f)));
-    }
-    return !bad;
+    return !tw_any_d(bad);
 }
 
 /* The slope of m in a column where it stands, as context.bent_location has it. */
