@@ -218,7 +218,7 @@ cdef inline int prepare(
     """After scoring: what the choice among the feasible compares. Returns the bound that leaves none, 0 = some are."""
     cdef int bound
     if route.explore and not route.policy:
-        favour_untried(st, route, left_s)
+        favour_untried(st, route, x, left_s)
     weigh_all(st, route, x, left_s, now_ns)
     bound = narrow_to_bounds(st, route, x, now_ns) if route.bounded else 0
     if route.policy:

@@ -150,7 +150,7 @@ cdef inline int decide(
         n_tied[0] = 1
         return ADMITTED
     if route.explore:
-        favour_untried(st, route, left_s)
+        favour_untried(st, route, x, left_s)
     for k in range(3):
         lane = choose(st.cost, st.load, st.head.n_resources, st.head.rng, n_tied)
         if lane < 0:

@@ -71,6 +71,14 @@ TW_INLINE tw_d wait_at(const tw_wait_block *wait, const double *ahead, double no
     return (tw_pick_d(left > none, left, none) + tw_load_d(ahead + l)) * tw_load_d(wait->inv_slots + l);
 }
 
+/* Seconds of all jobs, ten times as many where it is not going to be in time: cost_of of score.pxd. */
+TW_INLINE tw_v cost_at(const tw_stake *stake, const float *row, const float *crowd, tw_v w, tw_v s)
+{
+    tw_v seconds = w + s * (1.0f + stake->patience * tw_load(crowd));
+    seconds = tw_pick(w + 2.0f * s > stake->left_s, 10.0f * seconds, seconds);
+    return seconds * tw_load(row + ROW_INV_AVAIL * LANES) + tw_load(row + ROW_OFFSET * LANES);
+}
+
 /* Median service exp(m), wait W and cost of every candidate. */
 static void score(const tw_candidates *c, const tw_stake *stake, const tw_wait_block *wait, double now_s,
                   float *service, float *waiting, float *cost)
@@ -97,23 +105,52 @@ static void score(const tw_candidates *c, const tw_stake *stake, const tw_wait_b
             tw_v slope = tw_load(row + (ROW_MEAN + c->n_request + i) * LANES);
             m = m + z * (c->n_terms ? bend(c, row, i, z, slope) : slope);
         }
-        tw_v s = tw_exp(m), seconds = w + s * (1.0f + stake->patience * tw_load(block->crowd + h));
-        seconds = tw_pick(w + 2.0f * s > stake->left_s, 10.0f * seconds, seconds);
+        tw_v s = tw_exp(m);
         tw_store(waiting + at, w);
         tw_store(service + at, s);
-        tw_store(cost + at, seconds * tw_load(row + ROW_INV_AVAIL * LANES) + tw_load(row + ROW_OFFSET * LANES));
+        tw_store(cost + at, cost_at(stake, row, block->crowd + h, w, s));
     }
+}
+
+/* Which of TW_WIDTH lanes from `at` on have their bit set. */
+TW_INLINE tw_i chosen_at(const uint64_t *words, int at)
+{
+    tw_i bit = {0};
+    for (int i = 0; i < TW_WIDTH; i++)
+        bit[i] = 1 << i;
+    tw_i bits = (tw_i){0} + (int32_t)((words[at >> 6] >> (at & 63)) & 0xffff);
+    return (bits & bit) != 0;
 }
 
 /* Costs of lanes whose bit is off become +inf. */
 static void mask(float *cost, const uint64_t *words, int n_lanes)
 {
-    tw_i bit = {0};
-    for (int i = 0; i < TW_WIDTH; i++)
-        bit[i] = 1 << i;
+    for (int at = 0; at < n_lanes; at += TW_WIDTH)
+        tw_store(cost + at, tw_pick(chosen_at(words, at), tw_load(cost + at), tw_splat(INFINITY)));
+}
+
+/* The least service of candidates whose bit is off. */
+static float fastest(const float *service, const float *cost, const uint64_t *words, int n_lanes)
+{
+    const tw_v endless = tw_splat(INFINITY);
+    tw_v low = endless;
     for (int at = 0; at < n_lanes; at += TW_WIDTH) {
-        tw_i bits = (tw_i){0} + (int32_t)((words[at >> 6] >> (at & 63)) & 0xffff);
-        tw_store(cost + at, tw_pick((bits & bit) != 0, tw_load(cost + at), tw_splat(INFINITY)));
+        tw_v s = tw_pick(tw_load(cost + at) < endless, tw_load(service + at), endless);
+        low = tw_min(words ? tw_pick(chosen_at(words, at), endless, s) : s, low);
+    }
+    return tw_least(low);
+}
+
+/* Costs of candidates whose bit is set as if they took service_s where they take longer. */
+static void favour(const tw_candidates *c, const tw_stake *stake, const tw_wait_block *wait, const uint64_t *words,
+                   float service_s, const float *service, const float *waiting, float *cost)
+{
+    for (int at = 0; at < c->n_lanes; at += TW_WIDTH) {
+        const float *row = c->served + at / LANES * SERVED_ROWS * LANES + at % LANES;
+        tw_v s = tw_splat(service_s), old = tw_load(cost + at);
+        tw_i yes = chosen_at(words, at) & (s < tw_load(service + at)) & (old < INFINITY);
+        tw_v new = cost_at(stake, row, wait[at / LANES].crowd + at % LANES, tw_load(waiting + at), s);
+        tw_store(cost + at, tw_pick(yes, new, old));
     }
 }
 
@@ -291,5 +328,5 @@ static double look(const float *close, const double *x, int n, int d, const int3
 }
 
 const tw_kernels TW_VERSION = {
-    encode, encode_given, score, mask, least, tied, spread, on_time, look, outlook, observe, fade,
+    encode, encode_given, score, mask, fastest, favour, least, tied, spread, on_time, look, outlook, observe, fade,
 };

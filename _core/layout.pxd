@@ -92,7 +92,7 @@ cdef struct ModelInfo:
     Length length                    # two signals: of answers
     int64_t next_probe_ns, next_stale_ns     # before that no ejected candidate is due for a probe, no silent one is asked
     uint64_t recovering[MASK_WORDS]  # bit set: its last result was faster than believed, the next may come at once
-    int32_t n_pardoned, _pad2        # ejected lanes that take this model's jobs all the same
+    int32_t n_pardoned, stale_from   # ejected lanes that take this model's jobs all the same; where the look for silent ones goes on
     uint64_t pardoned_open[MASK_WORDS]   # head.open_lanes and those; of meaning while n_pardoned > 0
 
 cdef struct Breaker:                 # of one lane (health.pxd); zero = closed, nothing known against it
@@ -217,6 +217,7 @@ cdef struct Header:
     int32_t n_tracking               # models with a column that the engine tracks
     int32_t n_unbuilt                # lanes of `unbuilt`
     uint64_t open_lanes[MASK_WORDS]  # bit set: takes jobs
+    uint64_t busy[MASK_WORDS]        # bit set: has an open ticket
     uint64_t unbuilt[MASK_WORDS]     # bit set: an alarm went off, and not all its models were rebuilt yet
     uint64_t disturbed[MASK_WORDS]   # bit set: an alarm or the breaker went off since take_disturbed
     int32_t detects_change, mode     # who decides (Mode)

@@ -13,25 +13,25 @@
 from libc.math cimport INFINITY
 from libc.stdint cimport INT64_MAX
 
-from _core.choose cimport least_of
+from _core.choose cimport first_bit, least_of
 from _core.forecast cimport Forecast, RouteInfo, forecast_lane
 from _core.lanes cimport get_bit, set_bit
 from _core.layout cimport (
     Certificate, LANES, MODE_PART, ModelInfo, Profile, ROW_OFFSET, State, int64_t, profile_at, served_block,
     uint64_t,
 )
-from _core.versions cimport tie_limit
-from _core.wait cimport n_open
+from _core.versions cimport kernels, tie_limit
 
 cdef enum:
     SILENT_NS = 500_000_000 # without a result, from when on a lane counts as silent
     LEAST_RESULTS = 110     # of a class, between two probes that it sends to silent lanes
     AGAIN_NS = 1_000_000    # a job that may not go to a silent lane puts the question off by so much
+    LOOKED_AT = 64          # lanes in one decision at most: what is asked of each is in two cache lines of its own
 
 
 cdef inline bint starts_at_once(const State* st, int lane) noexcept nogil:
     """A job on this lane, idle and open to it."""
-    return st.cost[lane] < INFINITY and st.waiting[lane] <= 0 and n_open(st.load + lane) == 0
+    return st.cost[lane] < INFINITY and st.waiting[lane] <= 0 and not get_bit(st.head.busy, lane)
 
 
 cdef inline bint is_passed_over(const State* st, int model, int lane, float least, float fastest) noexcept nogil:
@@ -41,12 +41,7 @@ cdef inline bint is_passed_over(const State* st, int model, int lane, float leas
 
 
 cdef inline float fastest_service(const State* st) noexcept nogil:
-    cdef float least = INFINITY
-    cdef int lane
-    for lane in range(st.head.n_resources):
-        if st.cost[lane] < INFINITY and st.service[lane] < least:
-            least = st.service[lane]
-    return least
+    return kernels.fastest(st.service, st.cost, NULL, st.head.n_resources)
 
 
 cdef inline int64_t silent_since(const State* st, int model, int lane) noexcept nogil:
@@ -57,24 +52,30 @@ cdef inline int64_t silent_since(const State* st, int model, int lane) noexcept 
 
 cdef inline int longest_silent(State* st, int model, float least, int64_t now_ns) noexcept nogil:
     """The idle candidate, passed over, that has been silent for longest, and for SILENT_NS at least; -1 = none, and
-    then next_stale_ns is when there may be one: another job may be allowed where this one is not. Cost O(resources)."""
+    then next_stale_ns is when there may be one: another job may be allowed where this one is not. Of more than LOOKED_AT
+    lanes so many at a time, in turn."""
+    cdef ModelInfo* info = st.model + model
     cdef float fastest = fastest_service(st)
     cdef int64_t since, oldest_ns = INT64_MAX, next_ns = now_ns + SILENT_NS
-    cdef int lane, longest = -1
-    for lane in range(st.head.n_resources):
+    cdef int lane, k, n = st.head.n_resources, longest = -1
+    for k in range(min(n, LOOKED_AT)):
+        lane = (info.stale_from + k) % n
         since = silent_since(st, model, lane)
         if 0 <= now_ns - since < SILENT_NS:
             next_ns = min(next_ns, since + SILENT_NS)
-        elif n_open(st.load + lane) > 0:
+        elif get_bit(st.head.busy, lane):
             continue        # it will be heard of first
-        elif since < oldest_ns and starts_at_once(st, lane) and not get_bit(st.model[model].untried, lane) \
+        elif since < oldest_ns and starts_at_once(st, lane) and not get_bit(info.untried, lane) \
                 and is_passed_over(st, model, lane, least, fastest):
             longest = lane
             oldest_ns = since
         else:
             next_ns = now_ns + AGAIN_NS
     if longest < 0:
-        st.model[model].next_stale_ns = next_ns
+        if n > LOOKED_AT:
+            info.stale_from = (info.stale_from + LOOKED_AT) % n
+            next_ns = min(next_ns, now_ns + AGAIN_NS)
+        info.next_stale_ns = next_ns
     return longest
 
 
@@ -82,11 +83,15 @@ cdef inline int next_recovering(const State* st, int model, float least) noexcep
     """An idle candidate that was faster than believed when it was last heard of, and is still passed over."""
     cdef const ModelInfo* info = st.model + model
     cdef float fastest = fastest_service(st)
-    cdef int lane
-    for lane in range(st.head.n_resources):
-        if get_bit(info.recovering, lane) and starts_at_once(st, lane) \
-                and is_passed_over(st, model, lane, least, fastest):
-            return lane
+    cdef uint64_t word
+    cdef int w, lane
+    for w in range((st.head.n_resources + 63) >> 6):
+        word = info.recovering[w]
+        while word:
+            lane = 64 * w + first_bit(word)
+            word &= word - 1
+            if starts_at_once(st, lane) and is_passed_over(st, model, lane, least, fastest):
+                return lane
     return -1
 
 

@@ -6,7 +6,7 @@ from _core.encode cimport store_column
 from _core.forecast cimport Forecast
 from _core.foreign cimport note_past
 from _core.health cimport claim_probe, release_probe
-from _core.lanes cimport line_of
+from _core.lanes cimport line_of, set_bit
 from _core.layout cimport (
     COLUMN_IN_FLIGHT, COLUMN_KV, COLUMN_PREFILL, COLUMN_RUNNING, COLUMN_WAITING, Load, ModelInfo, State, TICKET_FREE, TICKET_QUEUED,
     TICKET_RUNNING, TicketSlot, int64_t, profile_at,
@@ -49,6 +49,7 @@ cdef inline void lane_changed(
     State* st, int lane, bint running_changed, bint queue_changed, int64_t now_ns
 ) noexcept nogil:
     """Brings what decisions read of a lane up to date after its jobs changed."""
+    set_bit(st.head.busy, lane, n_open(st.load + lane) > 0)
     if queue_changed:
         update_ahead(st, lane)
     if running_changed or st.load[lane].soft:

@@ -1,34 +1,31 @@
 # What has not shown one result yet is tried; not where nothing is learned, since it would be for ever.
-from libc.math cimport INFINITY
-
 from _core.forecast cimport RouteInfo
-from _core.layout cimport MODE_SHADOW, ModelInfo, Stake, State, uint64_t
-from _core.score cimport score_lane, stake_of
-from _core.wait cimport n_open
+from _core.layout cimport MASK_WORDS, MODE_SHADOW, ModelInfo, Stake, State, uint64_t
+from _core.score cimport candidates_of, stake_of
+from _core.versions cimport Candidates, kernels
 
 
 cdef inline bint learns(const State* st) noexcept nogil:
     return st.head.mode <= MODE_SHADOW
 
 
-cdef inline void favour_untried(const State* st, const RouteInfo* route, double left_s) noexcept nogil:
+cdef inline void favour_untried(const State* st, const RouteInfo* route, const double* x, double left_s) noexcept nogil:
     """An idle candidate without a single result counts as just faster than the fastest known one, so that it is
     tried at its first chance instead of starving behind whoever answered first."""
     cdef const ModelInfo* info = st.model + route.model
-    cdef int lane, n = st.head.n_resources
-    cdef float best = INFINITY
-    cdef uint64_t any_untried = 0
+    cdef int w, n = st.head.n_resources
+    cdef uint64_t any_idle = 0
+    cdef uint64_t[MASK_WORDS] idle
+    cdef float best
     cdef Stake stake
-    for lane in range((n + 63) >> 6):
-        any_untried |= info.untried[lane]
-    if not any_untried or not learns(st):
+    cdef Candidates c
+    for w in range((n + 63) >> 6):
+        idle[w] = info.untried[w] & ~st.head.busy[w]
+        any_idle |= idle[w]
+    if not any_idle or not learns(st):
         return
-    for lane in range(n):
-        if not (info.untried[lane >> 6] >> (lane & 63)) & 1 and st.cost[lane] < INFINITY:
-            best = st.service[lane] if st.service[lane] < best else best
+    best = kernels.fastest(st.service, st.cost, info.untried, n)
     stake = stake_of(route, left_s)
-    best *= <float>0.98  # availability never seen is .99, so .99 would only tie
-    for lane in range(n):
-        if (info.untried[lane >> 6] >> (lane & 63)) & 1 and best < st.service[lane] \
-                and st.cost[lane] < INFINITY and n_open(st.load + lane) == 0:
-            score_lane(st, &stake, lane, st.waiting[lane], best)
+    c = candidates_of(st, route.model, 0, 0, n, x)
+    # availability never seen is .99, so .99 would only tie
+    kernels.favour(&c, &stake, st.wait, idle, <float>0.98 * best, st.service, st.waiting, st.cost)

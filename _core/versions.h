@@ -49,6 +49,11 @@ typedef struct {                /* lanes are read and written in whole vectors: 
                   float *service, float *waiting, float *cost);
     /* cost [n_lanes] in place, a bit of words for each */
     void (*mask)(float *cost, const uint64_t *words, int n_lanes);
+    /* words NULL = no bit is set; +inf where there is no such candidate */
+    float (*fastest)(const float *service, const float *cost, const uint64_t *words, int n_lanes);
+    /* service, waiting as score left them  # IN; cost in place */
+    void (*favour)(const tw_candidates *c, const tw_stake *stake, const tw_wait_block *wait, const uint64_t *words,
+                   float service_s, const float *service, const float *waiting, float *cost);
     float (*least)(const float *cost, int n_lanes);
     /* words [n_lanes / 64 rounded up]  # OUT, unless the least cost, which it returns, is +inf */
     float (*tied)(const float *cost, int n_lanes, uint64_t *words);

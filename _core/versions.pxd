@@ -35,6 +35,10 @@ cdef extern from "versions.h" nogil:
             const Candidates* c, const Stake* stake, const WaitBlock* wait, double now_s, float* service, float* waiting,
             float* cost) noexcept nogil
         void (*mask)(float* cost, const uint64_t* words, int n_lanes) noexcept nogil
+        float (*fastest)(const float* service, const float* cost, const uint64_t* words, int n_lanes) noexcept nogil
+        void (*favour)(
+            const Candidates* c, const Stake* stake, const WaitBlock* wait, const uint64_t* words, float service_s,
+            const float* service, const float* waiting, float* cost) noexcept nogil
         float (*least)(const float* cost, int n_lanes) noexcept nogil
         float (*tied)(const float* cost, int n_lanes, uint64_t* words) noexcept nogil
         void (*spread)(const Candidates* c, float* var, float* model_var) noexcept nogil

@@ -61,9 +61,9 @@ MUTANTS = (
     ),
     Mutant(
         3,
-        "_core/forecast.pxd",
-        "        x[i] = 0.0 if info.is_load[i] else f.x[i]",
-        "        x[i] = f.x[i]",
+        "_core/kernels.h",
+        "            idle_x[j] = is_load[j] ? 0.0 : x[j];",
+        "            idle_x[j] = x[j];",
         G + "test_g03_claim.py",
     ),
     Mutant(
@@ -110,9 +110,9 @@ MUTANTS = (
     ),
     Mutant(
         9,
-        "_core/tickets.pxd",
-        "memcpy(job.x, f.x, job.d * sizeof(double))",
-        "memcpy(job.x, f.x, sizeof(job.x))",
+        "_core/block.pxi",
+        "            head.rng[i] = splitmix(&seed)",
+        "            head.rng[i] = splitmix(&seed) ^ <uint64_t>self.base",
         G + "test_g09_reproducible.py",
     ),
     Mutant(
