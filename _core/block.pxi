@@ -47,7 +47,7 @@ cdef class Block:
             <size_t>max_models * N_SIGNALS * SERVED_ROWS * lanes * sizeof(float),
             n_blocks * sizeof(PriceBlock), <size_t>max_models * max_resources * sizeof(int8_t), max_classes * sizeof(Certificate),
             lanes * sizeof(float), lanes * sizeof(float), lanes * sizeof(float), MAX_COLUMNS * lanes * sizeof(float),
-            <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), 12 * lanes * sizeof(float),
+            <size_t>N_SIGNALS * max_models * max_resources * sizeof(Level), 10 * lanes * sizeof(float),
             max_resources * sizeof(Load), n_blocks * sizeof(WaitBlock),
             <size_t>max_models * N_SIGNALS * max_resources * CLOSE * sizeof(float)]
         cdef size_t[20] start
@@ -98,9 +98,7 @@ cdef class Block:
         self.st.drawn = at + 6 * lanes
         self.st.pick = at + 7 * lanes
         self.st.pace = at + 8 * lanes
-        self.st.pace_var = at + 9 * lanes
-        self.st.pace_holds = at + 10 * lanes
-        self.st.harm = at + 11 * lanes
+        self.st.harm = at + 9 * lanes
 
     cdef int64_t now(self) except? -1:
         """Reads the clock; what a ticket that is collected unsettled has ended at, at the latest. The user's clock runs Python,

@@ -7,25 +7,20 @@ from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing
 from _core.lanes cimport get_bit, is_candidate
 from _core.layout cimport LANES, ROW_INV_AVAIL, State, int64_t, served_block, uint64_t
 from _core.throughput cimport items_of, throughput_of
+from _core.versions cimport kernels
 
 
 cdef inline bint narrow(float* cost, const float* fits, float least, int n_lanes) noexcept nogil:
     """cost becomes +inf where fits < least; False, and nothing changed, when that would leave none."""
-    cdef int lane, n = 0
-    for lane in range(n_lanes):
-        n += (cost[lane] < INFINITY) & (fits[lane] >= least)
-    if n == 0:
-        return False
-    for lane in range(n_lanes):
-        cost[lane] = cost[lane] if fits[lane] >= least else <float>INFINITY
-    return True
+    return kernels.narrow(cost, fits, least, n_lanes, cost)
 
 
 cdef inline void price_all(const State* st) noexcept nogil:
     """fits = minus the expected cost of the job on each lane: E[service] x cost per second."""
-    cdef int lane
-    for lane in range(st.head.n_resources):
-        st.fits[lane] = -st.mean_s[lane] * st.price[lane // LANES].cost_per_s[lane % LANES]
+    cdef int block, l
+    for block in range((st.head.n_resources + LANES - 1) // LANES):
+        for l in range(LANES):
+            st.fits[block * LANES + l] = -st.mean_s[block * LANES + l] * st.price[block].cost_per_s[l]
 
 
 cdef inline int narrow_to_bounds(

@@ -10,7 +10,7 @@ from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from _core.among cimport decide_any, foresee, weigh_all
+from _core.among cimport decide_any, foresee
 from _core.censor cimport beyond, learn_censored
 from _core.certificate cimport (
     certify, error_level, issue, lose, report_cancel, report_failure, report_result, report_stream,
@@ -50,6 +50,7 @@ from _core.tickets cimport close_ticket, lane_changed, open_ticket, split_line, 
 from _core.untried cimport learns
 from _core.urgency cimport patience
 from _core.versions cimport Kernels, kernels, version_of
+from _core.weigh cimport weigh_all
 from _core.warmup cimport first_after_gap, is_cold, learn_warmup
 from _core.wait cimport n_open, refresh, service_var, update_ahead
 

@@ -124,7 +124,7 @@ cdef class Explaining(RouteCore):
             score_all(st, &self.info, asked.x, self.info.deadline_s, now_ns)
             if asked.mask != NULL:
                 mask_cost(st.cost, asked.mask, n)
-            weigh_all(st, &self.info, asked.x, self.info.deadline_s, now_ns)
+            weigh_all(st, &self.info, asked.x, self.info.deadline_s, now_ns, True)
             return dict(rank_s=floats(st.cost, n), var=floats(st.var, n), model_var=floats(st.model_var, n),
                         mean_s=floats(st.mean_s, n), on_time=floats(st.on_time, n))
 

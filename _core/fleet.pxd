@@ -32,7 +32,7 @@ cdef inline void clear_load(State* st, int lane) noexcept nogil:
     load.refresh_ns = INT64_MAX
     clear_lines(load)
     w.residual_s[l] = w.slope[l] = w.since_s[l] = w.inv_slots[l] = 0.0
-    w.crowd[l] = 0.0
+    w.crowd[l] = w.pace[l] = 0.0
     for level in range(MAX_LEVELS):
         w.ahead_s[level * LANES + l] = 0.0
     set_bit(st.head.disturbed, lane, False)

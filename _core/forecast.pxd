@@ -7,10 +7,10 @@ from _core.context cimport fill_row, place
 from _core.lanes cimport line_of
 from _core.layout cimport LANES, Load, MAX_COLUMNS, ModelInfo, PADDED_D, ROW_DOF, ROW_INV_AVAIL, State, int64_t, served_block
 from _core.predict cimport spread
-from _core.stream cimport Stream, forecast_stream
+from _core.stream cimport begin_stream
 from _core.student cimport student_cdf
-from _core.versions cimport Outlook, kernels
-from _core.wait cimport service_mean, service_var, wait_mean, wait_var
+from _core.versions cimport Outlook, Stream, kernels
+from _core.wait cimport service_mean, wait_mean, wait_var
 
 cdef struct RouteInfo:
     int model, level
@@ -32,7 +32,7 @@ cdef struct RouteInfo:
     bint guaranteed                 # admits only where the claim is at least on_time
     bint first                      # two signals: the class has a ttft_s
     double end_after_s              # and then from ttft_s to deadline_s; +inf = the end is not bounded
-    double tpot_s                   # seconds per token; +inf = not bounded
+    double tpot_s, ln_tpot          # seconds per token; +inf = not bounded
     bint paced                      # tpot_s is finite: it filters, since the rank is the first token's
 
 cdef struct Forecast:               # one job on one lane
@@ -57,8 +57,8 @@ cdef struct Forecast:               # one job on one lane
 cdef inline void forecast_service(
     const State* st, int model, int lane, const double* x, const float* given, Forecast* f
 ) noexcept nogil:
-    """m = mean'x within LN_LIMIT, s^2 = scale2 (1 + |F x|^2) + what unknown columns add (slope^2 x variance). Of two
-    signals also the moments; of one they come with the rest (forecast_end)."""
+    """m = mean'x within LN_LIMIT, s^2 = scale2 (1 + |F x|^2) + what unknown columns add (slope^2 x variance). Moments
+    come with the rest (forecast_first)."""
     cdef const ModelInfo* info = st.model + model
     cdef const float* row = served_block(st, model, 0, lane // LANES) + lane % LANES
     cdef double[MAX_COLUMNS] unsure
@@ -69,9 +69,7 @@ cdef inline void forecast_service(
     f.availability = 1.0 / row[ROW_INV_AVAIL * LANES]
     f.streams = info.n_signals == 2
     if f.streams:
-        f.mean_s = service_mean(f.m, f.s)
-        f.var_s2 = service_var(f.mean_s, f.s)
-        forecast_stream(st, model, lane, f.x, unsure, f.mean_s, f.var_s2, &f.stream)
+        begin_stream(st, model, lane, f.x, unsure, &f.stream)
 
 
 cdef inline double occupied_s(const Forecast* f) noexcept nogil:
@@ -93,8 +91,8 @@ cdef inline void forecast_total(Forecast* f, double left_s) noexcept nogil:
         f.wait_s + f.mean_s, f.wait_var + f.var_s2, left_s, f.dof, &f.m_total, &f.s_total)
 
 
-cdef inline double forecast_end(const RouteInfo* route, double left_s, Forecast* f) noexcept nogil:
-    """One signal: service moments, forecast_total and spreads_left, which it returns."""
+cdef inline double forecast_first(const RouteInfo* route, Forecast* f, double left_s, double* u) noexcept nogil:
+    """Service moments, m_total and s_total; P(wait + service <= left_s), which it returns; spreads_left  # OUT."""
     cdef Outlook o
     o.m, o.s, o.dof, o.idle_s = f.m, f.s, f.dof, f.idle_s
     o.wait_s, o.wait_var, o.left_s = f.wait_s, f.wait_var, left_s
@@ -102,43 +100,38 @@ cdef inline double forecast_end(const RouteInfo* route, double left_s, Forecast*
     kernels.outlook(&o)
     f.mean_s, f.var_s2, f.idle_mean_s = o.mean_s, o.var_s2, o.idle_mean_s
     f.m_total, f.s_total = o.m_total, o.s_total
-    f.p_on_time = f.availability * o.p
-    return o.u
+    u[0] = o.u
+    return o.p
 
 
-cdef inline void forecast_bounds(const RouteInfo* route, Forecast* f, double left_s) noexcept nogil:
+cdef inline double forecast_bounds(const RouteInfo* route, Forecast* f, double left_s) noexcept nogil:
     """Two signals: every bound of the class holds with at least 1 - the sum of what each misses (union bound: exact
-    where misses exclude each other; a copula gained nothing). m_total, s_total: of what the class bounds first."""
-    cdef const Stream* stream = &f.stream
-    cdef double missed = 0.0, end_s = left_s, m, s
-    if route.first:
-        missed += 1.0 - p_within(
-            f.wait_s + f.mean_s, f.wait_var + f.var_s2, left_s, f.dof, &f.m_total, &f.s_total)
-        end_s = left_s + route.end_after_s
+    where misses exclude each other; a copula gained nothing). m_total, s_total: of what the class bounds first. Returns u
+    of the bound that is the hardest to hold."""
+    cdef Stream* stream = &f.stream
+    cdef double u, p = forecast_first(route, f, left_s, &u), holds = kernels.stream(stream, f.mean_s, f.var_s2, route.ln_tpot)
+    cdef double missed = 1.0 - p, end_s = left_s + route.end_after_s, m, s
+    if not route.first:
+        u = INFINITY
+        missed = 0.0
+        end_s = left_s
     if end_s < INFINITY:
         missed += 1.0 - p_within(
             f.wait_s + stream.busy_s, f.wait_var + stream.busy_var, end_s, min(f.dof, stream.dof), &m, &s)
+        u = min(u, end_spreads(f, end_s))
         if not route.first:
             f.m_total = m
             f.s_total = s
     if route.tpot_s < INFINITY:
-        missed += 1.0 - student_cdf((log(route.tpot_s) - stream.m) / stream.s, stream.dof)
+        missed += 1.0 - holds
+        u = min(u, (route.ln_tpot - stream.m) / stream.idle_s)
     f.p_on_time = f.availability * max(0.0, 1.0 - missed)
-
-
-cdef inline double least_spreads(const RouteInfo* route, double left_s, Forecast* f) noexcept nogil:
-    """Two signals: u of the bound that is the hardest to hold."""
-    cdef double u = INFINITY, end_s = left_s, token_s = f.stream.idle_s, rest_s
-    f.idle_mean_s = f.mean_s if f.idle_s == f.s else service_mean(f.m, f.idle_s)
-    if route.first:
-        u = spreads_left(left_s, f.wait_s + f.idle_mean_s, f.idle_s)
-        end_s = left_s + route.end_after_s
-    if end_s < INFINITY:
-        rest_s = max(f.stream.tokens - 1.0, 0.0) * service_mean(f.stream.m, token_s)
-        u = min(u, spreads_left(end_s, f.wait_s + f.idle_mean_s + rest_s, token_s))
-    if route.tpot_s < INFINITY:
-        u = min(u, (log(route.tpot_s) - f.stream.m) / token_s)
     return u
+
+
+cdef inline double end_spreads(const Forecast* f, double end_s) noexcept nogil:
+    cdef double rest_s = max(f.stream.tokens - 1.0, 0.0) * service_mean(f.stream.m, f.stream.idle_s)
+    return spreads_left(end_s, f.wait_s + f.idle_mean_s + rest_s, f.stream.idle_s)
 
 
 cdef inline double longest_queued(const State* st, const RouteInfo* route, int lane, int64_t now_ns) noexcept nogil:
@@ -183,8 +176,7 @@ cdef inline void forecast_lane(
     f.wait_s = wait_mean(st, lane, route.level, now_ns)
     f.wait_var = wait_var(st, lane, route.level) if f.wait_s > 0.0 else 0.0
     if f.streams:
-        forecast_bounds(route, f, left_s)
-        u = least_spreads(route, left_s, f)
+        u = forecast_bounds(route, f, left_s)
     else:
-        u = forecast_end(route, left_s, f)
+        f.p_on_time = f.availability * forecast_first(route, f, left_s, &u)
     forecast_claim(st, route, left_s, u, now_ns, f)

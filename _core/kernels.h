@@ -3,6 +3,8 @@
  * _core/reference; tests run over every version that the processor has. */
 #include <float.h>
 
+#include "columns.h"
+#include "on_time.h"
 #include "outlook.h"
 #include "sums.h"
 #include "vector.h"
@@ -42,24 +44,6 @@ static int encode(const tw_features *features, const double *u, double *x, int64
             x[k++] = tw_clip(fabs(z[i]) + log1p(exp(-2.0 * fabs(z[i]))) - 0.6931471805599453, 16.0, n_clipped);
     }
     return 1;
-}
-
-/* What the column's square and product make of its slope at z: slope + slope_2 z + slope_x x. On a load column it is
- * floored at 0 once more, since x may be negative. */
-TW_INLINE tw_v bend(const tw_candidates *c, const float *row, int column, tw_v z, tw_v slope)
-{
-    if (c->square[column])
-        slope = slope + z * tw_load(row + (ROW_MEAN + c->square[column]) * LANES);
-    if (c->product[column])
-        slope = slope + tw_splat((float)c->x[c->factor[column]]) * tw_load(row + (ROW_MEAN + c->product[column]) * LANES);
-    return c->is_load[c->n_request + column] ? tw_max(slope, tw_splat(0.0f)) : slope;
-}
-
-/* The encoded column of TW_WIDTH lanes, from lane `at` on: the profile's mean of it where it is unknown. */
-TW_INLINE tw_v column_at(const tw_candidates *c, const float *row, int column, int at, tw_v *raw)
-{
-    *raw = tw_load(c->given_row[column] < 0 ? row + (ROW_COLUMN + column) * LANES : c->given + column * c->stride + at);
-    return tw_known(*raw, tw_load(row + (ROW_COLUMN_MEAN + column) * LANES));
 }
 
 /* Seconds until a job of the level starts, TW_WIDTH / 2 lanes from l on. */
@@ -154,6 +138,19 @@ static void favour(const tw_candidates *c, const tw_stake *stake, const tw_wait_
     }
 }
 
+/* Those of cost that fit, the others +inf; 0, and nothing written, when none is left. */
+static int narrow(const float *cost, const float *fits, float limit, int n_lanes, float *left)
+{
+    tw_i any = {0};
+    for (int at = 0; at < n_lanes; at += TW_WIDTH)
+        any |= (tw_load(fits + at) >= limit) & (tw_load(cost + at) < INFINITY);
+    if (!tw_bits(any))
+        return 0;
+    for (int at = 0; at < n_lanes; at += TW_WIDTH)
+        tw_store(left + at, tw_pick(tw_load(fits + at) >= limit, tw_load(cost + at), tw_splat(INFINITY)));
+    return 1;
+}
+
 /* The least cost: two running minima, since one alone would wait for itself. */
 static float least(const float *cost, int n_lanes)
 {
@@ -164,6 +161,16 @@ static float least(const float *cost, int n_lanes)
         high = tw_min(tw_load(cost + at + TW_WIDTH), high);
     }
     return tw_least(tw_min(at < n_lanes ? tw_min(tw_load(cost + at), low) : low, high));
+}
+
+static void narrow_to_least(const float *value, float *cost, int n_lanes)
+{
+    tw_v low = tw_splat(INFINITY), none = low;
+    for (int at = 0; at < n_lanes; at += TW_WIDTH)
+        low = tw_min(tw_pick(tw_load(cost + at) < INFINITY, tw_load(value + at), none), low);
+    float limit = tw_tie_limit(tw_least(low));
+    for (int at = 0; at < n_lanes; at += TW_WIDTH)
+        tw_store(cost + at, tw_pick(tw_load(value + at) <= limit, tw_load(cost + at), none));
 }
 
 /* A bit for each cost that equals the least. */
@@ -212,76 +219,6 @@ static int encode_given(const double *row, double scale, int n, const float *sto
     return !tw_any_d(bad);
 }
 
-/* The slope of m in a column where it stands, as context.bent_location has it. */
-TW_INLINE tw_v steepness(const tw_candidates *c, const float *row, int column, tw_v z)
-{
-    tw_v slope = tw_load(row + (ROW_MEAN + c->n_request + column) * LANES), steep, term;
-    if (!c->n_terms)
-        return slope;
-    steep = slope;
-    if (c->product[column]) {
-        term = tw_splat((float)c->x[c->factor[column]]) * tw_load(row + (ROW_MEAN + c->product[column]) * LANES);
-        slope = slope + term;
-        steep = steep + term;
-    }
-    if (c->square[column]) {
-        term = z * tw_load(row + (ROW_MEAN + c->square[column]) * LANES);
-        slope = slope + term;
-        steep = steep + term + term;
-    }
-    return c->is_load[c->n_request + column] ? tw_pick(slope < 0.0f, tw_splat(0.0f), steep) : steep;
-}
-
-/* s^2 of ln(service) = scale2 (1 + |F x|^2) + what unknown columns add, and scale2 |F x|^2 alone: the part that more
- * results would take away. Cost d^2 / 2 multiply-adds a candidate. */
-static void spread(const tw_candidates *c, float *var, float *model_var)
-{
-    int n = c->n_request;
-    for (int at = 0; at < c->n_lanes; at += TW_WIDTH) {
-        const float *row = c->served + at / LANES * SERVED_ROWS * LANES + at % LANES;
-        const float *factor = row + (ROW_MEAN + c->d) * LANES;
-        tw_v z[MAX_D], extra = tw_splat(0.0f), q = tw_splat(0.0f), raw;
-        for (int i = 0; i < n; i++)
-            z[i] = tw_splat((float)c->x[i]);
-        for (int i = 0; i < c->n_columns; i++) {
-            z[n + i] = column_at(c, row, i, at, &raw);
-            tw_v steep = steepness(c, row, i, z[n + i]);
-            extra = extra + tw_known(raw - raw, steep * steep * tw_load(row + (ROW_COLUMN_VAR + i) * LANES));
-            if (c->square[i])
-                z[c->square[i]] = z[n + i] * z[n + i];
-            if (c->product[i])
-                z[c->product[i]] = z[n + i] * z[c->factor[i]];
-        }
-        for (int i = 0; i < c->d; i++) {
-            tw_v v = tw_splat(0.0f);
-            for (int j = 0; j <= i; j++, factor += LANES)
-                v = v + tw_load(factor) * z[j];
-            q = q + v * v;
-        }
-        tw_v scale2 = tw_load(row + ROW_SCALE2 * LANES);
-        tw_store(model_var + at, scale2 * q);
-        tw_store(var + at, scale2 + scale2 * q + extra);
-    }
-}
-
-/* E[service] and raw P(on time) of every candidate: forecast_total in float32, no branch, no call. */
-static void on_time(const float *served, const float *service, const float *waiting, const float *wait_sd,
-                    const float *var, float ln_left, int n_lanes, float *mean_s, float *p)
-{
-    for (int at = 0; at < n_lanes; at += TW_WIDTH) {
-        const float *row = served + at / LANES * SERVED_ROWS * LANES + at % LANES;
-        tw_v s2 = tw_min(tw_load(var + at), tw_splat(1.0f));
-        tw_v mean = tw_load(service + at) * tw_exp(0.5f * s2);
-        tw_v total = tw_load(waiting + at) + mean;
-        tw_v part = mean / total;       /* shares of the total first: squares of seconds may not fit float32 */
-        tw_v share = tw_load(wait_sd + at) / total;
-        s2 = tw_max(tw_log1p(part * part * tw_expm1(s2) + share * share), tw_splat(1e-12f));
-        tw_v t = (ln_left - tw_ln(total) + 0.5f * s2) / tw_sqrt(s2);
-        tw_store(mean_s + at, mean);
-        tw_store(p + at, tw_phi(tw_student_z(t, tw_load(row + ROW_DOF * LANES))) / tw_load(row + ROW_INV_AVAIL * LANES));
-    }
-}
-
 /* |F x|^2, and the same without the entries of x that are load. `rows` is a constant where it is inlined: loops whose
  * ends are known are laid out flat, and F and x are zero where d ends before them. */
 TW_INLINE double quadratic(const float *factor, int rows, const double *x, const int32_t *is_load, double *idle)
@@ -328,5 +265,6 @@ static double look(const float *close, const double *x, int n, int d, const int3
 }
 
 const tw_kernels TW_VERSION = {
-    encode, encode_given, score, mask, fastest, favour, least, tied, spread, on_time, look, outlook, observe, fade,
+    encode, encode_given, score, mask, fastest, favour, narrow, narrow_to_least, least, tied, on_time, look, outlook, stream,
+    observe, fade,
 };

@@ -263,9 +263,7 @@ cdef struct State:                   # typed views of the one block
     float* fits                      # what a bound compares,
     float* drawn                     # median service as the policy takes it,
     float* pick                      # the cost of those left to choose from, +inf for the others
-    float* pace                      # median seconds per token over its bound,
-    float* pace_var                  # s^2 of it,
-    float* pace_holds                # P(it is below 1),
+    float* pace                      # median seconds per token,
     float* harm                      # seconds that the jobs already there lose by this one
 
 

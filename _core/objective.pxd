@@ -1,10 +1,8 @@
 # What is least among the feasible, where it is not completion time.
-from libc.math cimport INFINITY, fabs
-
-from _core.bounds cimport narrow
 from _core.decide cimport BEST_ACCURACY, COMPLETION, MONEY, SHARED
 from _core.forecast cimport RouteInfo
 from _core.layout cimport LANES, PriceBlock, State
+from _core.versions cimport kernels
 
 
 cdef inline bint filters_hard(const RouteInfo* route) noexcept nogil:
@@ -30,12 +28,9 @@ cdef inline float value_of(const State* st, const RouteInfo* route, int lane) no
 
 cdef inline void narrow_to_best(const State* st, const RouteInfo* route) noexcept nogil:
     """Of those left in st.pick, the ones whose value is within 1e-4 of the least: among them the rank decides."""
-    cdef float least = INFINITY
     cdef int lane
-    if route.objective == COMPLETION:
+    if route.objective == COMPLETION or route.objective == BEST_ACCURACY:
         return
     for lane in range(st.head.n_resources):
-        st.fits[lane] = -value_of(st, route, lane)
-        if st.pick[lane] < INFINITY and -st.fits[lane] < least:
-            least = -st.fits[lane]
-    narrow(st.pick, st.fits, -least - <float>1e-4 * fabs(least), st.head.n_resources)
+        st.fits[lane] = value_of(st, route, lane)
+    kernels.narrow_to_least(st.fits, st.pick, st.head.n_resources)

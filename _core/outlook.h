@@ -1,4 +1,4 @@
-/* One candidate looked at closely: the same numbers as forecast.pxd has them for two signals, in the order in which a
+/* One candidate looked at closely: as reference/forecast.py has it, in the order in which a
  * processor can overlap them. Nothing of a decision takes longer: each of its logarithms waits for the one before. */
 #include <float.h>
 
@@ -96,4 +96,23 @@ static void outlook(tw_outlook *o)
     above = o->ln_left - o->m_total;
     z = hill(above * above / (spread2 * o->dof), o->dof);
     o->p = o->left_s > 0.0 ? phi(above >= 0.0 ? z : -z) : 0.0;
+}
+
+/* forecast_stream; returns P(ln(seconds per token) <= ln_tpot), 1 where that is +inf. */
+static double stream(tw_stream *o, double first_s, double first_var, double ln_tpot)
+{
+    double s = bounded(o->s), length = bounded(o->tokens_s), s2 = s * s, length2 = length * length;
+    double mean = exp(o->m + 0.5 * s2), tokens = exp(o->ln_tokens + 0.5 * length2);
+    double var = mean * mean * series(s2), tokens_var = tokens * tokens * series(length2);
+    double more = tokens > 1.0 ? tokens - 1.0 : 0.0, rest = more * mean, above = ln_tpot - o->m, z;
+    o->mean_s = mean;
+    o->var_s2 = var;
+    o->tokens = tokens;
+    o->tokens_var = tokens_var;
+    o->busy_s = first_s + rest;
+    o->busy_var = first_var + (more * more + tokens_var) * (var + mean * mean) - rest * rest;
+    if (ln_tpot == INFINITY)
+        return 1.0;
+    z = hill(above * above / (o->s * o->s * o->dof), o->dof);
+    return phi(above >= 0.0 ? z : -z);
 }

@@ -31,6 +31,7 @@ cdef class RouteCore:
         self.info.ln_deadline = log(self.info.deadline_s)
         self.info.patience = patience(self.info.deadline_s)
         self.info.tpot_s = qos.tpot_s
+        self.info.ln_tpot = log(self.info.tpot_s)
         self.info.on_time = qos.on_time
         self.info.reject_below = qos.reject_below
         self.info.qos = qos_index

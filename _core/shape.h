@@ -43,6 +43,7 @@ typedef struct {        /* what a decision reads of LANES resources */
     double since_s[LANES];
     double inv_slots[LANES];
     float crowd[LANES];         /* urgency of our queued jobs per slot: of those who wait while one more is served */
+    float pace[LANES];          /* most tokens per second that an open job was promised; 0 = none */
     double ahead_s[MAX_LEVELS * LANES]; /* queued seconds ahead of a job of each level */
 } tw_wait_block;
 

@@ -36,6 +36,7 @@ cdef extern from "shape.h" nogil:
         double since_s[LANES]
         double inv_slots[LANES]
         float crowd[LANES]
+        float pace[LANES]
         double ahead_s[MAX_LEVELS * LANES]
 
     ctypedef struct Stake "tw_stake":

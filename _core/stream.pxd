@@ -5,43 +5,28 @@ from _core.context cimport place
 from _core.layout cimport (
     LANES, Load, MAX_LEVELS, ModelInfo, ROW_DOF, State, TicketSlot, served_block,
 )
-from _core.length cimport length_moments
-from _core.wait cimport moment_spread, n_open, service_mean, service_var
-
-cdef struct Stream:                 # of one job on one lane
-    double m, s, dof                # ln(seconds per token): location, scale, degrees of freedom
-    double idle_s                   # its scale as if the lane had no load
-    double mean_s, var_s2           # its moments
-    double tokens, tokens_var       # output length
-    double busy_s, busy_var         # start to end
+from _core.length cimport forecast_length
+from _core.versions cimport Stream
+from _core.wait cimport moment_spread, n_open
 
 
-cdef inline void forecast_stream(
-    const State* st, int model, int lane, const double* x, const double* unsure, double first_s, double first_var,
-    Stream* out
+cdef inline void begin_stream(
+    const State* st, int model, int lane, const double* x, const double* unsure, Stream* out
 ) noexcept nogil:
-    """x, unsure as `fill_row` left them; first_s, first_var: moments of the time to the first token  # IN.
-
-    end = first token + (tokens - 1) x seconds per token, taken as independent: means and variances of a product.
-    """
-    cdef double rest, more
+    """x, unsure as `fill_row` left them  # IN. The moments come with kernels.stream."""
     place(st, model, 1, lane, x, unsure, &out.m, &out.s, &out.idle_s)
     out.dof = served_block(st, model, 1, lane // LANES)[ROW_DOF * LANES + lane % LANES]
-    out.mean_s = service_mean(out.m, out.s)
-    out.var_s2 = service_var(out.mean_s, out.s)
-    out.tokens = length_moments(st, model, x, &out.tokens_var)
-    more = max(out.tokens - 1.0, 0.0)
-    rest = more * out.mean_s
-    out.busy_s = first_s + rest
-    out.busy_var = first_var + (more * more + out.tokens_var) * (out.var_s2 + out.mean_s * out.mean_s) - rest * rest
+    forecast_length(st, model, x, &out.ln_tokens, &out.tokens_s)
 
 
 cdef inline void occupy(TicketSlot* job, const Stream* stream) noexcept nogil:
-    """What the wait of others sees of the job: the whole answer, as a lognormal of its mean; spread at most 1, as all."""
-    job.s = moment_spread(sqrt(log1p(stream.busy_var / (stream.busy_s * stream.busy_s))))
+    """What the wait of others sees of the job: the whole answer, as a lognormal of its mean; spread at most 1, as all, and
+    so a variance of at most e - 1 mean squares."""
+    cdef double square = stream.busy_s * stream.busy_s
+    job.s = moment_spread(sqrt(log1p(stream.busy_var / square)))
     job.m = log(stream.busy_s) - 0.5 * job.s * job.s
     job.mean_s = stream.busy_s
-    job.var_s2 = service_var(stream.busy_s, job.s)
+    job.var_s2 = min(stream.busy_var, 1.718281828459045 * square)
 
 
 cdef inline double whole(double tokens) noexcept nogil:
@@ -60,6 +45,12 @@ cdef inline double own_of(const double* own, int lane, double prompt) noexcept n
     return prompt if own == NULL or isnan(own[lane]) else whole(own[lane])
 
 
+cdef inline void set_pace(State* st, int lane, double pace) noexcept nogil:
+    """What the lane's open jobs were promised, and the same where kernels read it."""
+    st.load[lane].pace = pace
+    st.wait[lane // LANES].pace[lane % LANES] = <float>pace
+
+
 cdef inline void add_tokens(State* st, TicketSlot* job) noexcept nogil:
     """Counts an open job's tokens on its lane: `own` to prefill until the first token, prompt and answer in the cache."""
     cdef Load* load = st.load + job.lane
@@ -67,7 +58,7 @@ cdef inline void add_tokens(State* st, TicketSlot* job) noexcept nogil:
         load.prefill_tokens += job.own
     load.kv_tokens += job.prompt + job.tokens
     if job.pace > load.pace:
-        load.pace = job.pace
+        set_pace(st, job.lane, job.pace)
 
 
 cdef inline double tightest_s(const State* st, int lane, double tpot_s) noexcept nogil:
@@ -90,6 +81,7 @@ cdef inline void remove_tokens(State* st, int t) noexcept nogil:
     """Of a job that is in its lane's counts no more. Cost O(jobs of the lane) when it was the one promised most."""
     cdef const TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + job.lane
+    cdef double pace
     cdef int line
     if job.tokens == 0.0:
         load.prefill_tokens -= job.own
@@ -97,9 +89,10 @@ cdef inline void remove_tokens(State* st, int t) noexcept nogil:
     if n_open(load) == 0:   # rounding must not outlive the jobs
         load.prefill_tokens = load.kv_tokens = load.kv_queued = 0.0
     if job.pace > 0.0 and job.pace >= load.pace:
-        load.pace = fastest(st, load.first_running, t)
+        pace = fastest(st, load.first_running, t)
         for line in range(MAX_LEVELS):
-            load.pace = max(load.pace, fastest(st, load.first_queued[line], t))
+            pace = max(pace, fastest(st, load.first_queued[line], t))
+        set_pace(st, job.lane, pace)
 
 
 cdef inline void count_produced(State* st, TicketSlot* job, double tokens) noexcept nogil:

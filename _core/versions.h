@@ -27,6 +27,17 @@ typedef struct {                /* the candidates of one request, by one signal 
     const double *x;            /* [n_request] encoded */
 } tw_candidates;
 
+typedef struct {                /* what a class bounds, of all candidates. Arrays are [n_lanes]; NULL = not asked for */
+    const tw_candidates *c, *second;            /* by time to what is bounded first; by pace, NULL = not bounded */
+    const tw_wait_block *wait;                  /* a block for each LANES */
+    const float *service, *waiting, *wait_sd;   /* median, mean, seconds; wait_sd is read where lanes wait  # IN */
+    float ln_left, ln_tpot, tpot_s;             /* ln(seconds to the deadline); of the pace's bound, and that  # IN */
+    int claims;                                 /* 1: on_time is where claims lie on their axis u, in cells  # IN */
+    float *on_time;                             /* raw P(all hold)  # OUT */
+    float *var, *model_var;                     /* s^2 of ln(service), and the part that results take away: both or none  # OUT */
+    float *mean_s, *pace;                       /* E[service]; median seconds per token  # OUT */
+} tw_bounds;
+
 typedef struct {                /* a job on one lane, as if its model had one signal */
     double m, s, dof;           /* ln(service) */
     double idle_s;              /* s as if the lane had no load: its claim's */
@@ -36,6 +47,15 @@ typedef struct {                /* a job on one lane, as if its model had one si
     double p;                   /* P(completion <= left_s), given that it succeeds */
     double u;                   /* spreads left of its claim (claim.pxd) */
 } tw_outlook;
+
+typedef struct {                /* what follows the first token of a job on one lane */
+    double m, s, dof;           /* ln(seconds per token) */
+    double idle_s;              /* s as if the lane had no load */
+    double ln_tokens, tokens_s; /* ln(output length): location, scale  # IN */
+    double mean_s, var_s2;      /* moments of the seconds per token  # OUT, as all that follows */
+    double tokens, tokens_var;  /* and of the length */
+    double busy_s, busy_var;    /* start to end = first token + (tokens - 1) x seconds per token, as if independent */
+} tw_stream;
 
 typedef struct {                /* lanes are read and written in whole vectors: arrays hold n_lanes rounded up to LANES */
     /* u [PADDED_D] raw, 1 where nothing is declared  # IN; x [1 + features + knees], clipped at 16 and the clips counted  # OUT. 0 when a value is
@@ -54,20 +74,23 @@ typedef struct {                /* lanes are read and written in whole vectors: 
     /* service, waiting as score left them  # IN; cost in place */
     void (*favour)(const tw_candidates *c, const tw_stake *stake, const tw_wait_block *wait, const uint64_t *words,
                    float service_s, const float *service, const float *waiting, float *cost);
+    /* left [n_lanes] = cost where it is finite and fits [n_lanes] >= limit, else +inf  # OUT. 0, and nothing is written,
+     * where that is no lane. left may be cost. */
+    int (*narrow)(const float *cost, const float *fits, float limit, int n_lanes, float *left);
+    /* cost [n_lanes] becomes +inf where value [n_lanes] is beyond tw_tie_limit of the least among those that are finite */
+    void (*narrow_to_least)(const float *value, float *cost, int n_lanes);
     float (*least)(const float *cost, int n_lanes);
     /* words [n_lanes / 64 rounded up]  # OUT, unless the least cost, which it returns, is +inf */
     float (*tied)(const float *cost, int n_lanes, uint64_t *words);
-    /* var, model_var [n_lanes]  # OUT */
-    void (*spread)(const tw_candidates *c, float *var, float *model_var);
-    /* served as in tw_candidates; service (median), waiting, wait_sd seconds, var of ln(service), each
-     * [n_lanes]; ln_left: ln(seconds to the deadline)  # IN; mean_s, p [n_lanes]  # OUT */
-    void (*on_time)(const float *served, const float *service, const float *waiting, const float *wait_sd,
-                    const float *var, float ln_left, int n_lanes, float *mean_s, float *p);
+    void (*on_time)(const tw_bounds *b);
     /* close: a close_copy of layout.pxd, x [PADDED_D] with zeros beyond d, is_load [d] or NULL  # IN; location: mean'x over the first n entries,
      * idle: |F x|^2 where entries of load are 0  # OUT; |F x|^2 */
     double (*look)(const float *close, const double *x, int n, int d, const int32_t *is_load, double *location,
                    double *idle);
     void (*outlook)(tw_outlook *o);
+    /* first_s, first_var: moments of the time to the first token; ln_tpot: of the pace's bound  # IN; P(it holds), 1 where
+     * that is +inf */
+    double (*stream)(tw_stream *o, double first_s, double first_var, double ln_tpot);
     /* total, lost [MAX_SUMS] as Evidence, x [d] and readable up to PADDED_D; c: what y^2 is taken to be */
     void (*observe)(double *total, double *lost, const double *x, int d, double y, double c);
     /* total, lost *= factor, n of MAX_SUMS */

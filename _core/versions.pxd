@@ -24,9 +24,28 @@ cdef extern from "versions.h" nogil:
         const float* given
         const double* x
 
+    ctypedef struct Bounds "tw_bounds":
+        const Candidates* c
+        const Candidates* second
+        const WaitBlock* wait
+        const float* service
+        const float* waiting
+        const float* wait_sd
+        float ln_left, ln_tpot, tpot_s
+        bint claims
+        float* on_time
+        float* var
+        float* model_var
+        float* mean_s
+        float* pace
+
     ctypedef struct Outlook "tw_outlook":
         double m, s, dof, idle_s, wait_s, wait_var, left_s, ln_left
         double mean_s, var_s2, idle_mean_s, m_total, s_total, p, u
+
+    ctypedef struct Stream "tw_stream":
+        double m, s, dof, idle_s, ln_tokens, tokens_s
+        double mean_s, var_s2, tokens, tokens_var, busy_s, busy_var
 
     ctypedef struct Kernels "tw_kernels":       # what each reads and writes is said in versions.h
         bint (*encode)(const Features* features, const double* u, double* x, int64_t* n_clipped) noexcept nogil
@@ -39,16 +58,16 @@ cdef extern from "versions.h" nogil:
         void (*favour)(
             const Candidates* c, const Stake* stake, const WaitBlock* wait, const uint64_t* words, float service_s,
             const float* service, const float* waiting, float* cost) noexcept nogil
+        bint (*narrow)(const float* cost, const float* fits, float limit, int n_lanes, float* left) noexcept nogil
+        void (*narrow_to_least)(const float* value, float* cost, int n_lanes) noexcept nogil
         float (*least)(const float* cost, int n_lanes) noexcept nogil
         float (*tied)(const float* cost, int n_lanes, uint64_t* words) noexcept nogil
-        void (*spread)(const Candidates* c, float* var, float* model_var) noexcept nogil
-        void (*on_time)(
-            const float* served, const float* service, const float* waiting, const float* wait_sd, const float* var,
-            float ln_left, int n_lanes, float* mean_s, float* p) noexcept nogil
+        void (*on_time)(const Bounds* b) noexcept nogil
         double (*look)(
             const float* close, const double* x, int n, int d, const int32_t* is_load, double* location, double* idle
         ) noexcept nogil
         void (*outlook)(Outlook* o) noexcept nogil
+        double (*stream)(Stream* o, double first_s, double first_var, double ln_tpot) noexcept nogil
         void (*observe)(double* total, double* lost, const double* x, int d, double y, double c) noexcept nogil
         void (*fade)(double* total, double* lost, double factor, int n) noexcept nogil
 

@@ -98,8 +98,7 @@ static void chance(
         tw_v mean = tw_load(median + at) * tw_exp(0.5f * s2);
         tw_v total = tw_load(wait + at) + mean, part = mean / total, spread = tw_load(sd + at) / total;
         s2 = tw_max(tw_log1p(part * part * tw_expm1(s2) + spread * spread), tw_splat(1e-12f));
-        tw_v t = (ln_bound - tw_ln(total) + 0.5f * s2) / tw_sqrt(s2);
-        tw_v on_time = tw_phi(tw_student_z(t, tw_load(D->dof[signal] + at)));
+        tw_v on_time = tw_student_p(ln_bound - tw_ln(total) + 0.5f * s2, s2, tw_load(D->dof[signal] + at));
         tw_store(p + at, on_time / tw_load(D->inv_availability[signal] + at));
     }
 }

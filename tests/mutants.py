@@ -82,9 +82,9 @@ MUTANTS = (
     ),
     Mutant(
         6,
-        "_core/bounds.pxd",
-        "cost[lane] = cost[lane] if fits[lane] >= least else <float>INFINITY",
-        "cost[lane] = cost[lane]",
+        "_core/kernels.h",
+        "tw_pick(tw_load(fits + at) >= limit, tw_load(cost + at), tw_splat(INFINITY))",
+        "tw_load(cost + at)",
         G + "test_g06_hard_bounds.py",
     ),
     Mutant(

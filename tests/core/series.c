@@ -59,25 +59,28 @@ static double worst_scalar(Exact series, Exact exact, double low, double high, i
 }
 
 /* Hill's formula (student.pxd) in double. */
-static double student_z(double t, double dof)
+static double student_p(double t, double dof)
 {
     double a = dof - 0.5, b = 48.0 * a * a, y = a * log1p(t * t / dof);
     double z = ((((-0.4 * y - 3.3) * y - 24.0) * y - 85.5) / (0.8 * y * y + 100.0 + b) + y + 3.0) / b + 1.0;
-    return t < 0.0 ? -z * sqrt(y) : z * sqrt(y);
+    return exact_phi(t < 0.0 ? -z * sqrt(y) : z * sqrt(y));
 }
 
 static double worst_student(void)
 {
     double most = 0.0;
     for (int i = 0; i < N; i += TW_WIDTH) {
-        float t[TW_WIDTH], dof[TW_WIDTH], out[TW_WIDTH];
+        float t[TW_WIDTH], s[TW_WIDTH], s2[TW_WIDTH], dof[TW_WIDTH], out[TW_WIDTH];
         for (int l = 0; l < TW_WIDTH; l++) {
             t[l] = (float)between(-12.0, 12.0, (i * 7 + l * 997) % N);
-            dof[l] = (float)exp(between(log(4.0), log(1e4), i + l));
+            s[l] = (float)exp(between(log(1e-6), 0.0, (i * 3 + l * 499) % N));
+            s2[l] = s[l] * s[l];
+            dof[l] = (float)exp(between(log(4.0), log(1e7), i + l));
+            t[l] *= s[l];
         }
-        tw_store(out, tw_student_z(tw_load(t), tw_load(dof)));
+        tw_store(out, tw_student_p(tw_load(t), tw_load(s2), tw_load(dof)));
         for (int l = 0; l < TW_WIDTH; l++) {
-            double error = fabs(out[l] - student_z(t[l], dof[l]));
+            double error = fabs(out[l] - student_p(t[l] / sqrt(s2[l]), dof[l]));
             most = error <= most ? most : error;
         }
     }
@@ -89,7 +92,10 @@ static tw_v ln_v(tw_v v) { return tw_ln(v); }
 static tw_v log1p_v(tw_v v) { return tw_log1p(v); }
 static tw_v expm1_v(tw_v v) { return tw_expm1(v); }
 static tw_v sqrt_v(tw_v v) { return tw_sqrt(v); }
-static tw_v phi_v(tw_v v) { return tw_phi(v); }
+static tw_v root_v(tw_v v) { return tw_root(v); }
+static tw_v inv_v(tw_v v) { return tw_inv(v); }
+static double inverse(double v) { return 1.0 / v; }
+static tw_v phi_v(tw_v v) { return tw_phi(tw_max(v, -v), v >= 0.0f); }
 
 int main(void)
 {
@@ -98,11 +104,13 @@ int main(void)
     printf("log1p %.3g\n", worst(log1p_v, log1p, 1e-12, 1e12, 1, 1));
     printf("expm1 %.3g\n", worst(expm1_v, expm1, 1e-12, 1.0, 1, 1));
     printf("sqrt %.3g\n", worst(sqrt_v, sqrt, 1e-12, 1e12, 1, 1));
+    printf("root %.3g\n", worst(root_v, sqrt, 1e-30, 1e30, 1, 1));
+    printf("inv %.3g\n", worst(inv_v, inverse, 1e-36, 1e36, 1, 1));
     printf("phi %.3g\n", worst(phi_v, exact_phi, -12.0, 12.0, 0, 0));
     printf("ln_d %.3g\n", worst_ln(1e-307, 1e307));
     printf("ln_d_near_1 %.3g\n", worst_ln(0.7, 1.4));
     printf("series %.3g\n", worst_scalar(series, expm1, 1e-12, 1.0, 1));
     printf("phi_d %.3g\n", worst_scalar(phi, exact_phi, -40.0, 40.0, 0));
-    printf("student_z %.3g\n", worst_student());
+    printf("student_p %.3g\n", worst_student());
     return 0;
 }
