@@ -153,7 +153,9 @@ TW_INLINE void reach_first(const tw_bounds *b, int at, tw_v m, tw_v whole, tw_v 
             tw_store(b->mean_s + at, mean);
     }
     if (b->claims) {
-        tw_v ln_mean = waits ? tw_ln(tw_load(b->waiting + at) + mean) : m + 0.5f * var;
+        tw_v ln_mean = m + 0.5f * var;
+        if (waits)
+            ln_mean = tw_ln(tw_load(b->waiting + at) + mean);
         *d = claim_row(b->ln_left - ln_mean, whole, var);
     } else if (waits) {
         reach_total(b, at, var, mean, d, s2);
@@ -195,30 +197,65 @@ TW_INLINE void reach(const tw_bounds *b, int from, int end, tw_beliefs *first, t
     }
 }
 
-/* P(all bounds hold) x availability of every candidate: of two by the union bound, as forecast_bounds has it. */
+/* P(all bounds hold) x availability of CHUNK lanes at most: of two by the union bound, as forecast_bounds has it. */
+static void weigh(const tw_bounds *b, int from, int end, tw_v *z)
+{
+    tw_beliefs first, second;
+    believe(b, from, end, z, &first, &second);
+    reach(b, from, end, &first, &second);
+    for (int at = from, in = 0; !b->claims && at < end; at += TW_WIDTH, in += TW_WIDTH) {
+        int row = at / LANES * SERVED_ROWS * LANES + at % LANES;
+        const float *served = b->c->served + row;
+        tw_v p = tw_student_p(tw_load(first.m + in), tw_load(first.var + in), tw_load(served + ROW_DOF * LANES));
+        if (b->second)
+            p = p - 1.0f + tw_student_p(
+                tw_load(second.m + in), tw_load(second.var + in), tw_load(b->second->served + row + ROW_DOF * LANES));
+        tw_store(b->on_time + at, tw_max(p, tw_splat(0.0f)) * tw_inv(tw_load(served + ROW_INV_AVAIL * LANES)));
+    }
+}
+
+/* The least cost of a block's lanes, of all or of those that are on time. */
+TW_INLINE float least_of_block(const tw_bounds *b, int from, float p)
+{
+    tw_v none = tw_splat(INFINITY), low = none;
+    for (int at = from; at < from + LANES; at += TW_WIDTH)
+        low = tw_min(tw_pick(tw_load(b->on_time + at) >= p, tw_load(b->cost + at), none), low);
+    return tw_least(low);
+}
+
+/* The block of the nearest lane first, then those that have a lane as near as the nearest that was found to hold. */
+static void weigh_nearest(const tw_bounds *b, tw_v *z)
+{
+    float low[MASK_WORDS * 64 / LANES], limit = INFINITY;
+    int nearest = 0, n_blocks = (b->c->n_lanes + LANES - 1) / LANES;
+    for (int at = 0; at < n_blocks * LANES; at += TW_WIDTH)
+        tw_store(b->on_time + at, tw_splat(-1.0f));
+    for (int k = 0; k < n_blocks; k++) {
+        low[k] = least_of_block(b, k * LANES, -1.0f);
+        nearest = low[k] < low[nearest] ? k : nearest;
+    }
+    for (int k = -1; k < n_blocks; k++) {
+        int block = k < 0 ? nearest : k;
+        if (k == nearest || !(low[block] <= limit))
+            continue;
+        weigh(b, block * LANES, (block + 1) * LANES, z);
+        float found = least_of_block(b, block * LANES, b->enough);
+        limit = found < limit && tw_tie_limit(found) < limit ? tw_tie_limit(found) : limit;
+    }
+}
+
 static void on_time(const tw_bounds *b)
 {
     int n = b->c->n_lanes;
     tw_v z[MAX_D];
     for (int i = 0; i < b->c->n_request; i++)
         z[i] = tw_splat((float)b->c->x[i]);
-    for (int from = 0; from < n; from += CHUNK) {
-        int end = from + CHUNK < n ? from + CHUNK : n;
-        tw_beliefs first, second;
-        believe(b, from, end, z, &first, &second);
-        reach(b, from, end, &first, &second);
-        if (b->claims)
-            continue;
-        for (int at = from, in = 0; at < end; at += TW_WIDTH, in += TW_WIDTH) {
-            int row = at / LANES * SERVED_ROWS * LANES + at % LANES;
-            const float *served = b->c->served + row;
-            tw_v p = tw_student_p(tw_load(first.m + in), tw_load(first.var + in), tw_load(served + ROW_DOF * LANES));
-            if (b->second)
-                p = p - 1.0f + tw_student_p(
-                    tw_load(second.m + in), tw_load(second.var + in), tw_load(b->second->served + row + ROW_DOF * LANES));
-            tw_store(b->on_time + at, tw_max(p, tw_splat(0.0f)) * tw_inv(tw_load(served + ROW_INV_AVAIL * LANES)));
-        }
+    if (b->cost) {
+        weigh_nearest(b, z);
+        return;
     }
+    for (int from = 0; from < n; from += CHUNK)
+        weigh(b, from, from + CHUNK < n ? from + CHUNK : n, z);
 }
 
 #endif

@@ -32,6 +32,8 @@ typedef struct {                /* what a class bounds, of all candidates. Array
     const tw_wait_block *wait;                  /* a block for each LANES */
     const float *service, *waiting, *wait_sd;   /* median, mean, seconds; wait_sd is read where lanes wait  # IN */
     float ln_left, ln_tpot, tpot_s;             /* ln(seconds to the deadline); of the pace's bound, and that  # IN */
+    const float *cost;          /* NULL = all are weighed; else only who may have the least cost of those where */
+    float enough;               /* on_time >= enough, ties counted; the others' on_time is -1  # IN */
     int claims;                                 /* 1: on_time is where claims lie on their axis u, in cells  # IN */
     float *on_time;                             /* raw P(all hold)  # OUT */
     float *var, *model_var;                     /* s^2 of ln(service), and the part that results take away: both or none  # OUT */

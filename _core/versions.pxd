@@ -32,6 +32,8 @@ cdef extern from "versions.h" nogil:
         const float* waiting
         const float* wait_sd
         float ln_left, ln_tpot, tpot_s
+        const float* cost
+        float enough
         bint claims
         float* on_time
         float* var

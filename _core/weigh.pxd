@@ -4,7 +4,7 @@ from libc.string cimport memset
 
 from _core.claim cimport FINE, cell_h, read_claim
 from _core.context cimport is_loaded
-from _core.decide cimport ENERGY, MONEY, SHARED
+from _core.decide cimport COMPLETION, ENERGY, MONEY, SHARED
 from _core.forecast cimport Forecast, RouteInfo, forecast_lane, longest_queued, occupied_s
 from _core.harm cimport weigh_harm
 from _core.layout cimport Claims, LANES, ROW_INV_AVAIL, State, int64_t, served_block
@@ -73,11 +73,24 @@ cdef inline void read_claims(const State* st, const RouteInfo* route, int64_t no
                 / served_block(st, route.model, 0, lane // LANES)[ROW_INV_AVAIL * LANES + lane % LANES])
 
 
+cdef inline float enough(const RouteInfo* route) noexcept nogil:
+    """The P(on time) from which on a candidate is feasible, as far as float32 tells."""
+    return <float>(route.on_time - 1e-4)
+
+
+cdef inline bint stops_early(const State* st, const RouteInfo* route) noexcept nogil:
+    """Whether only the least cost among the feasible is asked for: then whoever is dearer than one of them need not be
+    weighed."""
+    return route.paced and route.objective == COMPLETION and not (route.policy or route.bounded or route.guaranteed) \
+        and is_weighed_by_blocks(st, route)
+
+
 cdef inline void weigh_first(
-    const State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, int first, int n_blocks, bint whole
+    const State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, int first, int n_blocks,
+    bint whole, bint nearest
 ) noexcept nogil:
     """By the kernel: P(on time), of two signals with the pace, or the claim where that is promised. whole: s^2, too, and
-    E[service] in any case."""
+    E[service] in any case. nearest: only who may have the least cost of the feasible, -1 for the others."""
     cdef int at = first * LANES, n = n_blocks * LANES
     cdef bint shared = route.objective == SHARED
     cdef Candidates c = candidates_of(st, route.model, 0, first, n, x), second
@@ -88,6 +101,8 @@ cdef inline void weigh_first(
     b.wait = st.wait + first
     b.service, b.waiting, b.wait_sd = st.service + at, st.waiting + at, st.wait_sd + at
     b.ln_left = <float>(route.ln_deadline if left_s == route.deadline_s else log(max(left_s, 1e-30)))
+    b.cost = st.cost + at if nearest else NULL
+    b.enough = enough(route)
     b.claims = route.guaranteed and st.model[route.model].n_signals == 1
     b.on_time = st.on_time + at
     b.var = st.var + at if whole else NULL
@@ -112,7 +127,7 @@ cdef inline void weigh_blocks(
     """After score_all: P(on time) of `n_blocks` blocks, and what of the rest the class or `whole` asks for."""
     cdef bint by_blocks = is_weighed_by_blocks(st, route)
     if by_blocks or whole:
-        weigh_first(st, route, x, left_s, now_ns, first, n_blocks, whole)
+        weigh_first(st, route, x, left_s, now_ns, first, n_blocks, whole, False)
     if not by_blocks:
         weigh_streams(st, route, x, left_s, now_ns, first, n_blocks)
 
@@ -122,3 +137,10 @@ cdef inline void weigh_all(
 ) noexcept nogil:
     """The same of every candidate."""
     weigh_blocks(st, route, x, left_s, now_ns, 0, (st.head.n_resources + LANES - 1) // LANES, whole)
+
+
+cdef inline void weigh_nearest(
+    const State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns
+) noexcept nogil:
+    """Of a route that stops early: P(on time) of who may be chosen, while no cost changes."""
+    weigh_first(st, route, x, left_s, now_ns, 0, (st.head.n_resources + LANES - 1) // LANES, False, True)
