@@ -31,8 +31,11 @@ _BOUNDS = ("given_scale", "ttft_s", "tpot_s", "on_time", "patience")
 class Streams:
     """K replicas that run 256 answers each; d = 6: intercept, two features, two tracked columns, one given."""
 
-    def __init__(self, n_resources: int) -> None:
+    mask = None
+
+    def __init__(self, n_resources: int, clock: tw.Clock | None = None) -> None:
         k = self.n_resources = n_resources
+        self.clock = clock
         rng = np.random.default_rng(k)
         self.model = tw.Model(
             "m",
@@ -46,7 +49,7 @@ class Streams:
         )
         qos = tw.QoS("q", ttft_s=TTFT_S, tpot_s=TPOT_S, on_time=ON_TIME, contract="best_effort")
         self.engine = tw.Engine(
-            [tw.Resource(f"r{i}", slots=256) for i in range(k)], [self.model], [qos], seed=k
+            [tw.Resource(f"r{i}", slots=256) for i in range(k)], [self.model], [qos], seed=k, clock=clock
         )
         self.route = self.engine.route("m", "q")
         self.Z = rng.uniform(0.0, 2000.0, (1, k))

@@ -36,15 +36,16 @@ __all__ = ["Case", "Counts", "count", "main", "record"]
 class Case:
     id: str
     k: int
-    columns: bool = False
+    kind: str = "plain"  #: plain, columns (with a mask, too) or streams (two signals)
 
 
 CASES = (
     Case("k8", 8),
     Case("k64", 64),
     Case("k256", 256),
-    Case("k8.columns", 8, True),
-    Case("k64.columns", 64, True),
+    Case("k8.columns", 8, "columns"),
+    Case("k64.columns", 64, "columns"),
+    Case("k64.streams", 64, "streams"),
 )
 
 
@@ -96,7 +97,7 @@ def count(case: Case, n_jobs: int) -> Counts:
             "valgrind", "--tool=callgrind", "--instr-atstart=no", "--collect-atstart=no",
             f"--callgrind-out-file={folder}/out",
             sys.executable, "-m", "bench.instructions.counted",
-            str(case.k), "columns" if case.columns else "plain", str(n_jobs),
+            str(case.k), case.kind, str(n_jobs),
         ]  # fmt: skip
         environment = os.environ | {"PYTHONHASHSEED": "0"}
         try:
@@ -153,13 +154,13 @@ def record(counts: Mapping[Case, Counts], n_jobs: int) -> dict[str, Any]:
 
 
 def table(counts: Mapping[Case, Counts]) -> Table:
-    out = Table(title="instructions a call; d = 8", title_justify="left")
-    for column in ("K", "columns + mask", "bare C", "select", "complete", "select / bare C"):
+    out = Table(title="instructions a call; d = 8, of streams 6", title_justify="left")
+    for column in ("K", "kind", "bare C", "select", "complete", "select / bare C"):
         out.add_column(column, justify="right")
     for case, counted in counts.items():
         out.add_row(
             str(case.k),
-            "yes" if case.columns else "",
+            case.kind,
             f"{counted.bare:,.0f}",
             f"{counted.select:,.0f}",
             f"{counted.complete:,.0f}",
