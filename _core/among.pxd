@@ -15,7 +15,7 @@ from _core.layout cimport LANES, ROW_DOF, Stake, State, int64_t, served_block, u
 from _core.objective cimport filters_hard, narrow_to_best
 from _core.score cimport score_lane, stake_of
 from _core.untried cimport favour_untried, learns
-from _core.versions cimport kernels
+from _core.versions cimport any_below, kernels
 from _core.wait cimport n_open, refresh, wait_mean
 from _core.weigh cimport enough, stops_early, weigh_all, weigh_blocks, weigh_nearest, weighed
 
@@ -49,15 +49,12 @@ cdef inline void trust_unknown(const State* st, const RouteInfo* route) noexcept
     """An idle candidate with less than 8 results (dof = 4 + n) counts as feasible: as unsure as it is, it would not be
     tried, and so stay unsure. Not where a class promises or does not explore, nor by a mode that does not learn."""
     cdef const float* dof
-    cdef int block, l, n_unsure
+    cdef int block, l
     if not (route.explore and (route.objective or route.paced) and not route.guaranteed and learns(st)):
         return
     for block in range((st.head.n_resources + LANES - 1) // LANES):
         dof = served_block(st, route.model, 0, block) + ROW_DOF * LANES
-        n_unsure = 0
-        for l in range(LANES):
-            n_unsure += dof[l] < <float>12.0
-        if n_unsure == 0:
+        if not any_below(dof, 12.0):
             continue
         for l in range(min(LANES, st.head.n_resources - block * LANES)):
             if dof[l] < <float>12.0 and n_open(st.load + block * LANES + l) == 0:

@@ -112,6 +112,23 @@ static inline double tw_clip(double v, double limit, int64_t *n_clipped)
 /* Costs up to this equal `least`: float32 sums of the same terms differ by less. */
 static inline float tw_tie_limit(float least) { return least + 1e-4f * fabsf(least); }
 
+/* Whether any lane of a block lies beyond the limit. */
+static inline int tw_any_below(const float *v, float limit)
+{
+    int any = 0;
+    for (int l = 0; l < LANES; l++)
+        any |= v[l] < limit;
+    return any;
+}
+
+static inline int tw_any_above(const float *v, float limit)
+{
+    int any = 0;
+    for (int l = 0; l < LANES; l++)
+        any |= v[l] > limit;
+    return any;
+}
+
 /* By name; NULL where the processor, or the compiler of this build, has no such version. */
 static inline const tw_kernels *tw_version(const char *name)
 {

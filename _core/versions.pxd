@@ -77,3 +77,5 @@ cdef extern from "versions.h" nogil:
     const Kernels* version_of "tw_version"(const char* name)
     double clip "tw_clip"(double v, double limit, int64_t* n_clipped)
     float tie_limit "tw_tie_limit"(float least)
+    bint any_below "tw_any_below"(const float* v, float limit)
+    bint any_above "tw_any_above"(const float* v, float limit)

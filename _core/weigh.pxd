@@ -11,7 +11,7 @@ from _core.layout cimport Claims, LANES, ROW_INV_AVAIL, State, int64_t, served_b
 from _core.objective cimport filters_hard
 from _core.score cimport candidates_of
 from _core.stream cimport tightest_s
-from _core.versions cimport Bounds, Candidates, kernels
+from _core.versions cimport Bounds, Candidates, any_above, kernels
 from _core.wait cimport wait_var
 
 
@@ -49,12 +49,9 @@ cdef inline void weigh_streams(
 
 cdef inline void spread_waits(const State* st, int level, int first, int n_blocks) noexcept nogil:
     """st.wait_sd of those blocks where a lane has a wait; of the others nobody reads it."""
-    cdef int block, lane, l, n_waits
+    cdef int block, lane
     for block in range(first, first + n_blocks):
-        n_waits = 0
-        for l in range(LANES):
-            n_waits += st.waiting[block * LANES + l] > 0
-        if n_waits == 0:
+        if not any_above(st.waiting + block * LANES, 0.0):
             continue
         memset(st.wait_sd + block * LANES, 0, LANES * sizeof(float))
         for lane in range(block * LANES, min((block + 1) * LANES, st.head.n_resources)):
