@@ -71,10 +71,10 @@ cdef inline int longest_silent(State* st, int model, float least, int64_t now_ns
             oldest_ns = since
         else:
             next_ns = now_ns + AGAIN_NS
+    if n > LOOKED_AT:       # and where one was found, or these would be asked for ever
+        info.stale_from = (info.stale_from + LOOKED_AT) % n
+        next_ns = min(next_ns, now_ns + AGAIN_NS)
     if longest < 0:
-        if n > LOOKED_AT:
-            info.stale_from = (info.stale_from + LOOKED_AT) % n
-            next_ns = min(next_ns, now_ns + AGAIN_NS)
         info.next_stale_ns = next_ns
     return longest
 

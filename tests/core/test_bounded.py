@@ -177,3 +177,19 @@ def test_jobs_that_start_while_the_others_are_looked_at_are_not_forgotten() -> N
     clock.advance(1.0)
     held.append(route.select((1.0,), mask=1 << 200))
     assert e._core.overdue(0) == 1
+
+
+def test_silent_resources_are_asked_in_portions() -> None:
+    """Of 128 all but one are silent, and a decision looks at 64: the other half is next, not the same again."""
+    e = engine(128, detect_change=True)
+    for lane in range(128):
+        learn(e, lane)
+    clock, asked = e.clock, []
+    assert isinstance(clock, tw.ManualClock)
+    for _ in range(4 * 112):
+        ticket = e.route("m0", "q").select((1.0,))
+        if ticket.probe:
+            asked.append(ticket.lane // 64)
+        clock.advance(0.01)
+        ticket.complete(0.1)
+    assert asked == [0, 1, 0, 1]
