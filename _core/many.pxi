@@ -92,6 +92,8 @@ cdef class Batching(Observing):
             if blocks is not None:
                 self._read_given(blocks[i])
                 own = own_in(self, blocks[i])
+            elif i > 0 and self.adds:   # to what the job before has changed
+                self._read_given(Z)
             decide_row(self, <Ticket>tickets[i], x + i * MAX_D, asked.mask, own, left_s[i], now_ns, True)
         self.core.st.head.n_clipped += asked.clipped
         return 0

@@ -12,7 +12,7 @@ cdef class RouteCore:
     cdef readonly object model, qos     #: as declared
     cdef RouteInfo info
     cdef int n_features, n_given, own_row
-    cdef bint streams
+    cdef bint streams, adds     # two signals; a given number is added to one that is stored
 
     def __cinit__(self, Core core=None, model=None, qos=None, int model_index=-1, int qos_index=-1):
         # not __init__, without which an object could be had whose route to the core leads nowhere
@@ -54,6 +54,7 @@ cdef class RouteCore:
         self.n_features = core.st.model[model_index].n_features
         self.n_given = core.st.model[model_index].n_given
         self.own_row = own_row(core.st.model + model_index)
+        self.adds = adds_to_stored(core.st.model + model_index)
 
     @property
     def _resources(self):
@@ -235,6 +236,14 @@ cdef int own_row(const ModelInfo* model):
         if model.column_kind[j] == COLUMN_PREFILL and model.given_row[j] >= 0:
             return model.given_row[j]
     return -1
+
+
+cdef bint adds_to_stored(const ModelInfo* model):
+    cdef int j
+    for j in range(model.n_columns):
+        if model.column_kind[j] != COLUMN_GIVEN and model.given_row[j] >= 0:
+            return True
+    return False
 
 
 cdef inline const double* own_in(RouteCore route, Z):

@@ -108,6 +108,33 @@ def test_one_deadline_and_one_block_serve_all() -> None:
     assert list(map(told, a)) == list(map(told, b))
 
 
+def test_one_block_is_added_to_what_the_jobs_before_have_left() -> None:
+    """A column of running jobs plus others' as the call says: each job of the batch counts for those after it."""
+
+    def adding() -> tw.Engine:
+        model = tw.Model("m", columns=(tw.Column("load", 4.0, "running", plus="others"),))
+        e = tw.Engine(
+            [tw.Resource(f"r{i}", slots=2) for i in range(5)],
+            [model],
+            CLASSES,
+            clock=tw.ManualClock(),
+            seed=1,
+        )
+        rng = np.random.default_rng(1)
+        for _ in range(10):
+            for lane in range(5):
+                others = float(rng.uniform(0.0, 20.0))
+                ticket = e.route("m", "batch").select((), np.full((1, 5), others), mask=1 << lane)
+                ticket.complete(0.01 * (1.0 + others / 4.0) ** 0.3)
+        return e
+
+    one, many = adding(), adding()
+    Z = np.arange(5.0)[None, :]
+    a = [one.route("m", "batch").select((), Z) for _ in range(12)]
+    b = many.route("m", "batch").select_many(np.empty((12, 0)), Z)
+    assert list(map(told, a)) == list(map(told, b))
+
+
 def test_jobs_see_the_claims_of_those_before_them() -> None:
     """Two equal resources of one slot: four equal jobs go to them in turn, not all to the same."""
     e = tw.Engine(
