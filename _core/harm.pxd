@@ -12,7 +12,7 @@ from _core.wait cimport n_open
 
 
 cdef inline double part(const ModelInfo* info, const float* row, const double* x, int column, double z) noexcept nogil:
-    """What a column at z adds to ln(seconds), bent as in score.bend."""
+    """What a column at z adds to ln(seconds), bent as in kernels.h."""
     cdef double slope = row[(ROW_MEAN + info.n_request + column) * LANES]
     if info.square[column]:
         slope += z * row[(ROW_MEAN + info.square[column]) * LANES]

@@ -38,8 +38,12 @@ cdef class Batching(Observing):
             if self.core.st.head.mode == MODE_ACTIVE or self.core.st.head.mode == MODE_FROZEN:
                 self._decide_rows(tickets, &asked, encoded, left, Z, blocks, now_ns)
                 return tickets
-        return [
-            stand_aside(self, rows[i], Z if blocks is None else blocks[i], mask, left[i], None, now_ns) for i in range(n)]
+        for i in range(n):
+            block = Z if blocks is None else blocks[i]
+            tickets[i] = stand_aside(self, rows[i], block, mask, left[i], None, now_ns)
+            if tickets[i] is None:      # the mode was switched meanwhile
+                tickets[i] = decide_job(self, rows[i], block, mask, left[i], now_ns)
+        return tickets
 
     cdef cnp.ndarray _times_left(self, deadline_s, arrival_s, Py_ssize_t n, int64_t now_ns):
         """Seconds to each job's deadline, float64 (n,)."""

@@ -198,12 +198,33 @@ def test_a_batch_that_finds_too_few_tickets_changes_nothing() -> None:
     assert len(e.route("m", "batch").select_many([(4.0, 1.0)] * free)) == free
 
 
-@pytest.mark.parametrize("mode", ["shadow", "frozen", "bypass"])
-def test_a_batch_heeds_the_mode(mode: str) -> None:
+@pytest.mark.parametrize("mode", ["active", "shadow", "frozen", "bypass"])
+@pytest.mark.parametrize("rollout", [0.0, 0.5])
+def test_a_batch_heeds_the_mode(mode: tw.Mode, rollout: float) -> None:
     one, many = engine(), engine()
-    one.mode, many.mode = mode, mode
+    one.mode(mode, rollout=rollout)
+    many.mode(mode, rollout=rollout)
     X, Z = requests(3, 9)
     a = [one.route("m", "batch").select(tuple(x), z) for x, z in zip(X, Z, strict=True)]
     b = many.route("m", "batch").select_many(X, Z)
-    assert [(t.lane, t.admitted) for t in a] == [(t.lane, t.admitted) for t in b]
+    assert list(map(told, a)) == list(map(told, b))
+    assert [t.preferred == t.resource for t in a] == [t.preferred == t.resource for t in b]
     assert one._core.snapshot() == many._core.snapshot()
+
+
+def test_a_mode_that_is_switched_in_the_midst_of_a_batch_leaves_no_job_without_a_ticket() -> None:
+    """By a mask of the caller's own, which runs Python where it is read: for the batch, then for its first job."""
+    e = engine()
+    e.mode("shadow")
+    modes: Iterator[tw.Mode] = iter(["shadow", "active"])
+
+    class Switch(int):
+        def bit_length(self) -> int:
+            e.mode(next(modes, "active"))
+            return super().bit_length()
+
+    n = e.in_flight
+    tickets = e.route("m", "batch").select_many(requests(3, 4)[0], mask=Switch((1 << K) - 1))
+    assert all(t.admitted for t in tickets)
+    assert e.mode() == "active"
+    assert e.in_flight == n + 4
