@@ -78,7 +78,12 @@ TW_INLINE tw_v tw_narrow(tw_d low, tw_d high)
 {
     typedef float half __attribute__((vector_size(2 * TW_WIDTH)));
     half l = __builtin_convertvector(low, half), h = __builtin_convertvector(high, half);
-#if TW_WIDTH == 16
+#if !defined(__clang__) && __GNUC__ < 12    /* has no other way to put two together */
+    tw_v both;
+    memcpy(&both, &l, sizeof l);
+    memcpy((char *)&both + sizeof l, &h, sizeof h);
+    return both;
+#elif TW_WIDTH == 16
     return __builtin_shufflevector(l, h, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 #elif TW_WIDTH == 8
     return __builtin_shufflevector(l, h, 0, 1, 2, 3, 4, 5, 6, 7);

@@ -71,6 +71,16 @@ def test_series_keep_their_errors_on_this_processor(path: str, tmp_path: Path) -
     assert within(errors), errors
 
 
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("compiler", ["gcc-9", "gcc-10", "gcc-11", "clang-14", "clang"])
+def test_series_keep_their_errors_by_other_compilers(compiler: str, path: str, tmp_path: Path) -> None:
+    """Of those that are installed; by clang only the plain version is made (versions.h)."""
+    if not shutil.which(compiler) or ("clang" in compiler and path != "plain"):
+        pytest.skip(f"no {compiler} here, or no {path} by it")
+    errors = errors_of([compiler, *MACHINES[path]], tmp_path / "series", [])
+    assert within(errors), errors
+
+
 @pytest.fixture(scope="module")
 def cross_compiler() -> str:
     """Installed from Debian where that is possible; else what is missing is the reason of the skip."""
