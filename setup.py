@@ -16,6 +16,8 @@ core = Extension(
     ["_core/core.pyx", "_core/plain.c", "_core/avx2.c", "_core/avx512.c"],
     include_dirs=["_core", numpy.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+    # Named although Python has it loaded: unnamed, the loader takes the oldest exp and log of glibc, which set errno.
+    libraries=[] if platform.system() == "Windows" else ["m"],
     extra_compile_args=[] if platform.system() == "Windows" else FLAGS,
     depends=[*glob("_core/*.h"), *glob("_core/*.px*")],
 )
