@@ -36,6 +36,8 @@ cdef class Block:
             self.st.ticket[i].next = i + 1 if i + 1 < max_tickets else -1
         for i in range(max_resources):
             clear_lines(self.st.load + i)
+        for i in range(head.n_blocks * LANES):      # scores of a narrower vector end before their block does
+            self.st.cost[i] = INFINITY
 
     cdef int _lay_out(self, int max_resources, int max_models, int max_classes, int max_tickets) except -1:
         cdef int n_blocks = (max_resources + LANES - 1) // LANES

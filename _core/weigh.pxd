@@ -31,7 +31,7 @@ cdef inline bint is_weighed_by_blocks(const State* st, const RouteInfo* route) n
 cdef inline void weigh_streams(
     const State* st, const RouteInfo* route, const double* x, double left_s, int64_t now_ns, int first, int n_blocks
 ) noexcept nogil:
-    """Two signals: all bounds of the class at once, worked out as for the chosen lane, a quarter of a microsecond each. A
+    """All bounds of the class at once, worked out as for the chosen lane, a quarter of a microsecond each. A
     lane's tpot_s is the smaller of this job's and its open jobs', since this one slows them down."""
     cdef RouteInfo strict = route[0]
     cdef Forecast f
@@ -42,7 +42,8 @@ cdef inline void weigh_streams(
         forecast_lane(st, &strict, lane, x, left_s, now_ns, &f)
         st.mean_s[lane] = <float>occupied_s(&f)
         st.on_time[lane] = <float>weighed(route, &f)
-        st.pace[lane] = <float>exp(f.stream.m)
+        if f.streams:       # not where a claim of one signal is weighed for its load
+            st.pace[lane] = <float>exp(f.stream.m)
     if route.objective == SHARED:
         weigh_harm(st, route.model, x, first, n_blocks)
 
