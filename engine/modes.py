@@ -30,8 +30,8 @@ class Modes:
         open jobs). "shadow": the caller's choice stands for all. A job on which it stands is always admitted, is
         counted and learned from, and tells what we would have chosen (`ticket.preferred`, `ticket.regret_s`).
         "frozen": we decide, and nothing is learned, whenever the job was sent; breakers still open and close.
-        "bypass": the caller's choice stands, and nothing is decided, counted or learned; x, Z and deadlines are
-        not looked at, and the ticket holds nothing, but is settled like any other.
+        "bypass": the caller's choice stands, and nothing is decided, counted or learned; x and Z are not
+        looked at, except by `select_many`, and the ticket holds nothing, but is settled like any other.
 
         Nothing is promised of a job on which the caller's choice stood, or that was sent in shadow, frozen or
         bypass mode. rollout: None leaves the share as it is (1 at first), whatever the mode.
