@@ -13,9 +13,9 @@ cdef class Batching(Observing):
         (n, n_given, n_resources); None = all unknown.
         mask: one for all, as in select.
         deadline_s, arrival_s: as in select, one number for all or one for each (n,).
-        Returns a list of n Tickets, in that order. In modes in which a default stands, that of each job is the open candidate
-        with the fewest open jobs; in bypass mode, too, X is refused for what is wrong with it. Raises InputError, which names the row, or CapacityError (fewer free tickets than
-        jobs), and then changes nothing.
+        Returns a list of n Tickets, in that order. In modes in which a default stands, that of each job is the open
+        candidate with the fewest open jobs; in bypass mode, too, X is refused for what is wrong with it. Raises
+        InputError, which names the row, or CapacityError (fewer free tickets than jobs), and then changes nothing.
         Cost: about half of a select for each job. Allocates the tickets, and two arrays for all of them.
         """
         cdef int64_t now_ns = self.core.now()
