@@ -31,14 +31,14 @@ cdef double number_of(str name, value, str expected) except? -1.0:
 
 cdef double as_seconds(str name, value) except? -1.0:
     cdef double seconds = number_of(name, value, "seconds as a number are expected")
-    if not isfinite(seconds):
+    if not fabs(seconds) < INFINITY:
         raise InputError(f"{name}={value!r}: seconds must be finite")
     return seconds
 
 
 cdef double seconds_of(str name, value) except -1.0:
     cdef double seconds = number_of(name, value, "seconds as a number >= 0 are expected")
-    if not isfinite(seconds) or seconds < 0.0:
+    if not 0.0 <= seconds < INFINITY:
         raise InputError(f"{name}={value!r}: seconds must be finite and >= 0; a job without an end is fail() or cancel()")
     return seconds
 

@@ -76,7 +76,7 @@ static void outlook(tw_outlook *o)
     double idle_mean = o->idle_s == o->s ? mean : exp(o->m + 0.5 * idle * idle);
     double var = mean * mean * series(s2), total = o->wait_s + mean;
     /* float32: neighbours lie further apart than a logarithm is wrong (claim.pxd) */
-    float ratio = (float)(o->left_s / (o->wait_s + idle_mean));
+    float ratio = (float)fmin(o->left_s / (o->wait_s + idle_mean), FLT_MAX);
     double ln_total = total, ln_ratio = ratio > 0.0f ? (double)ratio : 1.0;
     double spread2 = s2, above, z;
     if (o->wait_s > 0.0) {
