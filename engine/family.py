@@ -88,7 +88,7 @@ def best_variant(qos: QoS, accuracies: Sequence[float | None], outlooks: Sequenc
         if seen["untried"] and qos.explore and qos.contract != "guaranteed":
             return (0.0,)
         if filters and not seen["feasible"]:
-            return (2.0, -seen["p_on_time"])
+            return (2.0, -seen["p_on_time"], seen["rank_s"])  # of hopeless ones P may be alike
         if qos.objective == "accuracy":
             return (1.0, -(accuracies[i] or 0.0), seen["rank_s"])
         return (1.0, seen["score"], seen["rank_s"])

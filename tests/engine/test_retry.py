@@ -180,7 +180,7 @@ def retry_collected_into(after: int, *, refused: bool) -> tuple[int, tw.Engine]:
     clock.advance(5.0)
     Cycle(first.copy(mask=0b010))
     Cycle(route.select((), mask=0b010))
-    held = [route.select((), mask=0b010) for _ in range(100)]  # Cython has none left to use again
+    held = [route.select((), mask=0b010) for _ in range(600)]  # Cython has none left to use again
     gc.set_threshold(gc.get_count()[0] + after, 1000, 1000)
     gc.enable()
     second = first.retry(mask=0b001 if refused else 0b100)

@@ -60,7 +60,7 @@ def test_nothing_is_told_of_a_resource_that_cannot_run_the_model() -> None:
 
 def test_a_route_shows_what_it_is_for_and_what_it_does_and_no_more() -> None:
     public = {name for name in dir(tw.Route) if not name.startswith("_")}
-    assert public == {"buffer", "model", "observe", "peek", "qos", "select"}
+    assert public == {"buffer", "model", "observe", "peek", "qos", "select", "select_many"}
 
 
 @pytest.mark.parametrize(("near_s", "far_s", "expected"), [(0.2, 0.16, "near"), (0.2, 0.14, "far")])
