@@ -197,8 +197,8 @@ cdef inline int decide_among(
     State* st, const RouteInfo* route, const double* x, const uint64_t* mask, double left_s, int64_t now_ns,
     Forecast* f, int* n_tied,
 ) noexcept nogil:
-    """As decide, of which it is the general form; measured beside it from Python, d = 8: 0.61 us
-    against 0.36 at 8 resources, 1.3 against 0.51 at 64; with Thompson sampling 0.85 and 3.1."""
+    """As decide, of which it is the general form. From Python at 64 resources, d = 8: objective cost .81 us, a guaranteed class
+    .99, against .40."""
     cdef bint partly = stops_early(st, route)
     cdef int bound
     # a breaker's probe is sent before bounds are looked at: a bounded class leaves that to the others

@@ -22,7 +22,7 @@ TW_INLINE tw_v column_at(const tw_candidates *c, const float *row, int column, i
     return tw_known(*raw, tw_load(row + (ROW_COLUMN_MEAN + column) * LANES));
 }
 
-/* The slope of m in a column where it stands, as context.bent_location has it. */
+/* The slope of m in a column where it stands, as place in context.pxd has it. */
 TW_INLINE tw_v steepness(const tw_candidates *c, const float *row, int column, tw_v z)
 {
     tw_v slope = tw_load(row + (ROW_MEAN + c->n_request + column) * LANES), steep, term;

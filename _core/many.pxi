@@ -91,14 +91,13 @@ cdef class Batching(Observing):
     ) except -1:
         cdef const double* x = <const double*>cnp.PyArray_DATA(encoded)
         cdef const double* left_s = <const double*>cnp.PyArray_DATA(left)
-        cdef const double* own = NULL if blocks is not None else own_in(self, Z)
+        cdef const double* own
         cdef Py_ssize_t i
         for i in range(len(tickets)):
-            if blocks is not None:
-                self._read_given(blocks[i])
-                own = own_in(self, blocks[i])
-            elif i > 0 and self.adds:   # to what the job before has changed
-                self._read_given(Z)
+            block = Z if blocks is None else blocks[i]
+            if i > 0 and (blocks is not None or self.adds):     # adds: to what the job before has changed
+                self._read_given(block)
+            own = own_in(self, block)
             decide_row(self, <Ticket>tickets[i], x + i * MAX_D, asked.mask, own, left_s[i], now_ns, True)
         self.core.st.head.n_clipped += asked.clipped
         return 0

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdint.h>
 #include <time.h>
+#include "loop.h"
 #include "vector.h"
 
 enum { LANES = 16, MAX_D = 12, U_CELLS = 12, H_CELLS = 8, FINE = 65536 };
@@ -25,16 +26,6 @@ typedef struct {
 } Decision;
 
 static float cost[4096], service[4096], given[4096];
-
-static double normal_cdf(double z) { return 0.5 * erfc(-z * 0.7071067811865476); }
-
-static double student_cdf(double t, double dof)
-{
-    double a = dof - 0.5, b = 48.0 * a * a, y = a * log(1.0 + t * t / dof);
-    double z = ((((-0.4 * y - 3.3) * y - 24.0) * y - 85.5) / (0.8 * y * y + 100.0 + b) + y + 3.0) / b + 1.0;
-    z *= sqrt(y);
-    return normal_cdf(t >= 0.0 ? z : -z);
-}
 
 static void score(const Decision *D, const float *x, double now_s)
 {
@@ -65,44 +56,6 @@ static void score(const Decision *D, const float *x, double now_s)
     }
 }
 
-static void encode_given(const Decision *D, const double *row)
-{
-    tw_v one = tw_splat(1.0f);
-    float inv = (float)(1.0 / D->given_scale);
-    for (int l = 0; l < D->n_lanes; l++)
-        given[l] = (float)row[l];
-    for (int l = 0; l < D->n_lanes; l += TW_WIDTH) {
-        tw_v v = tw_load(given + l);
-        tw_store(given + l, (v - v) + tw_min(tw_ln(one + tw_known(v, one) * inv), tw_splat(6.0f)));
-    }
-}
-
-static float least_of(int n_blocks)
-{
-    float lanes[TW_WIDTH];
-    tw_v low = tw_load(cost);
-    for (int at = TW_WIDTH; at < n_blocks * LANES; at += TW_WIDTH)
-        low = tw_min(tw_load(cost + at), low);
-    tw_store(lanes, low);
-    for (int i = 1; i < TW_WIDTH; i++)
-        lanes[0] = lanes[i] < lanes[0] ? lanes[i] : lanes[0];
-    return lanes[0];
-}
-
-/* Within 1e-4 of the least cost: the lane of fewest jobs. The package's generator, for a tie of that too, is left out. */
-static int least_loaded(const Decision *D, float least)
-{
-    float limit = least + 1e-4f * least;
-    int chosen = -1;
-    for (int at = 0; at < D->n_lanes; at += TW_WIDTH)
-        for (unsigned bits = tw_bits(tw_load(cost + at) <= limit); bits; bits &= bits - 1) {
-            int l = at + __builtin_ctz(bits);
-            if (chosen < 0 || D->n_open[l] < D->n_open[chosen])
-                chosen = l;
-        }
-    return chosen;
-}
-
 /* What the table of claims says, bilinear between four of its cells. */
 static double claim_of(const Decision *D, double s, double total_s, double waits_s)
 {
@@ -127,12 +80,12 @@ int bare_decide(const Decision *D, const double *u, const double *given_row, dou
     for (int i = 1; i < n_request; i++)
         x32[i] = (float)(x[i] = log(u[i - 1] / D->typical[i - 1]));
     if (D->n_given)
-        encode_given(D, given_row);
+        encode_given(given_row, D->given_scale, D->n_lanes, given);
     score(D, x32, now_s);
     if (D->mask)
         for (int l = 0; l < D->n_lanes; l++)
             cost[l] = D->mask[l] ? cost[l] : INFINITY;
-    int lane = least_loaded(D, least_of(D->n_blocks));
+    int lane = least_loaded(cost, D->n_open, D->n_lanes);
     double m = 0.0, q = 0.0;
     for (int i = 0; i < D->d; i++) {
         if (i >= n_request) {

@@ -24,7 +24,8 @@ def compiled(name: str, suffix: str = "", flags: Sequence[str] = ()) -> ctypes.C
     library's name, where one source is compiled with several flags."""
     source = ROOT / "bench" / name
     target = ROOT / "build" / f"{source.stem}{suffix}.so"
-    newest = max(path.stat().st_mtime for path in (source, *(ROOT / "_core").glob("*.h")))
+    headers = [*(ROOT / "_core").glob("*.h"), *(ROOT / "bench").glob("*.h")]
+    newest = max(path.stat().st_mtime for path in (source, *headers))
     if not target.exists() or target.stat().st_mtime < newest:
         target.parent.mkdir(exist_ok=True)
         command = [compiler(), *FLAGS, *flags, f"-I{ROOT / '_core'}", str(source), "-o", str(target), "-lm"]

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdint.h>
 #include <time.h>
+#include "loop.h"
 #include "vector.h"
 
 enum { LANES = 16, MAX_D = 12, MAX_LANES = 4096 };
@@ -30,18 +31,6 @@ static float likely[MAX_LANES], holds[MAX_LANES];
 static const float *column_of(const Decision *D, int i)
 {
     return i < D->n_columns - 1 ? D->columns + i * D->n_blocks * LANES : given;
-}
-
-static void encode_given(const Decision *D, const double *row)
-{
-    tw_v one = tw_splat(1.0f);
-    float inv = (float)(1.0 / D->given_scale);
-    for (int l = 0; l < D->n_lanes; l++)
-        given[l] = (float)row[l];
-    for (int l = 0; l < D->n_lanes; l += TW_WIDTH) {
-        tw_v v = tw_load(given + l);
-        tw_store(given + l, (v - v) + tw_min(tw_ln(one + tw_known(v, one) * inv), tw_splat(6.0f)));
-    }
 }
 
 /* median = exp(mean'x), and s^2 of ln: scale2 (1 + |F x|^2) + what unknown columns add. */
@@ -103,28 +92,6 @@ static void chance(
     }
 }
 
-static int least_loaded(const Decision *D)
-{
-    float least = INFINITY;
-    int chosen = -1;
-    for (int l = 0; l < D->n_lanes; l++)
-        least = pick[l] < least ? pick[l] : least;
-    for (int l = 0; l < D->n_lanes; l++)
-        if (pick[l] <= least + 1e-4f * least && (chosen < 0 || D->n_open[l] < D->n_open[chosen]))
-            chosen = l;
-    return chosen;
-}
-
-static double normal_cdf(double z) { return 0.5 * erfc(-z * 0.7071067811865476); }
-
-static double student_cdf(double t, double dof)
-{
-    double a = dof - 0.5, b = 48.0 * a * a, y = a * log1p(t * t / dof);
-    double z = ((((-0.4 * y - 3.3) * y - 24.0) * y - 85.5) / (0.8 * y * y + 100.0 + b) + y + 3.0) / b + 1.0;
-    z *= sqrt(y);
-    return normal_cdf(t >= 0.0 ? z : -z);
-}
-
 /* P(wait + the signal's time <= bound_s) of one lane, in double; extra as in weigh. */
 static double closely(
     const Decision *D, int signal, int lane, const double *x, double wait_s, double wait_var, double bound_s)
@@ -162,7 +129,7 @@ int streams_decide(const Decision *D, const double *u, const double *given_row, 
     int n_request = D->d - D->n_columns, n_left = 0;
     for (int i = 1; i < n_request; i++)
         x32[i] = (float)(x[i] = log(u[i - 1] / D->typical[i - 1]));
-    encode_given(D, given_row);
+    encode_given(given_row, D->given_scale, D->n_lanes, given);
     weigh(D, 0, x32, service, var);
     rank(D, now_s);
     chance(D, 0, service, waiting, wait_sd, (float)log(D->ttft_s), likely);
@@ -175,9 +142,9 @@ int streams_decide(const Decision *D, const double *u, const double *given_row, 
         likely[l] = likely[l] > missed ? likely[l] - missed : 0.0f;
         n_left += likely[l] >= (float)(D->on_time - 1e-4);
     }
-    for (int l = 0; l < D->n_lanes; l++)
-        pick[l] = !n_left || likely[l] >= (float)(D->on_time - 1e-4) ? cost[l] : INFINITY;
-    int lane = least_loaded(D);
+    for (int l = 0; l < D->n_blocks * LANES; l++)
+        pick[l] = l < D->n_lanes && (!n_left || likely[l] >= (float)(D->on_time - 1e-4)) ? cost[l] : INFINITY;
+    int lane = least_loaded(pick, D->n_open, D->n_lanes);
     double tpot_s = D->promised_s[lane] < D->tpot_s ? D->promised_s[lane] : D->tpot_s;
     double missed = 1.0 - closely(D, 0, lane, x, waiting[lane], wait_sd[lane] * wait_sd[lane], D->ttft_s);
     missed += 1.0 - closely(D, 1, lane, x, 0.0, 0.0, tpot_s);

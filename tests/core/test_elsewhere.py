@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.bare import FLAGS
 from tests.paths import PATHS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -33,11 +34,6 @@ ERRORS = {
     "series": 1e-15,
     "phi_d": 1e-15,
     "student_p": 1e-6,
-}
-MACHINES = {
-    "plain": ["-DTW_WIDTH=4"],
-    "avx2": ["-DTW_WIDTH=8", "-march=x86-64-v3"],
-    "avx512": ["-DTW_WIDTH=16", "-march=x86-64-v4"],
 }
 
 # The build as setup.py declares it where the processor is an aarch64: of the core, its C files and flags.
@@ -67,7 +63,7 @@ def within(errors: dict[str, float]) -> bool:
 @pytest.mark.parametrize("path", PATHS)
 def test_series_keep_their_errors_on_this_processor(path: str, tmp_path: Path) -> None:
     compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
-    errors = errors_of([compiler, *MACHINES[path]], tmp_path / "series", [])
+    errors = errors_of([compiler, *FLAGS[path]], tmp_path / "series", [])
     assert within(errors), errors
 
 
@@ -77,7 +73,7 @@ def test_series_keep_their_errors_by_other_compilers(compiler: str, path: str, t
     """Of those that are installed; by clang only the plain version is made (versions.h)."""
     if not shutil.which(compiler) or ("clang" in compiler and path != "plain"):
         pytest.skip(f"no {compiler} here, or no {path} by it")
-    errors = errors_of([compiler, *MACHINES[path]], tmp_path / "series", [])
+    errors = errors_of([compiler, *FLAGS[path]], tmp_path / "series", [])
     assert within(errors), errors
 
 
