@@ -12,11 +12,12 @@ from _core.decide cimport (
 )
 from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing
 from _core.layout cimport LANES, ROW_DOF, Stake, State, int64_t, served_block, uint64_t
+from _core.loading cimport wait_for
 from _core.objective cimport filters_hard, narrow_to_best
 from _core.score cimport score_lane, stake_of
 from _core.untried cimport favour_untried, learns
 from _core.versions cimport any_below, kernels
-from _core.wait cimport n_open, refresh, wait_mean
+from _core.wait cimport n_open, refresh
 from _core.weigh cimport enough, stops_early, weigh_all, weigh_blocks, weigh_nearest, weighed
 
 cdef enum:
@@ -101,7 +102,9 @@ cdef inline int look_closely(
         if now_ns <= st.load[lane].refresh_ns or k == 2:
             break
         refresh(st, lane, now_ns)
-        score_lane(st, &stake, lane, wait_mean(st, lane, route.level, now_ns), (st.drawn if route.policy else st.service)[lane])
+        score_lane(
+            st, &stake, lane, wait_for(st, route.model, lane, route.level, now_ns),
+            (st.drawn if route.policy else st.service)[lane])
         if partly[0]:
             weigh_rest(st, route, x, left_s, now_ns, partly)
             narrow_to_feasible(st, route)

@@ -33,6 +33,7 @@ from _core.lanes cimport clear_lines, get_bit, is_candidate, set_bit, update_ope
 from _core.layout cimport *
 from _core.learn cimport learn_failure, learn_first, learn_service, learn_stream
 from _core.length cimport forecast_length, serve_length
+from _core.loading cimport set_load
 from _core.moves cimport keep_given, reconsider, unrefusing
 from _core.objective cimport narrow_to_best, value_of
 from _core.observe cimport Wish, forecast_theirs, least_loaded, may_take, prefer

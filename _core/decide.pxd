@@ -6,13 +6,14 @@ from _core.forecast cimport Forecast, RouteInfo, begin_forecast, forecast_lane, 
 from _core.health cimport is_waiting_long, may_be_due, next_due
 from _core.lanes cimport get_bit, is_candidate
 from _core.layout cimport ModelInfo, Stake, State, int64_t, profile_at, seconds_at, uint64_t
+from _core.loading cimport await_loads, wait_for
 from _core.overdue cimport look_around
 from _core.probe cimport is_known, probe_due
 from _core.score cimport candidates_of, score_lane, stake_of
 from _core.stale cimport is_asked
 from _core.untried cimport favour_untried
 from _core.versions cimport Candidates, kernels
-from _core.wait cimport refresh, wait_mean
+from _core.wait cimport refresh
 
 cdef enum Objective:
     COMPLETION = 0
@@ -66,6 +67,7 @@ cdef inline void score_all(const State* st, const RouteInfo* route, const double
     cdef Stake stake = stake_of(route, left_s)
     cdef Candidates c = candidates_of(st, route.model, 0, 0, st.head.n_resources, x)
     kernels.score(&c, &stake, st.wait, seconds_at(st, now_ns), st.service, st.waiting, st.cost)
+    await_loads(st, &stake)
 
 
 cdef inline bint is_probe(
@@ -162,6 +164,6 @@ cdef inline int decide(
         # the line has run out: a job that overstays looks nearly done on it, and would attract everybody
         refresh(st, lane, now_ns)
         stake = stake_of(route, left_s)
-        score_lane(st, &stake, lane, wait_mean(st, lane, route.level, now_ns), st.service[lane])
+        score_lane(st, &stake, lane, wait_for(st, route.model, lane, route.level, now_ns), st.service[lane])
     forecast_lane(st, route, lane, x, left_s, now_ns, f)
     return admit_by_p(st, route, f, now_ns) if left_s > 0.0 else LATE

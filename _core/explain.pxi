@@ -104,7 +104,7 @@ cdef class Explaining(RouteCore):
                     continue
                 p = max(p, st.on_time[lane])
                 tried |= not get_bit(st.model[self.info.model].untried, lane)
-                untried |= n_open(st.load + lane) == 0
+                untried |= n_open(st.load + lane) == 0 and not get_bit(st.model[self.info.model].absent, lane)
                 if st.pick[lane] < rank_s:
                     rank_s = st.pick[lane]
                     score = value_of(st, &self.info, lane)

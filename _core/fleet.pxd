@@ -9,6 +9,7 @@ from _core.layout cimport (
     Given, LANES, Level, Load, MASK_WORDS, MAX_COLUMNS, MAX_LEVELS, N_SIGNALS, Profile, ROW_COLUMN, ROW_OFFSET,
     SERVED_ROWS, State, WaitBlock, int64_t, levels_of, profile_at, served_block,
 )
+from _core.loading cimport set_load
 from _core.served cimport serve_newcomer, serve_some_cold
 from _core.tickets cimport track_columns
 from _core.wait cimport n_open
@@ -65,9 +66,11 @@ cdef inline void clear_belief(State* st, int model, int lane) noexcept nogil:
     """Forgets one profile, and what it said of others."""
     cdef Profile* p = profile_at(st, model, lane)
     cdef int64_t n_served = p.n_served      # forecasts that were made before are of no copy that follows
+    cdef double load_s = p.load_s           # no belief
     cdef int s
     memset(p, 0, sizeof(p[0]))
     p.n_served = n_served + 1
+    p.load_s = load_s
     for s in range(N_SIGNALS):
         set_bit(st.model[model].seen + s * MASK_WORDS, lane, False)
         memset(levels_of(st, st.level, model, s) + lane, 0, sizeof(Level))
@@ -113,6 +116,7 @@ cdef inline void remove_lane(State* st, int lane, int64_t now_ns) noexcept nogil
     for model in range(st.head.n_models):
         clear_belief(st, model, lane)
         set_offset(st, model, lane, INFINITY)
+        set_load(st, model, lane, 0.0)
         st.excluded[model * st.head.max_resources + lane] = 0
         for s in range(st.model[model].n_signals):
             serve_some_cold(st, model, s, now_ns)

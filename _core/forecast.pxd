@@ -5,7 +5,7 @@ from libc.string cimport memset
 from _core.claim cimport cell_h, cell_u, read_claim, spreads_left
 from _core.context cimport fill_row, place
 from _core.lanes cimport line_of
-from _core.layout cimport LANES, Load, MAX_COLUMNS, ModelInfo, PADDED_D, ROW_DOF, ROW_INV_AVAIL, State, int64_t, served_block
+from _core.layout cimport LANES, Load, MAX_COLUMNS, ModelInfo, PADDED_D, ROW_DOF, ROW_INV_AVAIL, State, int64_t, profile_at, served_block
 from _core.predict cimport spread
 from _core.stream cimport begin_stream
 from _core.student cimport student_cdf
@@ -173,7 +173,7 @@ cdef inline void forecast_lane(
     f.left_s = left_s
     f.pace = 1.0 / route.tpot_s if st.model[route.model].n_signals == 2 else 0.0
     forecast_service(st, route.model, lane, x, st.given, f)
-    f.wait_s = wait_mean(st, lane, route.level, now_ns)
+    f.wait_s = wait_mean(st, lane, route.level, now_ns) + profile_at(st, route.model, lane).load_s
     f.wait_var = wait_var(st, lane, route.level) if f.wait_s > 0.0 else 0.0
     if f.streams:
         u = forecast_bounds(route, f, left_s)

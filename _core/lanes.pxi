@@ -72,6 +72,17 @@ cdef class Lanes(Block):
         cdef int lane
         return tuple([lane for lane in range(self.st.head.n_resources) if is_candidate(&self.st, model, lane)])
 
+    @cython.critical_section
+    def set_load(self, resource, int model, double load_s):
+        """What loading the model would make its next job wait, seconds >= 0; 0 = it is loaded. Raises UnknownName, InputError."""
+        cdef int lane = self.find(resource)
+        if not is_candidate(&self.st, model, lane):
+            raise InputError(f"resource {resource!r} cannot run that model: there is nothing to load")
+        set_load(&self.st, model, lane, load_s)
+
+    def load_s(self, int model, int lane):
+        return profile_at(&self.st, model, lane).load_s
+
     @property
     def n_lanes(self):
         """Entries that a mask and a row of Z have: lanes in use or waiting to be used again."""

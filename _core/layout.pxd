@@ -48,6 +48,7 @@ cdef struct Profile:                 # belief about one (model, resource)
     int64_t doubted_until            # n_results up to which nothing is refused by it and it is probed, since it became faster
     int64_t pending[N_SIGNALS]       # results since the served copy was rebuilt
     int64_t n_served                 # how often served rows of it were written: a forecast of an equal count is today's
+    double load_s                    # what loading the model would make a job wait; 0 = it is loaded (loading.pxd)
 
 cdef struct Length:                  # tokens of one model's answers, all resources together; x (n_request,)
     Evidence data                    # y = ln(tokens) - y0
@@ -86,6 +87,8 @@ cdef struct ModelInfo:
     double items_typical             # of that feature; 0 = ln(1 + u)
     int32_t is_load[MAX_D]           # by index in x: more of it never speeds a job up
     uint64_t untried[MASK_WORDS]     # bit set: candidate that has not shown one result
+    uint64_t absent[MASK_WORDS]      # bit set: lane that has not loaded it; how many there are:
+    int32_t n_absent, _pad4
     uint64_t seen[N_SIGNALS * MASK_WORDS]    # by signal, bit set: lane with a time in its sums; the others are cold
     int32_t next_cold[N_SIGNALS]     # word of `seen` whose cold lanes are served next
     Pool pool

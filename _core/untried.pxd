@@ -11,7 +11,7 @@ cdef inline bint learns(const State* st) noexcept nogil:
 
 cdef inline void favour_untried(const State* st, const RouteInfo* route, const double* x, double left_s) noexcept nogil:
     """An idle candidate without a single result counts as just faster than the fastest known one, so that it is
-    tried at its first chance instead of starving behind whoever answered first."""
+    tried at its first chance instead of starving behind whoever answered first. Not where it must be loaded first."""
     cdef const ModelInfo* info = st.model + route.model
     cdef int w, n = st.head.n_resources
     cdef uint64_t any_idle = 0
@@ -20,7 +20,7 @@ cdef inline void favour_untried(const State* st, const RouteInfo* route, const d
     cdef Stake stake
     cdef Candidates c
     for w in range((n + 63) >> 6):
-        idle[w] = info.untried[w] & ~st.head.busy[w]
+        idle[w] = info.untried[w] & ~(st.head.busy[w] | info.absent[w])
         any_idle |= idle[w]
     if not any_idle or not learns(st):
         return

@@ -191,7 +191,10 @@ class Engine(Fleet, Modes):
         given = which == 0 and self._core.is_given(index, lane)
         service_s = occupied_s(self._core, index, lane, x, len(signals))
         throughput = self._core.throughput(index, lane, x, service_s)
-        return summarise(resource, model, x, self._core.posterior(index, lane, which), given, throughput)
+        load_s = self._core.load_s(index, lane)
+        return summarise(
+            resource, model, x, self._core.posterior(index, lane, which), given, throughput, load_s
+        )
 
     def length(self, model: str, features: Sequence[float] | None = None) -> LengthSummary:
         """How many tokens an answer of a model with two signals will have, over all resources; at raw `features`

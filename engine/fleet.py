@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from tailwise._core.core import Core
 from tailwise.bounds import excluded_by
 from tailwise.declared import Declared
-from tailwise.errors import ConfigError
+from tailwise.errors import ConfigError, InputError
 from tailwise.given import Profile
 from tailwise.numbered import capacity_of, slopes_of
 from tailwise.types import Resource
-from tailwise.validate import as_items, require
+from tailwise.validate import as_items, as_number, is_positive, require
 
 __all__ = ["Fleet"]
 
@@ -61,6 +61,20 @@ class Fleet:
         Raises UnknownName, and ConfigError for a resource with max_running: it queues by itself.
         """
         self._core.own_queue(resource)
+
+    def unloaded(self, resource: str, model: str, load_s: float) -> None:
+        """The resource would have to load the model first: until `loaded` is said, its jobs are expected to wait
+        there for `load_s` (seconds > 0) beside what is ahead of all, in the rank and in P(on time).
+
+        Loads may be said again while they go on, with what is left of them. Raises UnknownName, InputError, and then
+        changes nothing. Cost: a microsecond; 10 ns in a decision for each resource that has not loaded its model.
+        """
+        require(is_positive(as_number(load_s)), "unloaded", "load_s", load_s, "seconds > 0", InputError)
+        self._core.set_load(resource, self._declared.model_index(model), float(load_s))
+
+    def loaded(self, resource: str, model: str) -> None:
+        """The model is ready on the resource, as all are from the start. Raises UnknownName, InputError."""
+        self._core.set_load(resource, self._declared.model_index(model), 0.0)
 
     def drain(self, resource: str) -> None:
         """The resource takes no more jobs; those it has go on, settle and teach. Wait until `load` says (0, 0)

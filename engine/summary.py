@@ -32,6 +32,7 @@ class ProfileSummary:
     dof: float
     availability: float
     throughput_per_s: float  #: items per busy second, one job like this counted in
+    load_s: float = 0.0  #: what its next job waits for it to be loaded, see `Engine.unloaded`; 0 = it is
 
     def quantile(self, probability: float) -> float:
         """Service seconds that are not exceeded with `probability` in (0, 1). Raises InputError."""
@@ -102,6 +103,7 @@ def summarise(
     raw: dict[str, Any],
     given: bool,
     throughput_per_s: float,
+    load_s: float,
 ) -> ProfileSummary:
     """Evaluates a posterior (see `Core.posterior`) at encoded features x (d,)."""
     location, spread = _forecast(raw, x)
@@ -120,6 +122,7 @@ def summarise(
         dof=float(raw["dof"]),
         availability=(99.0 + succeeded) / (100.0 + succeeded + failed),
         throughput_per_s=throughput_per_s,
+        load_s=load_s,
     )
 
 
