@@ -9,12 +9,14 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 from tailwise._core.core import Ticket
 from tailwise.engine import Engine
 from tailwise.errors import InputError
+from tailwise.family import Family
 from tailwise.route import Route
 
 __all__ = ["Assignment", "End", "Forecasting", "Learned", "Policy"]
 
-#: How a job ended. expired: dropped in the queue, since its deadline came or could not be met any more.
-End = Literal["completed", "failed", "cancelled", "expired", "rejected"]
+#: How a job ended. expired: dropped in the queue, since its deadline came or could not be met any more. timed_out:
+#: given up in service, since nobody waits for it any longer.
+End = Literal["completed", "failed", "cancelled", "timed_out", "expired", "rejected"]
 
 
 class Assignment(NamedTuple):
@@ -27,6 +29,7 @@ class Assignment(NamedTuple):
     expected_s: float | None = None
     p_on_time: float | None = None
     retry_after_s: float | None = None  #: of a refusal, where waiting helps
+    model: str | None = None  #: the variant that was chosen, where the job was submitted for a family
 
 
 class Policy(Protocol):
@@ -40,8 +43,8 @@ class Policy(Protocol):
         mask: int | None,
         deadline_s: float | None = None,
     ) -> Assignment:
-        """Chooses for one job that arrives now. mask: bit set of usable lanes, None = all. deadline_s: the job's own
-        budget, None = its class's."""
+        """Chooses for one job that arrives now. model: of a model, or of a family whose variants may run it.
+        mask: bit set of usable lanes, None = all. deadline_s: the job's own budget, None = its class's."""
         ...
 
     def started(self, assignment: Assignment) -> None:
@@ -56,6 +59,19 @@ class Policy(Protocol):
 @runtime_checkable
 class Forecasting(Policy, Protocol):
     """A policy that forecasts, so that the rules of queues (see `Rules`) can be applied to its jobs."""
+
+    def ended(
+        self,
+        assignment: Assignment,
+        end: End,
+        service_s: float,
+        completion_s: float,
+        *,
+        warmup: bool = False,
+        tokens: int | None = None,
+    ) -> None:
+        """As `Policy.ended`. warmup, tokens: as in `Ticket.complete`; left out where the owner says neither."""
+        ...
 
     def wait_s(self, assignment: Assignment) -> float:
         """Seconds from arrival to the predicted start, as of the last decision."""
@@ -88,7 +104,7 @@ class Learned:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._core = engine._core
-        self._routes: dict[tuple[str, str], Route] = {}
+        self._routes: dict[tuple[str, str], Route | Family] = {}
         self._n_lanes, self._every = 0, 0  # bit set of all lanes, while there are so many
 
     def assign(
@@ -99,30 +115,64 @@ class Learned:
         mask: int | None,
         deadline_s: float | None = None,
     ) -> Assignment:
-        """Raises UnknownName, InputError, CapacityError as `route.select` does."""
+        """model: of a model or a family; a model's own name comes first. Raises UnknownName, InputError,
+        CapacityError as `route.select` does."""
         route = self._routes.get((model, qos))
         if route is None:
-            route = self._routes[model, qos] = self.engine.route(model, qos)
+            route = self._routes[model, qos] = self._resolve(model, qos)
         mask = self._narrow(mask)
+        if type(route) is Family:
+            return self._assign_variant(route, features, mask, deadline_s)
         if mask is None and deadline_s is None:
             return _assignment(route.select(features))
         try:
             return _assignment(route.select(features, mask=mask, deadline_s=deadline_s))
         except InputError:
             # no candidate in the mask is nobody's mistake here, and rare: looking first costs as much as deciding
-            if mask is None or any(mask >> lane & 1 for lane in self.engine.candidates(model)):
+            if mask is None or self._can_run(model, mask):
                 raise
             return Assignment(-1, reason="no_resource")
+
+    def _assign_variant(
+        self, family: Family, features: tuple[float, ...], mask: int | None, deadline_s: float | None
+    ) -> Assignment:
+        try:
+            ticket = family.select(features, mask=mask, deadline_s=deadline_s)
+        except InputError:
+            if mask is None or any(self._can_run(route.model.name, mask) for route in family.variants):
+                raise
+            return Assignment(-1, reason="no_resource")
+        return _assignment(ticket, ticket.model.name)
+
+    def _resolve(self, model: str, qos: str) -> Route | Family:
+        models = self.engine.models
+        if not any(m.name == model for m in models) and any(m.variant_of == model for m in models):
+            return self.engine.family(model, qos)
+        return self.engine.route(model, qos)
+
+    def _can_run(self, model: str, mask: int) -> bool:
+        return any(mask >> lane & 1 for lane in self.engine.candidates(model))
 
     def started(self, assignment: Assignment) -> None:
         _ticket(assignment).start()
 
-    def ended(self, assignment: Assignment, end: End, service_s: float, completion_s: float) -> None:
+    def ended(
+        self,
+        assignment: Assignment,
+        end: End,
+        service_s: float,
+        completion_s: float,
+        *,
+        warmup: bool = False,
+        tokens: int | None = None,
+    ) -> None:
         ticket = _ticket(assignment)
         if end == "completed":
-            ticket.complete(service_s)
+            ticket.complete(service_s, tokens=tokens, warmup=warmup)
         elif end == "failed":
             ticket.fail()
+        elif end == "timed_out":
+            ticket.timeout()
         elif end == "expired":
             ticket.drop()
         else:
@@ -148,7 +198,7 @@ class Learned:
 
     def copy(self, assignment: Assignment, mask: int | None) -> Assignment | None:
         ticket = _ticket(assignment).copy(mask=self._narrow(mask))
-        return None if ticket is None else _assignment(ticket)
+        return None if ticket is None else _assignment(ticket, assignment.model)
 
     def disturbed(self) -> int:
         return self._core.take_disturbed()
@@ -164,11 +214,11 @@ class Learned:
         return None if mask == self._every else mask
 
 
-def _assignment(ticket: Ticket) -> Assignment:
+def _assignment(ticket: Ticket, model: str | None = None) -> Assignment:
     reason = ticket.reason
     again_s = None if reason is None else ticket.retry_after_s
     # what NamedTuple's own constructor does, which is a Python function
-    told = ticket.lane, reason, ticket, ticket.expected_s, ticket.p_on_time, again_s
+    told = ticket.lane, reason, ticket, ticket.expected_s, ticket.p_on_time, again_s, model
     return tuple.__new__(Assignment, told)
 
 

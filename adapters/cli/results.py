@@ -183,7 +183,7 @@ def _class_figures(records: Sequence[JobRecord]) -> ClassFigures:
         late=sum(r.end == "completed" and not r.on_time for r in records),
         expired=sum(r.end == "expired" for r in records),
         rejected=sum(r.end == "rejected" for r in records),
-        failed=sum(r.end in ("failed", "cancelled") for r in records),
+        failed=sum(r.end in ("failed", "cancelled", "timed_out") for r in records),
         p50_s=float(p50_s),
         p99_s=float(p99_s),
     )

@@ -134,10 +134,12 @@ class Dispatch(Generic[_T]):
     def ended(
         self,
         run: Run[_T],
-        end: Literal["completed", "failed", "cancelled"],
+        end: Literal["completed", "failed", "cancelled", "timed_out"],
         now_ns: int,
         *,
         slot_lost: bool = False,
+        warmup: bool = False,
+        tokens: int | None = None,
     ) -> Orders[_T]: ...
     def free(self, lane: int, n_slots: int, now_ns: int) -> Orders[_T]: ...
     def set_slots(self, lane: int, n_slots: int, now_ns: int) -> Orders[_T]: ...

@@ -8,6 +8,8 @@ cdef double REARM = 0.25
 #: Hedges that a quiet time can save up: bounds the extra load of a moment in which all jobs stall.
 HEDGES_SAVED = 10.0
 cdef double SAVED = HEDGES_SAVED
+#: How a run may end that has started.
+cdef tuple ENDS = ("completed", "failed", "cancelled", "timed_out")
 
 
 cdef class Dispatch(Places):
@@ -42,7 +44,8 @@ cdef class Dispatch(Places):
     def submit(self, payload, model, qos, features, int64_t now_ns, *, deadline_s=None):
         """Decides on a job that arrives now and queues it. deadline_s: its own budget, > 0; None = its class's.
 
-        A refused job has `end` "rejected" and occupies nothing. Raises InputError and what the policy does, and then
+        model: of a model or, where the policy knows families, of one; then `job.model` is the variant that it chose. A
+        refused job has `end` "rejected" and occupies nothing. Raises InputError and what the policy does, and then
         changes nothing.
         """
         budget_s = qos.deadline_s
@@ -53,7 +56,8 @@ cdef class Dispatch(Places):
         assignment = self._policy.assign(model, qos.name, features, self.open_lanes(), deadline_s)
         cdef Job job = Job.__new__(Job)
         cdef Orders orders = Orders.__new__(Orders)
-        job.payload, job.model, job.qos, job.features = payload, model, qos, features
+        job.payload, job.qos, job.features = payload, qos, features
+        job.model = model if assignment.model is None else assignment.model
         job.arrival_ns = now_ns
         job.assignment = assignment
         job.deadline_s = budget_s
@@ -70,18 +74,26 @@ cdef class Dispatch(Places):
             self.place(job, assignment, now_ns, orders)
         return job, orders
 
-    def ended(self, Run run not None, end, int64_t now_ns, *, bint slot_lost=False):
+    def ended(self, Run run not None, end, int64_t now_ns, *, bint slot_lost=False, bint warmup=False, tokens=None):
         """A started run has ended; its slot is free, unless it was lost with its worker (then `free` it later).
-        end: "completed", "failed" or "cancelled". Raises TicketError where it has ended already or is still queued, and then
-        changes nothing; what the policy raises comes when the slot is free."""
+
+        end: "completed", "failed", "cancelled", or "timed_out", given up while it ran. warmup: it was slow because nothing
+        was warm (a model just loaded); tokens: of the whole answer of a model with two signals, None = unknown; both as
+        in `Ticket.complete`, and heard by policies that forecast. Raises InputError, and TicketError where it has ended
+        already or is still queued, and then changes nothing; what the policy raises comes when the slot is free.
+        """
         cdef Orders orders = Orders.__new__(Orders)
         cdef Job job = run.job
+        if end not in ENDS:
+            raise InputError(f"ended: end={end!r}, {' or '.join(map(repr, ENDS))} is expected")
+        if tokens is not None and not is_whole(tokens, 0, 1 << 40):
+            raise InputError(f"ended: tokens={tokens!r}, a whole number of tokens, 0 to 2**40, or None is expected")
         if job is None:
             raise TicketError(f"the run on lane {run.lane} is {run.end} already: a run ends once")
         if not run.has_started:
             raise TicketError(f"the run on lane {run.lane} has not started: cancel its job instead")
         try:
-            self.settle(run, end, now_ns)
+            self.settle(run, end, now_ns, warmup, tokens)
         finally:
             if not slot_lost:
                 self._queues.release(run.lane)

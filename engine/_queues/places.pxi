@@ -65,8 +65,8 @@ cdef class Places:
         run.entry = self._queues.line_up(run, run.lane, job.priority, job.deadline_ns, job.qos.name)
 
     cdef void leave(self, Run run, end, reason, int64_t now_ns, Orders orders):
-        """A run that left its queue without a start. The job ends with it when it was the last, and as failed where
-        another one did fail: that has an error to tell."""
+        """A run that left its queue without a start. The job ends with it when it was the last, and as failed or timed
+        out where another one was: that has an error to tell."""
         cdef Job job = run.job
         cdef Run other
         run.entry = None
@@ -74,8 +74,8 @@ cdef class Places:
         if job.end is not None or job.n_open:
             return
         for other in job.runs:
-            if other.end == "failed":
-                self.end_job(job, other, "failed", None, now_ns, orders)
+            if other.end == "failed" or other.end == "timed_out":
+                self.end_job(job, other, other.end, None, now_ns, orders)
                 return
         self.end_job(job, run, end, reason, now_ns, orders)
 
@@ -89,7 +89,7 @@ cdef class Places:
                 if other.entry is not None and self._queues.remove(other.entry):
                     self.leave(other, "cancelled", None, now_ns, orders)
 
-    cdef void settle(self, Run run, end, int64_t now_ns):
+    cdef void settle(self, Run run, end, int64_t now_ns, bint warmup=False, tokens=None):
         cdef Job job = run.job
         self.timers.end(run.timer)
         run.timer, run.end, run.end_ns = None, end, now_ns
@@ -98,4 +98,8 @@ cdef class Places:
         self.n_open -= 1
         # a clock that went back must not lose the job
         cdef double service_s = max(now_ns - run.started_ns, 0) * 1e-9 if run.has_started else 0.0
-        self._policy.ended(run.assignment, end, service_s, max(now_ns - job.arrival_ns, 0) * 1e-9)
+        cdef double completion_s = max(now_ns - job.arrival_ns, 0) * 1e-9
+        if self.forecasts and (warmup or tokens is not None):
+            self._policy.ended(run.assignment, end, service_s, completion_s, warmup=warmup, tokens=tokens)
+        else:       # a tenth of a microsecond less
+            self._policy.ended(run.assignment, end, service_s, completion_s)
