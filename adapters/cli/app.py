@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
 import tailwise
+from tailwise.adapters.cli.baselines import BASELINES
 from tailwise.adapters.cli.live import Display, class_table, headline_table
+from tailwise.adapters.cli.players import RULES
 from tailwise.adapters.cli.results import RunResult
 from tailwise.adapters.cli.run import run as run_workload
 from tailwise.adapters.cli.workload import load
@@ -45,6 +47,13 @@ def run(
         float, typer.Option(min=1.0, help="Seconds of arrivals that each policy gets.")
     ] = 20.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of arrivals, inputs and ties.")] = 0,
+    rules: Annotated[
+        Literal["all", "none", "both"],
+        typer.Option(
+            help="The rules of tailwise's queues: all; none (expiry by the clock alone, as the other policies "
+            "have it), under the name tailwise_no_rules; or both beside each other."
+        ),
+    ] = "all",
     trace: Annotated[
         Path | None, typer.Option(help="CSV with recorded arrival times, scaled to the calibrated rate.")
     ] = None,
@@ -67,7 +76,14 @@ def run(
         from tailwise.adapters.cli.report import write_report
     try:
         with Display(console) as display:
-            result = run_workload(load(workload), seconds=seconds, seed=seed, trace=trace, display=display)
+            result = run_workload(
+                load(workload),
+                seconds=seconds,
+                seed=seed,
+                trace=trace,
+                display=display,
+                policies=(*RULES[rules], *BASELINES),
+            )
     except TailwiseError as error:
         console.print(f"[red]tailwise: {error}", soft_wrap=True)
         raise typer.Exit(2) from None

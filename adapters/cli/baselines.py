@@ -137,5 +137,7 @@ def baseline(
 ) -> Baseline:
     """Builds one by name. Raises UnknownName."""
     if name not in BASELINES:
-        raise UnknownName(f"no policy {name!r}; there are tailwise, {', '.join(BASELINES)}")
+        raise UnknownName(
+            f"no policy {name!r}; there are tailwise, tailwise_no_rules, {', '.join(BASELINES)}"
+        )
     return BASELINES[name](candidates, seed, now_s)

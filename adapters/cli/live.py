@@ -73,19 +73,27 @@ def machine_table(result: RunResult) -> Table:
 
 
 def headline_table(result: RunResult) -> Table:
-    """One line a policy: weighted goodput and tailwise's paired difference."""
+    """One line a policy: weighted goodput, tailwise's paired difference, what each class missed, p99 of the most
+    urgent one."""
     differences = result.differences()
+    urgent = min(result.qos, key=lambda q: q.priority).name
     table = Table(title="Weighted goodput: on-time / offered jobs, by weight", title_justify="left")
     table.add_column("policy", no_wrap=True)
     table.add_column("weighted goodput", justify="right")
     table.add_column("tailwise is ahead by", justify="right")
+    for q in result.qos:
+        table.add_column(f"{q.name} missed, %", justify="right")
+    table.add_column(f"{urgent} p99, ms", justify="right")
     for name, f in result.figures().items():
         ahead = ""
         if name in differences:
             d = differences[name]
             error = "" if math.isnan(d.standard_error) else f" ± {d.standard_error:.3f}"
             ahead = f"{d.mean:+.3f}{error}"
-        table.add_row(name, f"{f.weighted_goodput:.3f}", ahead)
+        missed = ["" if math.isnan(c.missed) else f"{100 * c.missed:.1f}" for c in f.classes.values()]
+        p99_s = f.classes[urgent].p99_s
+        p99 = "" if math.isnan(p99_s) else f"{1e3 * p99_s:.1f}"
+        table.add_row(name, f"{f.weighted_goodput:.3f}", ahead, *missed, p99)
     return table
 
 

@@ -123,7 +123,7 @@ def _policy_body(result: RunResult, policy: str, rows: list[tuple[list[str], lis
 
 
 def _headline(result: RunResult) -> str:
-    differences = result.differences() if "tailwise" in result.policies else {}
+    differences = result.differences()
     bodies = []
     for name, f in result.figures().items():
         ahead = ""

@@ -65,6 +65,11 @@ class ClassFigures:
     p50_s: float  #: of completed jobs, arrival to end; NaN without any
     p99_s: float
 
+    @property
+    def missed(self) -> float:
+        """Share of the offered jobs that did not complete in time, however they ended; NaN without any."""
+        return 1.0 - self.on_time / self.offered if self.offered else math.nan
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyFigures:
@@ -112,7 +117,8 @@ class RunResult:
         return {policy: figures(self.of(policy), self.qos) for policy in self.policies}
 
     def differences(self) -> dict[str, Difference]:
-        others = [policy for policy in self.policies if policy != "tailwise"]
+        """Of each other policy; empty where tailwise did not play."""
+        others = [policy for policy in self.policies if policy != "tailwise" and "tailwise" in self.policies]
         return {other: paired(self.of("tailwise"), self.of(other), self.qos) for other in others}
 
     def to_json(self) -> dict[str, Any]:

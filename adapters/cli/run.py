@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,22 +16,20 @@ import numpy as np
 import torch
 
 from tailwise.adapters.cli.arrivals import Times, gamma_times, read_trace, trace_times
-from tailwise.adapters.cli.baselines import BASELINES, baseline
 from tailwise.adapters.cli.calibrate import Calibration, measure
 from tailwise.adapters.cli.live import Display
+from tailwise.adapters.cli.players import OURS, POLICIES, players
 from tailwise.adapters.cli.results import Block, RunResult, Sighting
 from tailwise.adapters.cli.sources import Arrival, source_of, tape
-from tailwise.adapters.cli.workload import ResourceSpec, Workload, resolve
+from tailwise.adapters.cli.workers import started_workers
+from tailwise.adapters.cli.workload import Workload, resolve
 from tailwise.adapters.cli.workloads.request import Request, Source
-from tailwise.adapters.torch import Executor, JobFuture, JobRecord, Process, Thread, Worker, WorkerSpec
+from tailwise.adapters.torch import Executor, JobFuture, JobRecord, Worker
 from tailwise.engine import Engine
-from tailwise.errors import ConfigError
-from tailwise.policy import Learned, Policy
+from tailwise.policy import Policy
 from tailwise.types import Resource
 
 __all__ = ["POLICIES", "run"]
-
-POLICIES = ("tailwise", *BASELINES)
 
 #: Requests of each model that calibration repeats; a recalibration takes a second.
 _N_CALIBRATION = 12
@@ -52,12 +49,12 @@ def run(
 ) -> RunResult:
     """Plays `seconds` of arrivals through each policy. Ctrl-C ends it cleanly with what was measured so far.
 
-    Raises ConfigError, UnknownName, and what preparing or loading a model raises.
+    policies: names, see `players`. Raises ConfigError, UnknownName, and what preparing or loading a model raises.
     """
     times = None if trace is None else read_trace(trace)
     accuracies = _prepare(workload, display)
     sources = {spec.name: source_of(spec) for spec in workload.models}
-    with _started_workers(workload, display) as workers:
+    with started_workers(workload, display.status) as workers:
         rng = np.random.default_rng([seed, 0])
         requests = {
             name: [source.draw(rng) for _ in range(_N_CALIBRATION)] for name, source in sources.items()
@@ -66,17 +63,16 @@ def run(
         display.status("calibrating")
         first = measure(list(workers.values()), requests, shares, _CALIBRATION_S)
         result = _new_result(workload, workers, accuracies, first, seconds, seed)
-        engine = Engine(
-            [Resource(name, slots=worker.slots) for name, worker in workers.items()],
-            workload.engine_models(),
-            result.qos,
-            seed=seed,
-        )
+
+        def new_engine() -> Engine:
+            resources = [Resource(name, slots=worker.slots) for name, worker in workers.items()]
+            return Engine(resources, workload.engine_models(), result.qos, seed=seed)
+
+        engine = new_engine()
         sources_by_path = {spec.name: workload.model_path(spec) for spec in workload.models}
         with Executor(engine, sources_by_path, workers) as executor:
-            session = _Session(
-                workload, executor, sources, times, result, display, _policies(engine, policies, seed)
-            )
+            playing = players(engine, new_engine, policies, seed)
+            session = _Session(workload, executor, sources, times, result, display, playing)
             try:
                 session.play(requests, shares, first)
             except KeyboardInterrupt:
@@ -134,7 +130,7 @@ class _Session:
         began_s = time.monotonic()
         sighted_s = -math.inf
         for arrival in arrivals:
-            if name == "tailwise" and arrival.at_s - sighted_s >= _SIGHTING_S:
+            if name == OURS and arrival.at_s - sighted_s >= _SIGHTING_S:
                 sighted_s = arrival.at_s
                 self._sight(played_s + arrival.at_s)
             pause_s = began_s + arrival.at_s - time.monotonic()
@@ -202,56 +198,6 @@ def _prepare(workload: Workload, display: Display) -> dict[str, float]:
         module = path.partition(":")[0]
         accuracies |= {f"{module}:{name}": value for name, value in measured.items()}
     return {spec.name: accuracies[spec.source] for spec in workload.models if spec.source in accuracies}
-
-
-@contextlib.contextmanager
-def _started_workers(workload: Workload, display: Display) -> Iterator[dict[str, Worker]]:
-    specs = _expand(workload.resources)
-    models = {spec.name: workload.model_path(spec) for spec in workload.models}
-    display.status(f"starting {len(specs)} workers")
-    workers = {name: spec.build(name) for name, spec in specs.items()}
-    try:
-        for worker in workers.values():
-            worker.start(models)
-        yield workers
-    finally:
-        for worker in workers.values():
-            worker.close()
-
-
-def _expand(resources: Sequence[ResourceSpec]) -> dict[str, WorkerSpec]:
-    """Worker specifications by resource name, for this machine's cores and devices."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    specs: dict[str, WorkerSpec] = {}
-    for resource in resources:
-        if not resource.here():
-            continue
-        devices = [resource.device]
-        if resource.device == "cuda:*":
-            devices = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-        elif resource.share_of_cores is not None:
-            devices *= max(1, int(cores * resource.share_of_cores / resource.threads))
-        else:
-            devices *= resource.count or 1
-        for i, device in enumerate(devices):
-            name = resource.name if len(devices) == 1 else f"{resource.name}-{i}"
-            if resource.worker == "thread":
-                specs[name] = Thread(device=device, slots=resource.slots)
-            else:
-                specs[name] = Process(
-                    device=device, slots=resource.slots, threads=resource.threads, env=resource.env
-                )
-    if not specs:
-        raise ConfigError("no [[resource]] of the workload exists on this machine")
-    return specs
-
-
-def _policies(engine: Engine, names: Sequence[str], seed: int) -> dict[str, Policy]:
-    lanes = {model.name: engine.candidates(model.name) for model in engine.models}
-    return {
-        name: Learned(engine) if name == "tailwise" else baseline(name, lanes, seed, time.monotonic)
-        for name in names
-    }
 
 
 def _shares(workload: Workload) -> dict[str, float]:

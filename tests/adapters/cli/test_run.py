@@ -94,6 +94,30 @@ def test_a_run_plays_the_same_jobs_through_every_policy_and_writes_its_figures(
     assert page.read_text().count("<svg") == 6
 
 
+def test_tailwise_plays_without_the_rules_of_its_queues_beside_itself(workload: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "out.json"
+    arguments = ["run", str(workload), "--seconds", "1", "--rules", "both", "--json", str(figures)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "urgent p99, ms" in " ".join(result.output.split())
+    data = json.loads(figures.read_text())
+    assert list(data["policies"])[:2] == ["tailwise", "tailwise_no_rules"]
+    assert "tailwise_no_rules" in data["differences"]
+    offered = [p["classes"]["urgent"]["offered"] for p in data["policies"].values()]
+    assert offered == [offered[0]] * 5
+
+
+def test_without_rules_alone_nothing_is_ahead_of_anything(workload: Path, tmp_path: Path) -> None:
+    figures, page = tmp_path / "out.json", tmp_path / "out.html"
+    arguments = ["run", str(workload), "--seconds", "1", "--rules", "none"]
+    result = CliRunner().invoke(app, [*arguments, "--json", str(figures), "--report", str(page)])
+    assert result.exit_code == 0, result.output
+    data = json.loads(figures.read_text())
+    assert "tailwise" not in data["policies"]
+    assert data["differences"] == {}
+    assert "nan" not in page.read_text().lower()
+
+
 def test_a_trace_gives_the_arrivals(workload: Path, tmp_path: Path) -> None:
     trace = tmp_path / "trace.csv"
     trace.write_text("t_s\n" + "".join(f"{t}\n" for t in range(1000)))
@@ -106,6 +130,7 @@ def test_a_trace_gives_the_arrivals(workload: Path, tmp_path: Path) -> None:
     [
         (["none.toml"], "none.toml"),
         (["{workload}", "--trace", "none.csv"], "none.csv"),
+        (["{workload}", "--rules", "some"], "some"),
         (["{workload}", "--json", "no/such/folder.json"], "folder"),
     ],
 )
