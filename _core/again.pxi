@@ -50,6 +50,8 @@ cdef Ticket copy_job(Ticket ticket, Z, mask):
         if ticket._holds_nothing():
             return None
         ticket._check("copy() comes while the job runs")
+        if job.state == TICKET_RIDING or job.n_riders:
+            raise TicketError("the job is served together with others: nobody can run a copy of it alone")
         if job.state != TICKET_RUNNING:
             raise TicketError("the job waits still: copy() is for one that runs, reconsider() for this one")
         if st.head.free_ticket < 0:

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Protocol, TypeAlias, TypedDict, Unpack, final
 
@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 _Features: TypeAlias = tuple[float, ...] | Sequence[float] | NDArray[np.float64]
 _Mask: TypeAlias = NDArray[np.bool_] | int
 _Given: TypeAlias = NDArray[np.float64] | None
+_Work: TypeAlias = tuple[float, float, float]
+_Seen: TypeAlias = tuple[Any, tuple[NDArray[np.float64], ...], tuple[float, ...], float, float, int, _Work]
 
 class _Options(TypedDict, total=False):  # as `select` says them
     mask: _Mask | None
@@ -86,20 +88,7 @@ class Core:
     ) -> None: ...
     def foreign(self, lane: int) -> dict[str, float]: ...
     def sums(self, model: int, lane: int, signal: int = 0) -> tuple[NDArray[np.float64], float]: ...
-    def seen(
-        self, model: int, lane: int
-    ) -> (
-        tuple[
-            Any,
-            tuple[NDArray[np.float64], ...],
-            tuple[float, ...],
-            float,
-            float,
-            int,
-            tuple[float, float, float],
-        ]
-        | None
-    ): ...
+    def seen(self, model: int, lane: int) -> _Seen | None: ...
     def merge(
         self,
         model: int,
@@ -265,6 +254,8 @@ class Ticket:
     def residual_s(self) -> float: ...
     def start(self) -> None: ...
     def may_start(self, left_s: float) -> bool: ...
+    def start_batch(self, others: Iterable[Ticket], x: _Features) -> None: ...
+    def service_within_s(self, x: _Features, probability: float) -> float | None: ...
     def reconsider(self, Z: _Given = None, *, mask: _Mask | None = None, bonus: float = 0.1) -> bool: ...
     def copy(self, Z: _Given = None, *, mask: _Mask | None = None) -> Ticket | None: ...
     def first(self, ttft_s: float | None = None) -> None: ...

@@ -25,7 +25,9 @@ from _core.decide cimport (
 from _core.encode cimport encode_features, store_column
 from _core.fit cimport Posterior, Prior, posterior_of
 from _core.fleet cimport clear_load, clear_served, join_model, remove_lane, reset_belief, set_offset, vacant_lane
-from _core.forecast cimport Forecast, RouteInfo, forecast_lane, forecast_nothing, forecast_total, occupied_s
+from _core.forecast cimport (
+    Forecast, RouteInfo, forecast_lane, forecast_nothing, forecast_service, forecast_total, occupied_s,
+)
 from _core.foreign cimport note_report, worth
 from _core.health cimport forgive, has_ended, note_failure, note_success, openness_changed, schedule
 from _core.hedge cimport find_copy, mean_residual
@@ -46,6 +48,7 @@ from _core.promise cimport join_job, leave_out_job, set_aside
 from _core.served cimport fresh_offset, prior_of, serve, serve_all_cold, serve_newcomer, serve_some_cold
 from _core.stream cimport count_produced, tightest_s
 from _core.student cimport normal_quantile, student_cdf, student_quantile
+from _core.together cimport lead_out, set_out, share_forecast, take_along
 from _core.throughput cimport items_of, throughput_of, work_now
 from _core.tickets cimport close_ticket, lane_changed, open_ticket, split_line, start_of, start_ticket, track_columns
 from _core.untried cimport learns
@@ -89,6 +92,7 @@ cdef class Core(Promises):
 
 
 include "decision.pxi"
+include "together.pxi"
 include "ticket.pxi"
 include "stream.pxi"
 include "route.pxi"

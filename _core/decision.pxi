@@ -163,7 +163,7 @@ cdef class Decision:
         cdef int64_t now_ns = self.route.core.now()
         with cython.critical_section(self.route.core):
             self._check("a job that has ended takes no longer")
-            return mean_residual(&self.route.core.st, job, now_ns) if job.state == TICKET_RUNNING else job.mean_s
+            return job.mean_s if job.state == TICKET_QUEUED else mean_residual(&self.route.core.st, job, now_ns)
 
     @property
     def propensity(self):

@@ -31,6 +31,9 @@ cdef struct Work:                    # what was done in completed jobs, decayed 
     double items, busy_s             # and the seconds from start to end that it took
     double n                         # jobs behind it
 
+cdef struct Joint:                   # of the last runs of a model whose jobs are joined (joint.pxd); zero = none
+    double run_s, alone_s            # what they took; and what their jobs were forecast to take one by one
+
 cdef struct Profile:                 # belief about one (model, resource)
     Evidence signal[N_SIGNALS]
     Offset offset[N_SIGNALS]
@@ -48,6 +51,7 @@ cdef struct Profile:                 # belief about one (model, resource)
     int64_t doubted_until            # n_results up to which nothing is refused by it and it is probed, since it became faster
     int64_t pending[N_SIGNALS]       # results since the served copy was rebuilt
     int64_t n_served                 # how often served rows of it were written: a forecast of an equal count is today's
+    Joint joint
     double load_s                    # what loading the model would make a job wait; 0 = it is loaded (loading.pxd)
 
 cdef struct Length:                  # tokens of one model's answers, all resources together; x (n_request,)
@@ -88,7 +92,7 @@ cdef struct ModelInfo:
     int32_t is_load[MAX_D]           # by index in x: more of it never speeds a job up
     uint64_t untried[MASK_WORDS]     # bit set: candidate that has not shown one result
     uint64_t absent[MASK_WORDS]      # bit set: lane that has not loaded it; how many there are:
-    int32_t n_absent, _pad4
+    int32_t n_absent, joins          # 1 = jobs of it were served together once
     uint64_t seen[N_SIGNALS * MASK_WORDS]    # by signal, bit set: lane with a time in its sums; the others are cold
     int32_t next_cold[N_SIGNALS]     # word of `seen` whose cold lanes are served next
     Pool pool
@@ -133,8 +137,7 @@ cdef struct Load:                    # one resource's own account of its jobs
     double queued_var[MAX_LEVELS]    # sum of Var[service]
     double queued_urgency            # sum of urgency (urgency.pxd)
     double residual_var
-    int64_t refresh_ns               # the line in WaitBlock holds until then
-    int64_t freed_ns                 # when a job last ended
+    int64_t refresh_ns, freed_ns     # until when the line in WaitBlock holds; when a job last ended
     int64_t n_alarms                 # changes detected or declared
     int64_t next_rebuild             # of an alarm: the model whose served copy follows it next
     double prefill_tokens            # of open jobs before their first token: what they must still read
@@ -147,8 +150,7 @@ cdef struct Load:                    # one resource's own account of its jobs
     int32_t n_overdue                # running jobs beyond the 99.9% quantile of their forecast, at the last look
     int32_t is_probed                # doubted, but the next job may come
     double doubt                     # odds that the lane hangs (overdue.pxd)
-    int64_t look_ns                  # when its running jobs are looked at next
-    int64_t completed_ns             # when a job last completed
+    int64_t look_ns, completed_ns    # when its running jobs are looked at next, and when one last completed
     int64_t idle_ns, n_gaps          # since when it has no job; how many gaps of idle_gap_ns have ended (warmup.pxd)
     int64_t doubted_ns, probe_ns     # since when it is doubted, 0 = it is not; when it is probed next
     int32_t first_running            # ticket indices, -1 = none
@@ -178,6 +180,7 @@ cdef struct TicketSlot:
     int32_t d
     int32_t mate                     # next open ticket of the same job, in a ring; itself when it is the only one
     int32_t overdue, probe           # 1 = was overdue at the last look; was sent where it is to learn
+    int32_t n_riders, _pad           # tickets that are served in this one's run (together.pxd)
     int64_t look_ns                  # while it runs: when it may have become overdue
     int64_t arrival_ns, start_ns     # start INT64_MAX = not started: no moment is ever past it
     int64_t came_ns                  # to its lane: its arrival, or when it moved there
@@ -186,6 +189,8 @@ cdef struct TicketSlot:
     int64_t n_served                 # of the profile, when it was made
     double budget_s                  # to its deadline when it was decided on first
     double urgency                   # what a second costs it while it waits (urgency.pxd)
+    double queued_s, queued_var      # what it adds to those of its lane while it waits
+    double alone_s                   # of one with riders: sum of E[service] of all of them, each served alone
     double x[PADDED_D]               # the chosen lane's encoded features at the decision
     double prompt, own               # tokens in the cache, tokens to prefill
     double tokens, first_s           # answer so far, 0 = none; seconds from start to its first token
@@ -251,23 +256,17 @@ cdef struct State:                   # typed views of the one block
     float* close                     # [max_models, N_SIGNALS, max_resources, CLOSE]: see close_copy
     PriceBlock* price                # [n_blocks]
     int8_t* excluded                 # [max_models, max_resources], the static bound (Verdict) that keeps a lane out
-    float* cost                      # scratch [n_blocks * LANES], and so the next two
-    float* service
-    float* waiting
+    float *cost, *service, *waiting  # scratch [n_blocks * LANES] each
     float* given                     # scratch [MAX_COLUMNS, n_blocks * LANES]: by column, where Z has a part in it
     Load* kept_load                  # scratch like `load` and `wait`, for prefer
     WaitBlock* kept_wait
     Level* fresh_level               # scratch like `level`, for readers
-    float* var                       # scratch of decisions among the feasible, [n_blocks * LANES] each: s^2,
-    float* model_var                 # the part of it that is not knowing,
-    float* mean_s                    # E[service],
-    float* wait_sd
-    float* on_time                   # raw P(on time),
-    float* fits                      # what a bound compares,
+    float *var, *model_var           # scratch of decisions among the feasible, [n_blocks * LANES] each: s^2, and its part that
+    float *mean_s, *wait_sd          # is not knowing; E[service],
+    float *on_time, *fits            # raw P(on time), what a bound compares,
     float* drawn                     # median service as the policy takes it,
     float* pick                      # the cost of those left to choose from, +inf for the others
-    float* pace                      # median seconds per token,
-    float* harm                      # seconds that the jobs already there lose by this one
+    float *pace, *harm               # median seconds per token, what the jobs already there lose by this one
 
 
 cdef inline float* served_block(const State* st, int model, int signal, int block) noexcept nogil:

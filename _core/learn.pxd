@@ -15,6 +15,7 @@ from _core.change cimport AT_ONCE, has_changed, raise_alarm, rebuild_lane, rebui
 from _core.forget cimport fade_profile
 from _core.foreign cimport note_service
 from _core.hedge cimport note_end
+from _core.joint cimport learn_joint
 from _core.lanes cimport next_lane, set_bit
 from _core.layout cimport (
     LANES, MASK_WORDS, ModelInfo, Profile, ROW_INV_AVAIL, State, TicketSlot, int64_t, profile_at, served_block,
@@ -111,6 +112,7 @@ cdef inline void learn_service(State* st, const TicketSlot* job, double service_
         learn_success(st, job, y, service_s, now_ns)
         learn_row(st, job, 0, y, 0.0, now_ns)
         learn_work(st, job, service_s)
+        learn_joint(st, job, service_s)
 
 
 cdef inline void learn_first(State* st, const TicketSlot* job, double first_s, int64_t now_ns) noexcept nogil:

@@ -63,3 +63,4 @@ cdef enum TicketState:
     TICKET_FREE = 0
     TICKET_QUEUED = 1
     TICKET_RUNNING = 2
+    TICKET_RIDING = 3   # served in the run of another ticket, and in no account of the lane (together.pxd)

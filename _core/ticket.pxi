@@ -4,39 +4,12 @@
 @cython.final
 @cython.no_gc_clear         # collected in a reference cycle, it must still know its route, and that its core
 @cython.auto_pickle(False)
-cdef class Ticket(Decision):
+cdef class Ticket(Beginning):
     """One decision. Settle it exactly once: `complete`, `fail`, `timeout`, `cancel`, or `with ticket:`.
 
     A rejected ticket (`admitted` False) occupies nothing and has nothing to settle. An admitted one that is
     dropped unsettled is cancelled when it is collected, and counted in `engine.counters["n_abandoned"]`.
     """
-
-    def start(self):
-        """Says that service begins now. Needed where the caller owns the queue (`discipline="priority"`);
-        on a fifo resource starts are inferred from its slots. Raises TicketError. A second call changes nothing."""
-        cdef int64_t now_ns = self.route.core.now()
-        with cython.critical_section(self.route.core):
-            if self._holds_nothing():
-                return
-            self._check("start() comes before complete, fail or cancel")
-            start_ticket(&self.route.core.st, self.slot, now_ns, now_ns)
-
-    def may_start(self, left_s):
-        """The start test, for who owns the queue: may the job start now, `left_s` seconds before its deadline?
-
-        False when its profile knows (n >= 8) that the median service takes longer: better drop it. But once a
-        second, a profile that nothing was learned of passes a job of a class that explores as a probe: it may be
-        faster by now.
-        Raises TicketError, InputError. Cost: a tenth of a microsecond.
-        """
-        cdef double seconds = as_seconds("left_s", left_s)
-        cdef State* st = &self.route.core.st
-        cdef int64_t now_ns = self.route.core.now()
-        with cython.critical_section(self.route.core):
-            if self._holds_nothing():
-                return True
-            self._check("may_start() comes before start()")
-            return may_start(st, st.ticket + self.slot, self.route.info.explore, seconds, now_ns)
 
     def reconsider(self, Z=None, *, mask=None, bonus=0.1):
         """Decides again for a queued job: True when it moved, and then `resource` is another one.
@@ -54,7 +27,7 @@ cdef class Ticket(Decision):
 
         Both tickets are settled on their own: the first result is the job's, and settles what the first ticket promised;
         the other one's end still teaches. Nothing is promised of the copy's own numbers.
-        Z, mask: as in select. Raises TicketError unless it runs, InputError. Cost: as select.
+        Z, mask: as in select. Raises TicketError unless it runs, and alone; InputError. Cost: as select.
         """
         return copy_job(self, Z, mask)
 
@@ -121,6 +94,9 @@ cdef class Ticket(Decision):
             elif n >= 0.0 and not self.route.streams:
                 raise one_signal("complete(tokens=...)", self)
             self.route.core.st.head.n_untimed += untimed
+            if job.state == TICKET_RIDING:
+                self._report_rider(seconds, now_ns)
+                return
             if first_after_gap(&self.route.core.st, job) or warmup or untimed:
                 learn_warmup(&self.route.core.st, job, now_ns)
             elif self.route.streams:
@@ -134,6 +110,11 @@ cdef class Ticket(Decision):
             else:
                 report_result(&self.route.core.st, self.slot, seconds, now_ns)
             self._close(now_ns)
+
+    cdef void _report_rider(self, double seconds, int64_t now_ns) noexcept:
+        """What there was to learn of its run, the lead's end teaches."""
+        report_result(&self.route.core.st, self.slot, seconds, now_ns)
+        self._close(now_ns)
 
     cdef double _since_start(self, int64_t now_ns):
         cdef State* st = &self.route.core.st
@@ -154,8 +135,7 @@ cdef class Ticket(Decision):
                 self.is_open = False
                 return
             self._check("fail() once, or not at all")
-            learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
-            note_failure(&self.route.core.st, self.slot, away_s, now_ns)
+            count_failure(&self.route.core.st, self.slot, away_s, now_ns)
             report_failure(&self.route.core.st, self.slot, now_ns)
             self._close(now_ns)
 
@@ -184,8 +164,7 @@ cdef class Ticket(Decision):
             leave_out_tried(self, lanes)
             self.route._read_given(Z)
             if self.is_open and self.slot >= 0:
-                learn_failure(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
-                note_failure(&self.route.core.st, self.slot, away_s, now_ns)
+                count_failure(&self.route.core.st, self.slot, away_s, now_ns)
                 leave_out_job(&self.route.core.st, self.slot, lanes)
                 mate = set_aside(&self.route.core.st, self.slot, &kept)
                 self._close(now_ns)
@@ -271,6 +250,13 @@ cdef class Ticket(Decision):
                 close_ticket(&self.route.core.st, self.slot, self.route.core.last_ns)
 
 
+cdef inline void count_failure(State* st, int t, double away_s, int64_t now_ns) noexcept nogil:
+    """A rider's failure is its run's, and counts with the lead."""
+    if st.ticket[t].state != TICKET_RIDING:
+        learn_failure(st, st.ticket + t, now_ns)
+        note_failure(st, t, away_s, now_ns)
+
+
 cdef by_hand():
     return TicketError("tickets are made by route.select(), not by hand")
 
@@ -281,4 +267,5 @@ cdef PyObject* refuse_by_hand(PyTypeObject* kind, PyObject* args, PyObject* kwar
 
 # What Python calls for Ticket.__new__(Ticket), whose route would lead nowhere; Cython's own __new__ goes past it.
 (<PyTypeObject*>Decision).tp_new = <newfunc>refuse_by_hand
+(<PyTypeObject*>Beginning).tp_new = <newfunc>refuse_by_hand
 (<PyTypeObject*>Ticket).tp_new = <newfunc>refuse_by_hand

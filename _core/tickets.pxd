@@ -6,10 +6,11 @@ from _core.encode cimport store_column
 from _core.forecast cimport Forecast
 from _core.foreign cimport note_past
 from _core.health cimport claim_probe, release_probe
+from _core.joint cimport joint_share
 from _core.lanes cimport line_of, set_bit
 from _core.layout cimport (
     COLUMN_IN_FLIGHT, COLUMN_KV, COLUMN_PREFILL, COLUMN_RUNNING, COLUMN_WAITING, Load, ModelInfo, State, TICKET_FREE, TICKET_QUEUED,
-    TICKET_RUNNING, TicketSlot, int64_t, profile_at,
+    TICKET_RIDING, TICKET_RUNNING, TicketSlot, int64_t, profile_at,
 )
 from _core.overdue cimport look_around, look_at, watch
 from _core.promise cimport leave_job
@@ -78,8 +79,8 @@ cdef inline void uncount_queued(State* st, int t) noexcept nogil:
     cdef Load* load = st.load + job.lane
     load.n_queued[job.level] -= 1
     load.n_waiting -= 1
-    load.queued_s[job.level] -= job.mean_s
-    load.queued_var[job.level] -= job.var_s2
+    load.queued_s[job.level] -= job.queued_s
+    load.queued_var[job.level] -= job.queued_var
     load.queued_urgency -= job.urgency
     load.kv_queued -= job.prompt
     # rounding must not outlive the queue, nor leave less than nothing where a huge job stood before small ones
@@ -94,10 +95,13 @@ cdef inline void uncount_queued(State* st, int t) noexcept nogil:
 cdef inline void count_queued(State* st, int t) noexcept nogil:
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + job.lane
+    cdef double share = joint_share(st, job.model, job.lane)
+    job.queued_s = job.mean_s * share
+    job.queued_var = job.var_s2 * share
     load.n_queued[job.level] += 1
     load.n_waiting += 1
-    load.queued_s[job.level] += job.mean_s
-    load.queued_var[job.level] += job.var_s2
+    load.queued_s[job.level] += job.queued_s
+    load.queued_var[job.level] += job.queued_var
     load.queued_urgency += job.urgency
     load.kv_queued += job.prompt
 
@@ -203,6 +207,7 @@ cdef inline int open_ticket(
     job.mate = t
     job.arrival_ns = job.came_ns = now_ns
     job.prompt = job.own = job.tokens = job.pace = 0.0
+    job.n_riders = 0
     set_forecast(st, job, f)
     if st.model[model].counts_tokens:
         bring_tokens(st, job, f, own)
@@ -231,8 +236,27 @@ cdef inline void start_ticket(State* st, int t, int64_t start_ns, int64_t now_ns
         lane_changed(st, st.ticket[t].lane, True, True, now_ns)
 
 
+cdef inline void free_slot(State* st, int t) noexcept nogil:
+    """Of a ticket that is in no list and no account of its lane."""
+    cdef TicketSlot* job = st.ticket + t
+    leave_job(st, t)
+    job.state = TICKET_FREE
+    job.generation += 1
+    job.next = st.head.free_ticket
+    st.head.free_ticket = t
+    st.head.n_open -= 1
+
+
 cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
     """Frees the slot; on a fifo resource the next job's service is taken to start now."""
+    if st.ticket[t].state == TICKET_RIDING:
+        free_slot(st, t)
+    else:
+        close_own(st, t, now_ns)
+
+
+cdef inline void close_own(State* st, int t, int64_t now_ns) noexcept nogil:
+    """Of a ticket that waits or runs on its own."""
     cdef TicketSlot* job = st.ticket + t
     cdef Load* load = st.load + job.lane
     cdef int waiting
@@ -254,12 +278,7 @@ cdef inline void close_ticket(State* st, int t, int64_t now_ns) noexcept nogil:
         leave_queue(st, waiting)
         queue_changed = True
         run_ticket(st, waiting, now_ns)
-    leave_job(st, t)
-    job.state = TICKET_FREE
-    job.generation += 1
-    job.next = st.head.free_ticket
-    st.head.free_ticket = t
-    st.head.n_open -= 1
+    free_slot(st, t)
     if st.head.idle_gap_ns and n_open(load) == 0:
         load.idle_ns = now_ns
     if was_running and job.overdue:

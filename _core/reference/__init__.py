@@ -13,6 +13,7 @@ from tailwise._core.reference.claim import *  # noqa: F403
 from tailwise._core.reference.encoding import *  # noqa: F403
 from tailwise._core.reference.forecast import *  # noqa: F403
 from tailwise._core.reference.foreign import *  # noqa: F403
+from tailwise._core.reference.joint import *  # noqa: F403
 from tailwise._core.reference.offset import *  # noqa: F403
 from tailwise._core.reference.overdue import *  # noqa: F403
 from tailwise._core.reference.pool import *  # noqa: F403

@@ -107,6 +107,27 @@ class Life(Machine):
         self.pick(i).start()
 
     @has_open
+    @rule(i=which, n=st.integers(0, 4), size=sizes)
+    def start_batch(self, i: int, n: int, size: float) -> None:
+        lead = self.pick(i)
+        others = [t for t in self.open if t is not lead and t.model is lead.model][:n]
+        try:
+            lead.start_batch(others, (size,))
+        except tw.TailwiseError as error:  # not all of them wait there, or it has two signals
+            self.refused(lambda: lead.start_batch(others, (size,)), type(error))
+        else:
+            self.riders += others
+
+    @has_open
+    @rule(i=which, size=sizes, p=st.floats(0.01, 0.99))
+    def forecast_a_run(self, i: int, size: float, p: float) -> None:
+        ticket = self.pick(i)
+        if ticket.model.streams:
+            self.refused(lambda: ticket.service_within_s((size,), p), tw.InputError)
+        else:
+            assert 0.0 < ticket.service_within_s((size,), p) < math.inf
+
+    @has_open
     @rule(i=which, ttft_s=st.one_of(st.none(), seconds))
     def first(self, i: int, ttft_s: float | None) -> None:
         ticket = self.pick(i)
@@ -183,7 +204,9 @@ class Life(Machine):
     @rule(i=which)
     def drop(self, i: int) -> None:
         abandoned = self.engine.counters["n_abandoned"]
-        del self.open[i % len(self.open)]
+        ticket = self.open.pop(i % len(self.open))
+        self.riders = [t for t in self.riders if t is not ticket]
+        del ticket
         assert self.engine.counters["n_abandoned"] == abandoned + 1
 
     @precondition(lambda self: self.inert)

@@ -66,7 +66,7 @@ class Machine(RuleBasedStateMachine):
         self.routes = [self.engine.route(*pair) for pair in PAIRS]
         self.there = {resource.name: resource for resource in RESOURCES}
         self.shut: set[str] = set()
-        self.started: set[int] = set()  # id of tickets whose caller said start()
+        self.riders: list[tw.Ticket] = []  # of the open ones: served in the run of another
         self.open: list[tw.Ticket] = []
         self.inert: list[tw.Ticket] = []
         self.settled: list[tw.Ticket] = []
@@ -79,7 +79,7 @@ class Machine(RuleBasedStateMachine):
             return
         assert self.engine.in_flight == len(self.open)
         for name, resource in self.there.items():
-            mine = [t for t in self.open if t.resource is resource]
+            mine = [t for t in self.open if t.resource is resource and t not in self.riders]
             running, queued = self.engine.load(name)
             assert running >= 0
             assert queued >= 0

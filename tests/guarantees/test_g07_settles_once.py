@@ -27,11 +27,13 @@ REFUSALS = (
     ("a feature that is NaN", tw.InputError, lambda r, t, s: r.observe("r0", (math.nan,))),
     ("a negative time", tw.InputError, lambda r, t, s: t.complete(-0.1)),
     ("a time that is NaN", tw.InputError, lambda r, t, s: t.complete(math.nan)),
+    ("batch after the end", tw.TicketError, lambda r, t, s: s.start_batch([], (4.0,))),
+    ("a batch with its lead twice", tw.InputError, lambda r, t, s: s.start_batch([s], (4.0,))),
 )
 
 STEP = st.tuples(
     st.sampled_from(["select", "select", "observe", "end", "end", "copy", "move", "start", "drop", "advance"])
-    | st.sampled_from(["mode", "drain", "undrain", "remove", "add", "refuse"]),
+    | st.sampled_from(["mode", "drain", "undrain", "remove", "add", "refuse", "batch", "batch"]),
     st.integers(0, 11),
     st.integers(1, 9),
 )
@@ -77,6 +79,12 @@ class Life:
                 self.keep(route.observe(name, (float(size),)))
             else:
                 self.keep(route.select((float(size),), default=name if k < 6 else None))
+        elif action == "batch" and self.open:
+            lead = self.open[k % len(self.open)]
+            with contextlib.suppress(tw.TicketError):  # one of them runs
+                lead.start_batch(
+                    [t for t in self.open if t.lane == lead.lane and t is not lead][:size], (4.0 * size,)
+                )
         elif action in ("end", "copy", "move", "start", "drop") and self.open:
             self.act(action, self.open[k % len(self.open)], k, size)
         elif action == "advance":
