@@ -114,9 +114,10 @@ def _run(worker: Worker, model: str, request: Request) -> float:
         finished.set()
 
     start_s = time.monotonic()
-    worker.submit(model, request.inputs, done)
+    worker.submit(model, [request.inputs], done)
     finished.wait()
     service_s = time.monotonic() - start_s
-    if outcomes[0].error is not None:
-        raise outcomes[0].error
+    (result,) = outcomes[0].results
+    if result.error is not None:
+        raise result.error
     return service_s

@@ -9,15 +9,28 @@ except ImportError as error:
 
 from tailwise.adapters.torch.executor import Executor
 from tailwise.adapters.torch.job import JobFuture, JobRecord
-from tailwise.adapters.torch.worker import ModelSource, Outcome, Process, Thread, Worker, WorkerSpec
+from tailwise.adapters.torch.worker import (
+    Handle,
+    Loaded,
+    ModelSource,
+    Outcome,
+    Process,
+    Result,
+    Thread,
+    Worker,
+    WorkerSpec,
+)
 
 __all__ = [
     "Executor",
+    "Handle",
     "JobFuture",
     "JobRecord",
+    "Loaded",
     "ModelSource",
     "Outcome",
     "Process",
+    "Result",
     "Thread",
     "Worker",
     "WorkerSpec",

@@ -45,10 +45,11 @@ def _tell(job: Job[Work]) -> None:
             future.cancel()
         else:
             assert outcome is not None
-            if outcome.error is None:
-                future.set_result(outcome.value)
+            (result,) = outcome.results
+            if result.error is None:
+                future.set_result(result.value)
             else:
-                future.set_exception(outcome.error)
+                future.set_exception(result.error)
 
 
 def _why_dropped(job: Job[Work]) -> str:

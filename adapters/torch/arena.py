@@ -6,19 +6,30 @@ import io
 import mmap
 import os
 import pickle
+import struct
 import tempfile
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-__all__ = ["Arena"]
+__all__ = ["Arena", "Place", "packed_place", "unpacked_place"]
 
 #: Cache line; every dtype is aligned to it.
 _ALIGN = 64
 
-#: A tensor in the arena: dtype name, shape, first byte.
-_Place = tuple[str, tuple[int, ...], int]
+#: A tensor in the arena: number of its dtype, first byte, shape.
+Place = tuple[int, int, tuple[int, ...]]
+
+#: The same in both processes, which run the same torch.
+_DTYPES = sorted({d for d in vars(torch).values() if isinstance(d, torch.dtype)}, key=str)
+_NUMBERS = {dtype: i for i, dtype in enumerate(_DTYPES)}
+
+_PLACE = struct.Struct("<BBQ")
+
+#: What the packed bytes of a value begin with.
+_TENSOR, _PICKLE = b"t", b"p"
 
 
 class Arena:
@@ -49,37 +60,73 @@ class Arena:
     def pack(self, value: Any) -> bytes:
         """Overwrites the arena with the tensors inside `value`; returns the rest as bytes for `unpack`."""
         self._used = 0
+        if type(value) is torch.Tensor:
+            return _TENSOR + packed_place(self.put((value.detach(),)))
         out = io.BytesIO()
+        out.write(_PICKLE)
         _Pickler(out, self).dump(value)
         return out.getvalue()
 
-    def unpack(self, data: bytes, *, copy: bool) -> Any:
-        """The value that the other side packed. copy: own memory; else views that the next message overwrites."""
-        return _Unpickler(io.BytesIO(data), self, copy).load()
+    def unpack(self, data: bytes) -> Any:
+        """The value that the other side packed, in memory of its own."""
+        if data[:1] == _TENSOR:
+            place, _ = unpacked_place(data, 1)
+            return self.view(place).clone()
+        return _Unpickler(io.BytesIO(data[1:]), self).load()
 
-    def put(self, tensor: torch.Tensor) -> _Place:
+    def pack_joined(self, batch: Sequence[tuple[torch.Tensor, ...]]) -> list[Place]:
+        """Overwrites the arena with a batch's inputs, each joined along dimension 0; one member's as they are."""
+        self._used = 0
+        with torch.no_grad():
+            return [self.put(tensors) for tensors in zip(*batch, strict=True)]
+
+    def put(self, tensors: tuple[torch.Tensor, ...]) -> Place:
+        """Copies what is to be one tensor behind what lies there already."""
+        first = tensors[0]
+        shape = tuple(first.shape)
+        if len(tensors) > 1:
+            shape = (sum(t.shape[0] for t in tensors), *shape[1:])
         start = -(-self._used // _ALIGN) * _ALIGN
-        self._used = start + tensor.numel() * tensor.element_size()
+        self._used = start + sum(t.numel() for t in tensors) * first.element_size()
         if self._used > len(self._memory):
             # views of the old mapping keep it alive; the pages are the same
             os.ftruncate(self.fd, max(self._used, 2 * len(self._memory)))
             self._memory = self._map()
-        place = (str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), start)
-        self.view(place).copy_(tensor)
+        place = (_NUMBERS[first.dtype], start, shape)
+        view = self.view(place)
+        if len(tensors) > 1:
+            torch.cat(tensors, out=view)
+        else:
+            view.copy_(first)
         return place
 
-    def view(self, place: _Place) -> torch.Tensor:
-        name, shape, start = place
-        dtype = getattr(torch, name)
-        count = torch.Size(shape).numel()
+    def view(self, place: Place) -> torch.Tensor:
+        """A tensor that lies in the arena until the next message."""
+        number, start, shape = place
+        dtype = _DTYPES[number]
+        count = 1
+        for n in shape:
+            count *= n
         if count == 0:
             return torch.empty(shape, dtype=dtype)
         if start + count * dtype.itemsize > len(self._memory):
             self._memory = self._map()
-        return torch.frombuffer(self._memory, dtype=dtype, count=count, offset=start).reshape(shape)
+        return torch.frombuffer(self._memory, dtype=dtype, count=count, offset=start).view(shape)
 
     def _map(self) -> mmap.mmap:
         return mmap.mmap(self.fd, os.fstat(self.fd).st_size)
+
+
+def packed_place(place: Place) -> bytes:
+    number, start, shape = place
+    return _PLACE.pack(number, len(shape), start) + struct.pack(f"<{len(shape)}q", *shape)
+
+
+def unpacked_place(data: bytes, at: int) -> tuple[Place, int]:
+    """The place that begins at a byte, and the first byte after it."""
+    number, n, start = _PLACE.unpack_from(data, at)
+    at += _PLACE.size
+    return (number, start, struct.unpack_from(f"<{n}q", data, at)), at + 8 * n
 
 
 class _Pickler(pickle.Pickler):
@@ -87,16 +134,14 @@ class _Pickler(pickle.Pickler):
         super().__init__(out, protocol=5)
         self._arena = arena
 
-    def persistent_id(self, obj: Any) -> _Place | None:
-        return self._arena.put(obj.detach()) if isinstance(obj, torch.Tensor) else None
+    def persistent_id(self, obj: Any) -> Place | None:
+        return self._arena.put((obj.detach(),)) if isinstance(obj, torch.Tensor) else None
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, data: io.BytesIO, arena: Arena, copy: bool) -> None:
+    def __init__(self, data: io.BytesIO, arena: Arena) -> None:
         super().__init__(data)
         self._arena = arena
-        self._copy = copy
 
     def persistent_load(self, pid: Any) -> torch.Tensor:
-        view = self._arena.view(pid)
-        return view.clone() if self._copy else view
+        return self._arena.view(pid).clone()

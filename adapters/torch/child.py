@@ -1,77 +1,91 @@
-"""The other end of a process worker: `python -m tailwise.adapters.torch.child SOCKET DEVICE THREADS FD...`.
+"""The other end of a process worker: `python -m tailwise.adapters.torch.child CONTROL DEVICE THREADS FD...`.
 
-One thread reads messages, one thread a slot runs jobs. The process ends when the parent closes the socket or dies.
+One thread reads what concerns the whole process, one thread a slot runs its jobs. The process ends when the parent
+closes its sockets or dies.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
-import queue
+import socket
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
 
 from tailwise.adapters.torch.arena import Arena
-from tailwise.adapters.torch.loading import load_all, unship_all
-from tailwise.adapters.torch.worker import as_exception
+from tailwise.adapters.torch.batch import Piece
+from tailwise.adapters.torch.channel import ACK, Channel, Kind, Reply, Request
+from tailwise.adapters.torch.device import Device, open_device
+from tailwise.adapters.torch.loading import Shipped, load, unship
+from tailwise.adapters.torch.serving import Serving
+from tailwise.adapters.torch.worker import Inputs, as_exception
+from tailwise.errors import WorkerError
 
 __all__ = ["main"]
 
-Job = tuple[str, bytes]
+#: The process ends so when its device is lost.
+LOST_EXIT_CODE = 3
+
+Models = dict[int, Callable[..., Any]]
 
 
-def main(socket: int, device: str, threads: int, fds: list[int]) -> None:
-    """fds: for each slot, the descriptors of its input and its output arena."""
-    for fd in (socket, *fds):
+def main(control: int, device: str, threads: int, fds: list[int]) -> None:
+    """fds: for each slot, its socket and the descriptors of its input and its output arena."""
+    for fd in (control, *fds):
         os.set_inheritable(fd, False)  # a program that a model starts must not keep the socket open
     torch.set_num_threads(threads)
-    connection: Connection[Any, Any] = Connection(socket)
-    send_lock = threading.Lock()
-
-    def send(message: tuple[Any, ...]) -> None:
-        with send_lock:
-            connection.send(message)
-
+    connection: Connection[Any, Any] = Connection(control)
+    models: Models = {}
     try:
-        paths, shipped = connection.recv()
+        paths, first = connection.recv()
         sys.path += [path for path in paths if path not in sys.path]
-        models = load_all(unship_all(shipped), device)
+        opened = _open(device)
+        loaded = [_load(models, device, *each) for each in first]
+        slots = [_Slot(models, opened, *fds[i : i + 3]) for i in range(0, len(fds), 3)]
     except Exception as error:
-        send(("refused", *portable(error)))
+        connection.send(("refused", *portable(error)))
         return
-    slots: list[queue.SimpleQueue[Job | None]] = [queue.SimpleQueue() for _ in range(len(fds) // 2)]
-    runners = [
-        threading.Thread(
-            target=_run, args=(i, jobs, models, device, Arena(fds[2 * i]), Arena(fds[2 * i + 1]), send)
-        )
-        for i, jobs in enumerate(slots)
-    ]
-    for runner in runners:
-        runner.start()
-    send(("ready",))
-    threading.Thread(target=_read, args=(connection, slots), daemon=True).start()
-    for runner in runners:
-        runner.join()
+    for slot in slots:
+        slot.thread.start()
+    connection.send(("loaded", loaded))
+    threading.Thread(target=_control, args=(connection, models, device), daemon=True).start()
+    for slot in slots:
+        slot.thread.join()
 
 
-def _read(connection: Connection[Any, Any], slots: list[queue.SimpleQueue[Job | None]]) -> None:
-    """Deals jobs out; goes on after the last one, since the parent can still die under a job that hangs."""
+def _open(device: str) -> Device:
+    try:
+        return open_device(device)
+    except Exception as error:
+        raise WorkerError(f"the process of the worker cannot use {device!r}: {error}") from error
+
+
+def _load(models: Models, device: str, number: int, name: str, shipped: Shipped) -> tuple[int, float]:
+    models[number], loaded = load(name, unship(name, shipped), device)
+    return loaded.n_bytes, loaded.seconds
+
+
+def _control(connection: Connection[Any, Any], models: Models, device: str) -> None:
+    """Loads and unloads; its end is the parent's, which can die under a job that hangs."""
     try:
         while True:
-            message = connection.recv()
-            if message is None:
-                for jobs in slots:
-                    jobs.put(None)
+            kind, number, *rest = connection.recv()
+            if kind == "load":
+                try:
+                    connection.send(("loaded", _load(models, device, number, *rest)))
+                except Exception as error:
+                    connection.send(("refused", *portable(error)))
             else:
-                slot, model, data = message
-                slots[slot].put((model, data))
+                del models[number]
+                if torch.device(device).type == "cuda":
+                    torch.cuda.empty_cache()  # for the other processes on the device
     except (EOFError, OSError):
         os._exit(0)  # the parent is gone: nobody waits for what still runs
 
@@ -88,30 +102,70 @@ def portable(error: BaseException) -> tuple[bytes | None, str, str]:
     return data, line, text
 
 
-def _run(
-    slot: int,
-    jobs: queue.SimpleQueue[Job | None],
-    models: dict[str, Callable[..., Any]],
-    device: str,
-    inputs: Arena,
-    outputs: Arena,
-    send: Callable[[tuple[Any, ...]], None],
-) -> None:
-    on_cpu = torch.device(device).type == "cpu"
-    with torch.inference_mode():
-        while (job := jobs.get()) is not None:
-            model, data = job
-            start_ns = time.monotonic_ns()
-            try:
-                tensors = inputs.unpack(data, copy=False)
-                if not on_cpu:
-                    tensors = tuple(tensor.to(device) for tensor in tensors)
-                # packing copies to the CPU, which waits for whatever device computed it
-                packed = outputs.pack(models[model](*tensors))
-                message: tuple[Any, ...] = ("done", slot, start_ns, time.monotonic_ns(), packed)
-            except BaseException as error:
-                message = ("failed", slot, start_ns, time.monotonic_ns(), *portable(as_exception(error)))
-            send(message)
+class _Slot:
+    """Serves one request after the other."""
+
+    def __init__(self, models: Models, device: Device, end: int, inputs: int, outputs: int) -> None:
+        self._models = models
+        self._path = device.path()
+        self._channel = Channel(socket.socket(fileno=end))
+        self._inputs = Arena(inputs)
+        self._outputs = Arena(outputs)
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        try:
+            with torch.inference_mode():
+                while True:
+                    self._serve(Request.unpack(self._channel.receive()))
+        except (EOFError, OSError):
+            return
+
+    def _serve(self, request: Request) -> None:
+        joined = tuple(map(self._inputs.view, request.places))
+        sizes = request.sizes
+
+        def part(first: int, n: int) -> Sequence[Inputs]:
+            if n >= len(sizes):
+                return [joined]
+            start, rows = sum(sizes[:first]), sum(sizes[first : first + n])
+            return [tuple(tensor.narrow(0, start, rows) for tensor in joined)]
+
+        served = Serving(
+            self._path,
+            self._models[request.model],
+            part,
+            max(1, len(sizes)),
+            self._output if request.streams else None,
+        )
+        self._answer(served)
+        if served.lost is not None:
+            os._exit(LOST_EXIT_CODE)
+
+    def _answer(self, served: Serving) -> None:
+        pieces = served.pieces
+        whole = len(pieces) == 1 and pieces[0][2] is None
+        kind = Kind.VALUE if whole else Kind.PIECES if served.lost is None else Kind.LOST
+        begin_ns = time.monotonic_ns()
+        try:
+            packed = self._outputs.pack(pieces[0][1] if whole else _portable_pieces(pieces))
+        except BaseException as error:  # what cannot be pickled, say
+            kind = Kind.PIECES
+            n = sum(n for n, _, _ in pieces)
+            packed = self._outputs.pack(_portable_pieces([(n, None, as_exception(error))]))
+        copy_ns = served.copy_ns + time.monotonic_ns() - begin_ns
+        self._channel.send(Reply(kind, copy_ns, served.n_calls, served.out_of_memory, packed).pack())
+
+    def _output(self, value: Any, now_ns: int) -> bool:
+        packed = self._outputs.pack((value, now_ns))
+        self._channel.send(Reply(Kind.OUTPUT, 0, 0, False, packed).pack())
+        if self._channel.receive() != ACK:
+            raise AssertionError("an output was answered by something else")
+        return True
+
+
+def _portable_pieces(pieces: Sequence[Piece]) -> list[tuple[int, Any, Any]]:
+    return [(n, value, None if error is None else portable(error)) for n, value, error in pieces]
 
 
 if __name__ == "__main__":

@@ -217,10 +217,11 @@ class Executor:
         for run in runs:  # grows while it is walked through
             worker = self._pool[run.lane]
             try:
-                worker.submit(run.job.model, run.job.payload.inputs, partial(self._done, run))
+                worker.submit(run.job.model, [run.job.payload.inputs], partial(self._done, run))
             except BaseException as error:
                 now_ns = self._now_ns()
-                outcome = Outcome(None, as_exception(error), now_ns, now_ns, worker_died=not worker.alive)
+                failure = as_exception(error)
+                outcome = Outcome.failed(failure, 1, now_ns, now_ns, worker_died=not worker.alive)
                 more, orders = self._end(run, outcome)
                 runs += more
                 answer(orders)
@@ -239,8 +240,9 @@ class Executor:
             if not run.settled and run.job.end is None:
                 run.job.payload.outcome = outcome
             slot_lost = outcome.worker_died and not self._pool.lost_slot(run.lane)
+            failed = outcome.results[0].error is not None
             orders = self._dispatch.ended(
-                run, "completed" if outcome.error is None else "failed", now_ns, slot_lost=slot_lost
+                run, "failed" if failed else "completed", now_ns, slot_lost=slot_lost
             )
             if slot_lost:
                 more = self._dispatch.look_again(1 << run.lane, now_ns)

@@ -5,34 +5,34 @@ from __future__ import annotations
 import importlib
 import os
 import pickle
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tailwise.adapters.torch.worker import ModelSource
+from tailwise.adapters.torch.worker import Loaded, ModelSource
 from tailwise.errors import ConfigError, WorkerError
 
-__all__ = ["Shipped", "load_all", "ship_all", "unship_all"]
+__all__ = ["Shipped", "load", "ship", "unship"]
 
 #: A source as it crosses to another process: ("path" | "file", text) or ("object", pickled bytes).
 Shipped = tuple[str, str | bytes]
 
 
-def load_all(models: Mapping[str, ModelSource], device: str) -> dict[str, Callable[..., Any]]:
-    """Loads every model onto a device, in eval mode. Raises ConfigError, WorkerError naming the model."""
-    return {name: _load(name, source, device) for name, source in models.items()}
-
-
-def ship_all(models: Mapping[str, ModelSource]) -> dict[str, Shipped]:
-    """What another process needs to load them. Raises ConfigError for what it could not load."""
-    return {name: _ship(name, source) for name, source in models.items()}
-
-
-def unship_all(shipped: Mapping[str, Shipped]) -> dict[str, ModelSource]:
-    """The other side of `ship_all`; the bytes come from our own parent process. Raises ConfigError."""
-    return {name: _unship(name, data) for name, (_, data) in shipped.items()}
+def load(name: str, source: ModelSource, device: str) -> tuple[Callable[..., Any], Loaded]:
+    """Loads a model onto a device, in eval mode. Raises ConfigError, WorkerError naming the model."""
+    on_cuda = torch.device(device).type == "cuda"
+    begin_s = time.monotonic()
+    before = torch.cuda.memory_allocated(device) if on_cuda else 0
+    model = _load(name, source, device)
+    n_bytes = _n_bytes(model)
+    if on_cuda:
+        # jobs use it on other streams than the one that its copies went through
+        torch.cuda.current_stream(torch.device(device)).synchronize()
+        n_bytes = max(n_bytes, torch.cuda.memory_allocated(device) - before)
+    return model, Loaded(n_bytes, time.monotonic() - begin_s)
 
 
 def _load(name: str, source: ModelSource, device: str) -> Callable[..., Any]:
@@ -48,6 +48,13 @@ def _load(name: str, source: ModelSource, device: str) -> Callable[..., Any]:
     if isinstance(model, torch.nn.Module):
         loaded = model.to(device).eval()
     return loaded
+
+
+def _n_bytes(model: Callable[..., Any]) -> int:
+    if not isinstance(model, torch.nn.Module):
+        return 0
+    tensors = [*model.parameters(), *model.buffers()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _resolve(source: ModelSource, device: str) -> Any:
@@ -67,7 +74,8 @@ def _resolve(source: ModelSource, device: str) -> Any:
     return source
 
 
-def _ship(name: str, source: ModelSource) -> Shipped:
+def ship(name: str, source: ModelSource) -> Shipped:
+    """What another process needs to load it. Raises ConfigError for what it could not load."""
     if isinstance(source, str | os.PathLike):
         text = os.fspath(source)
         return ("path", text) if ":" in text else ("file", str(Path(text).resolve()))
@@ -80,7 +88,9 @@ def _ship(name: str, source: ModelSource) -> Shipped:
         raise _not_shippable(name, error) from None
 
 
-def _unship(name: str, data: str | bytes) -> ModelSource:
+def unship(name: str, shipped: Shipped) -> ModelSource:
+    """The other side of `ship`; the bytes come from our own parent process. Raises ConfigError."""
+    _, data = shipped
     if isinstance(data, str):
         return data
     try:

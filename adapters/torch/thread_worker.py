@@ -1,28 +1,31 @@
-"""A worker in this process: one thread a slot and, on CUDA, one stream a slot timed by events."""
+"""A worker in this process: one thread a slot."""
 
 from __future__ import annotations
 
 import copy
+import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
-from tailwise.adapters.torch.loading import load_all
-from tailwise.adapters.torch.worker import Done, ModelSource, Outcome, Slots, as_exception
+from tailwise.adapters.torch.batch import results_of
+from tailwise.adapters.torch.device import Device, open_device
+from tailwise.adapters.torch.loading import load
+from tailwise.adapters.torch.serving import Path, Serving
+from tailwise.adapters.torch.slots import Job, Slots
+from tailwise.adapters.torch.worker import Done, Handle, Inputs, Loaded, ModelSource, OnOutput, Outcome
 from tailwise.errors import WorkerError
 
 __all__ = ["ThreadWorker"]
 
-Job = tuple[str, tuple[torch.Tensor, ...]]
-Model = Callable[..., Any]
-Serve = Callable[[Model, tuple[torch.Tensor, ...]], Outcome]
+log = logging.getLogger("tailwise.torch")
 
-#: How long a slot's thread sleeps between two looks at an unfinished CUDA event.
-_POLL_S = 50e-6
+Model = Callable[..., Any]
 
 
 class ThreadWorker:
@@ -32,113 +35,155 @@ class ThreadWorker:
         self.name = name
         self.slots = slots
         self.closed = False
-        self._device = torch.device(device)
+        self._device_name = device
         self._slots = Slots(name, slots)
-        self._queues: list[queue.SimpleQueue[Job | None]] = []
-        self._threads: list[threading.Thread] = []
+        self._device: Device | None = None
+        self._runners: list[_Runner] = []  # by slot
+        self._stopping = False
+        self._life_lock = threading.Lock()  # start and close, one at a time
+        self._runners_lock = threading.Lock()  # held for moments
+        self._load_lock = threading.Lock()
 
     @property
     def alive(self) -> bool:
         return self._slots.alive
 
-    def start(self, models: Mapping[str, ModelSource]) -> None:
-        self._slots.refuse_a_start()
-        if self._device.type != "cpu":
-            # .to(device) moves a module in place; the caller's stays where it is
-            models = {n: copy.deepcopy(m) if isinstance(m, torch.nn.Module) else m for n, m in models.items()}
-        loaded = load_all(models, str(self._device))
-        on_cpu = self._device.type == "cpu"
-        try:
-            servers = [_serve_cpu if on_cpu else _CudaStream(self._device).serve for _ in range(self.slots)]
-        except Exception as error:
-            raise WorkerError(f"worker {self.name!r} cannot use {str(self._device)!r}: {error}") from error
-        slots = Slots(self.name, self.slots)  # what an abandoned thread still ends is in the old ones
-        slots.begin(models)
-        self._queues = [queue.SimpleQueue() for _ in range(self.slots)]
-        self._threads = [
-            threading.Thread(
-                target=_run,
-                args=(slots, slot, jobs, loaded, servers[slot]),
-                name=f"tailwise-{self.name}-{slot}",
-                daemon=True,
-            )
-            for slot, jobs in enumerate(self._queues)
-        ]
-        for thread in self._threads:
-            thread.start()
-        self.closed = False
-        self._slots = slots  # last: from here on jobs are taken
+    @property
+    def loaded(self) -> Mapping[str, Loaded]:
+        return self._slots.loaded
 
-    def submit(self, model: str, inputs: tuple[torch.Tensor, ...], done: Done) -> None:
-        slot = self._slots.take(model, done)
-        self._queues[slot].put((model, inputs))
+    def start(self, models: Mapping[str, ModelSource]) -> None:
+        with self._life_lock:
+            self._slots.refuse_a_start()
+            if self._device is not None:
+                self._device.close()  # of a worker that was killed
+            try:
+                self._device = open_device(self._device_name)
+                paths = [self._device.path() for _ in range(self.slots)]
+            except Exception as error:
+                raise WorkerError(
+                    f"worker {self.name!r} cannot use {self._device_name!r}: {error}"
+                ) from error
+            try:
+                loaded = {name: self._load(name, source) for name, source in models.items()}
+            except BaseException:
+                self._device.close()
+                raise
+            slots = Slots(self.name, self.slots)  # what an abandoned thread still ends is in the old ones
+            slots.begin({name: (info, model) for name, (model, info) in loaded.items()})
+            self.closed = self._stopping = False
+            self._runners = [self._runner(slot, slots, path) for slot, path in enumerate(paths)]
+            self._slots = slots  # last: from here on jobs are taken
+
+    def load(self, name: str, source: ModelSource) -> Loaded:
+        slots = self._slots
+        with self._load_lock:
+            slots.refuse_loaded(name)
+            model, loaded = self._load(name, source)
+            slots.add(name, loaded, model)
+        return loaded
+
+    def unload(self, name: str) -> None:
+        self._slots.drop(name)
+        if torch.device(self._device_name).type == "cuda":
+            torch.cuda.empty_cache()
+
+    def submit(
+        self, model: str, batch: Sequence[Inputs], done: Done, *, on_output: OnOutput | None = None
+    ) -> Handle:
+        slots = self._slots
+        job = Job(model, batch, done, on_output, partial(self._give_up, slots))
+        slots.take(job)
+        self._runners[job.slot].jobs.put(job)
+        return job
 
     def close(self, timeout_s: float = 5.0) -> None:
         self.closed = True
         end_s = time.monotonic() + timeout_s
-        for jobs in self._queues:
-            jobs.put(None)
-        for thread in self._threads:
-            thread.join(max(0.0, end_s - time.monotonic()))
-        self._slots.fail(WorkerError(f"worker {self.name!r} is closed"), time.monotonic_ns())
+        with self._life_lock:
+            self._stop_runners()
+            for runner in self._runners:
+                runner.thread.join(max(0.0, end_s - time.monotonic()))
+            self._slots.fail(WorkerError(f"worker {self.name!r} is closed"))
+            if self._device is not None:
+                self._device.close()
 
     def kill(self) -> None:
         """A thread cannot be killed: its jobs end with WorkerError now, and what they still compute is dropped."""
-        for jobs in self._queues:
-            jobs.put(None)
-        self._slots.fail(WorkerError(f"worker {self.name!r} was killed"), time.monotonic_ns())
+        self._stop_runners()
+        self._slots.fail(WorkerError(f"worker {self.name!r} was killed"))
+
+    def _load(self, name: str, source: ModelSource) -> tuple[Model, Loaded]:
+        if torch.device(self._device_name).type != "cpu" and isinstance(source, torch.nn.Module):
+            source = copy.deepcopy(
+                source
+            )  # .to(device) moves a module in place; the caller's stays where it is
+        return load(name, source, self._device_name)
+
+    def _runner(self, slot: int, slots: Slots, path: Path) -> _Runner:
+        return _Runner(f"tailwise-{self.name}-{slot}", slots, path, self._stop_runners)
+
+    def _stop_runners(self) -> None:
+        """Each ends after its job."""
+        with self._runners_lock:
+            self._stopping = True
+            for runner in self._runners:
+                runner.jobs.put(None)
+
+    def _give_up(self, slots: Slots, job: Job, error: BaseException) -> None:
+        """Leaves the job's thread to itself and has another one serve its slot."""
+        if not slots.take_back(job, free=False):
+            return
+        log.warning("worker %s: a batch of %r was given up; its thread is replaced", self.name, job.model)
+        try:
+            with self._runners_lock:
+                if slots is self._slots and not self._stopping and self._device is not None:
+                    self._runners[job.slot].jobs.put(None)
+                    self._runners[job.slot] = self._runner(job.slot, slots, self._device.path())
+                    slots.free(job.slot)
+        finally:
+            job.tell(Outcome.failed(error, len(job.batch), job.start_ns, time.monotonic_ns()))
 
 
-def _run(
-    slots: Slots, slot: int, jobs: queue.SimpleQueue[Job | None], models: dict[str, Model], serve: Serve
-) -> None:
+class _Runner:
     """One slot's thread: takes jobs until it is told None."""
-    with torch.inference_mode():
-        while (job := jobs.get()) is not None:
-            model, inputs = job
-            start_ns = time.monotonic_ns()
-            try:
-                outcome = serve(models[model], inputs)
-            except BaseException as error:
-                outcome = Outcome(None, as_exception(error), start_ns, time.monotonic_ns())
-            slots.end(slot, outcome)
 
+    def __init__(self, name: str, slots: Slots, path: Path, on_lost: Callable[[], None]) -> None:
+        """on_lost: called before the worker's jobs are told that the device is lost."""
+        self.jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._slots = slots
+        self._path = path
+        self._on_lost = on_lost
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.thread.start()
 
-def _serve_cpu(model: Model, inputs: tuple[torch.Tensor, ...]) -> Outcome:
-    start_ns = time.monotonic_ns()
-    return Outcome(model(*inputs), None, start_ns, time.monotonic_ns())
+    def _run(self) -> None:
+        with torch.inference_mode():
+            while (job := self.jobs.get()) is not None:
+                if not job.ended:
+                    self._serve(job)
+                del job  # nothing of it is kept until the next one comes
 
-
-class _CudaStream:
-    """A slot's own stream: enqueues a job and polls its end event; nothing here waits for the whole device."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._stream = torch.cuda.Stream(device)
-
-    def serve(self, model: Model, inputs: tuple[torch.Tensor, ...]) -> Outcome:
-        begin = torch.cuda.Event(enable_timing=True)
-        end = torch.cuda.Event(enable_timing=True)
-        with torch.cuda.stream(self._stream):
-            begin.record(self._stream)
-            moved = tuple(t.pin_memory().to(self._device, non_blocking=True) for t in inputs)
-            value = _to_host(model(*moved))
-            end.record(self._stream)
-        while not end.query():
-            time.sleep(_POLL_S)
-        end_ns = time.monotonic_ns()
-        service_ms: float = begin.elapsed_time(end)  # the device's own time, however late this thread looked
-        return Outcome(value, None, end_ns - round(service_ms * 1e6), end_ns)
-
-
-def _to_host(value: Any) -> Any:
-    """Copies the tensors of a result into pinned memory, in stream order; containers keep their type."""
-    if isinstance(value, torch.Tensor):
-        return torch.empty(value.shape, dtype=value.dtype, pin_memory=True).copy_(value, non_blocking=True)
-    if isinstance(value, dict):
-        return {key: _to_host(item) for key, item in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_to_host(item) for item in value))
-    if isinstance(value, list | tuple):
-        return type(value)(_to_host(item) for item in value)
-    return value
+    def _serve(self, job: Job) -> None:
+        batch = job.batch
+        served = Serving(
+            self._path,
+            job.entry,
+            lambda first, n: batch[first : first + n],
+            len(batch),
+            job.output if job.on_output is not None else None,
+        )
+        outcome = Outcome(
+            results_of(job.model, served.pieces, job.sizes),
+            served.start_ns,
+            served.end_ns,
+            served.copy_ns,
+            served.n_calls,
+            served.out_of_memory,
+            served.lost is not None,
+        )
+        if served.lost is not None:
+            self._on_lost()
+            self._slots.fail(WorkerError(f"its device was lost: {served.lost}"), (job, outcome))
+        else:
+            self._slots.end(job, outcome)

@@ -2,52 +2,95 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 
-from tailwise.errors import ConfigError, UnknownName, WorkerError
+from tailwise.errors import ConfigError, WorkerError
 
 __all__ = [
     "Done",
+    "Handle",
+    "Inputs",
+    "Loaded",
     "ModelSource",
+    "OnOutput",
     "Outcome",
     "Process",
-    "Slots",
+    "Result",
     "Thread",
     "Worker",
     "WorkerSpec",
     "as_exception",
 ]
 
-log = logging.getLogger("tailwise.torch")
-
 #: What a model is given as: "package.module:factory" (called once in the worker, returns a callable), the path of
 #: a TorchScript file, or the callable or nn.Module itself. A module is put into eval mode.
 ModelSource = str | os.PathLike[str] | Callable[..., Any]
 
+#: What a model is called with for one member of a batch.
+Inputs = tuple[torch.Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Of one member. value: what the model returned for it, tensors on the CPU; None on an error."""
+
+    value: Any
+    error: BaseException | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one job went on its worker. value: what the model returned, tensors on the CPU; None on an error."""
+    """How one batch went on its worker."""
 
-    value: Any
-    error: BaseException | None
-    start_ns: int  #: service start and end on the device, on the clock of time.monotonic_ns
+    results: tuple[Result, ...]  #: one per member, in the batch's order
+    start_ns: int  #: service on the device, copies in and out included, on the clock of time.monotonic_ns
     end_ns: int
-    worker_died: bool = False  #: the job ended because its worker did: its slot comes back with a new one
+    copy_ns: int = 0  #: of that, copying
+    n_calls: int = 1  #: of the model; more than one when a batch was halved because it failed
+    out_of_memory: bool = False  #: a call did not fit into the device's memory, whatever became of its halves
+    worker_died: bool = False  #: the batch ended because its worker did: its slot comes back with a new one
+
+    @staticmethod
+    def failed(
+        error: BaseException, n: int, start_ns: int, end_ns: int, *, worker_died: bool = False
+    ) -> Outcome:
+        """All `n` members end with the same error."""
+        return Outcome((Result(None, error),) * n, start_ns, end_ns, worker_died=worker_died)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What loading a model took."""
+
+    n_bytes: int  #: parameters and buffers; on CUDA what was allocated, where that is more; 0 = unknown
+    seconds: float
 
 
 Done = Callable[[Outcome], None]
 
+#: Called with each output of a model that returns an iterator, and when it was there (time.monotonic_ns).
+OnOutput = Callable[[Any, int], None]
+
+
+class Handle(Protocol):
+    """A batch that was handed to a worker."""
+
+    def give_up(self, error: BaseException) -> None:
+        """The caller stops waiting: `done` is called, here and now, with `error` for every member.
+
+        A thread that computes it is replaced, and what it still computes is dropped; a process is killed, with
+        all jobs that it runs, and `worker_died` is set. Idempotent; without effect once the batch has ended.
+        """
+        ...
+
 
 class Worker(Protocol):
-    """Runs at most `slots` jobs at once. Whoever calls it keeps to that."""
+    """Runs at most `slots` batches at once. Whoever calls it keeps to that."""
 
     @property
     def name(self) -> str: ...
@@ -65,18 +108,46 @@ class Worker(Protocol):
         """Its owner closed it, and nobody else starts it again."""
         ...
 
+    @property
+    def loaded(self) -> Mapping[str, Loaded]:
+        """The models that it can run now, by name."""
+        ...
+
     def start(self, models: Mapping[str, ModelSource]) -> None:
-        """Loads every model; also brings a dead worker back.
+        """Loads these models; also brings a dead worker back.
 
         Raises ConfigError, WorkerError naming the model; WorkerError while it is alive.
         """
         ...
 
-    def submit(self, model: str, inputs: tuple[torch.Tensor, ...], done: Done) -> None:
-        """Returns at once; `done` is called exactly once, from a thread of the worker. What it raises is logged.
+    def load(self, name: str, source: ModelSource) -> Loaded:
+        """Loads one more model while others serve; returns when it can be submitted to.
 
-        Raises UnknownName; WorkerError when it is not alive or all slots are taken; what handing the inputs over
-        raises. Then `done` is not called.
+        Raises as `start`; ConfigError when the name is loaded already, WorkerError when it is not alive.
+        """
+        ...
+
+    def unload(self, name: str) -> None:
+        """Refuses further batches of a model, waits for its open ones, frees it. Not for callbacks.
+
+        Raises UnknownName when it is not loaded, WorkerError when the worker is not alive.
+        """
+        ...
+
+    def submit(
+        self, model: str, batch: Sequence[Inputs], done: Done, *, on_output: OnOutput | None = None
+    ) -> Handle:
+        """Returns at once; `done` is called exactly once, mostly from a thread of the worker. What it raises is
+        logged.
+
+        batch: the inputs of its members, CPU tensors. One member is passed as it is, and its output is not touched.
+        Those of more are joined along dimension 0, input by input, and the output's tensors are split along it
+        again; containers keep their type, and whatever is no tensor goes to every member. A batch that fails is
+        halved until only the members that fail alone have failed: at most 2n - 1 calls, O(log n) for one culprit.
+        on_output: where the model returns an iterator (for a batch of one), called with each output as it comes,
+        and the value is the number of outputs; without it the value is their list.
+        Raises UnknownName; InputError for members that cannot be joined; WorkerError when it is not alive or all
+        slots are taken; what handing the inputs over raises. Then `done` is not called.
         """
         ...
 
@@ -156,82 +227,3 @@ def as_exception(error: BaseException) -> Exception:
     failure = WorkerError(f"the model raised {type(error).__name__}: {error}")
     failure.__cause__ = error
     return failure
-
-
-class Slots:
-    """The open jobs of a worker by slot: each is ended exactly once, whoever comes first."""
-
-    def __init__(self, worker: str, n: int) -> None:
-        self._worker = worker
-        self._lock = threading.Lock()
-        self._n = n
-        self._free: list[int] = []
-        self._open: dict[int, Done] = {}
-        self._models: frozenset[str] = frozenset()
-        self._error: BaseException | None = WorkerError(f"worker {worker!r} was not started")
-
-    @property
-    def alive(self) -> bool:
-        return self._error is None
-
-    def refuse_a_start(self) -> None:
-        """Raises WorkerError while it is alive."""
-        if self.alive:
-            raise WorkerError(f"worker {self._worker!r} runs already: close it before it is started again")
-
-    def begin(self, models: Mapping[str, ModelSource]) -> None:
-        """All slots free, for jobs of these models."""
-        with self._lock:
-            self._free = list(range(self._n))
-            self._open = {}
-            self._models = frozenset(models)
-            self._error = None
-
-    def take(self, model: str, done: Done) -> int:
-        """Gives a job a slot. Raises as `Worker.submit`."""
-        with self._lock:
-            if self._error is not None:
-                raise WorkerError(f"worker {self._worker!r} takes no jobs: {self._error}")
-            if model not in self._models:
-                known = ", ".join(map(repr, sorted(self._models)))
-                raise UnknownName(f"worker {self._worker!r} has no model {model!r}; it loaded {known}")
-            if not self._free:
-                raise WorkerError(
-                    f"worker {self._worker!r}: all {self._n} slots are taken; wait for a result"
-                )
-            slot = self._free.pop()
-            self._open[slot] = done
-            return slot
-
-    def end(self, slot: int, outcome: Outcome) -> None:
-        """Frees the slot and tells the job; nothing when it was told already."""
-        with self._lock:
-            done = self._open.pop(slot, None)
-            if done is not None:
-                self._free.append(slot)
-        if done is not None:
-            _tell(done, outcome)
-
-    def give_back(self, slot: int) -> bool:
-        """The job was not handed over after all, and nobody is told; False when its end was told already."""
-        with self._lock:
-            was_open = self._open.pop(slot, None) is not None
-            if was_open:
-                self._free.append(slot)
-            return was_open
-
-    def fail(self, error: BaseException, now_ns: int) -> None:
-        """No more jobs; the open ones end with `error`."""
-        with self._lock:
-            self._error = error
-            jobs, self._open = list(self._open.values()), {}
-        for done in jobs:
-            _tell(done, Outcome(None, error, now_ns, now_ns, worker_died=True))
-
-
-def _tell(done: Done, outcome: Outcome) -> None:
-    """A callback that raises must not take the worker's thread, and so every later job, with it."""
-    try:
-        done(outcome)
-    except BaseException:  # sys.exit, say
-        log.exception("the callback of a job raised")

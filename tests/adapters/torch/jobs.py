@@ -2,15 +2,27 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from tailwise.adapters.torch import Outcome, Worker
+from tailwise.adapters.torch import Outcome, Result, Worker
 
 
-def run(worker: Worker, model: str, *inputs: torch.Tensor) -> Outcome:
+def run(worker: Worker, model: str, *inputs: torch.Tensor) -> Result:
+    """One member's result."""
+    (result,) = run_batch(worker, model, [inputs]).results
+    return result
+
+
+def run_batch(
+    worker: Worker,
+    model: str,
+    batch: Sequence[tuple[torch.Tensor, ...]],
+    on_output: Callable[[Any, int], None] | None = None,
+) -> Outcome:
     outcomes: list[Outcome] = []
     finished = threading.Event()
 
@@ -18,7 +30,7 @@ def run(worker: Worker, model: str, *inputs: torch.Tensor) -> Outcome:
         outcomes.append(outcome)
         finished.set()
 
-    worker.submit(model, inputs, done)
+    worker.submit(model, batch, done, on_output=on_output)
     assert finished.wait(60)
     return outcomes[0]
 

@@ -26,7 +26,7 @@ from tests.adapters.torch.worker_models import SOURCES
 gate, moment = pathlib.Path(sys.argv[1]), sys.argv[2]
 worker = Process().build("w")
 worker.start(SOURCES)
-worker.submit("Until", (spelled(gate),), print)
+worker.submit("Until", [(spelled(gate),)], print)
 wait_until(pathlib.Path(f"{gate}.running").exists)
 print(worker.pid, flush=True)
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -78,7 +78,7 @@ def test_inputs_that_cannot_be_handed_over_raise_and_take_no_slot(old: Worker) -
     ends: list[Outcome] = []
     for _ in range(old.slots + 1):
         with pytest.raises(Exception, match=r"[Ss]parse"):
-            old.submit("Double", (torch.ones(2).to_sparse(),), ends.append)
+            old.submit("Double", [(torch.ones(2).to_sparse(),)], ends.append)
     assert run(old, "Double", torch.ones(1)).error is None
     assert ends == []
 
@@ -87,10 +87,10 @@ def test_a_process_that_dies_says_by_which_signal(tmp_path: Path) -> None:
     worker = Process().build("w")
     worker.start(SOURCES)
     ends: list[Outcome] = []
-    worker.submit("Until", (spelled(tmp_path / "never"),), ends.append)
+    worker.submit("Until", [(spelled(tmp_path / "never"),)], ends.append)
     os.kill(worker.pid, signal.SIGKILL)  # type: ignore[attr-defined]
     wait_until(lambda: len(ends) == 1)
-    assert "SIGKILL" in str(ends[0].error)
+    assert "SIGKILL" in str(ends[0].results[0].error)
     assert not worker.alive
     worker.close()
 

@@ -11,7 +11,7 @@ import torch
 
 from tailwise.adapters.torch import Outcome, Process, Thread, Worker
 from tailwise.errors import ConfigError, UnknownName, WorkerError
-from tests.adapters.torch.jobs import run, spelled, wait_until
+from tests.adapters.torch.jobs import run, run_batch, spelled, wait_until
 from tests.adapters.torch.worker_models import SOURCES
 
 both_kinds = pytest.mark.parametrize("spec", [Thread(), Process()], ids=["thread", "process"])
@@ -91,21 +91,21 @@ def test_a_callback_that_raises_is_logged_and_the_worker_lives_on(
         raise LookupError("a broken callback")
 
     for k in range(1, worker.slots + 2):
-        worker.submit("Double", (torch.ones(1),), broken)
+        worker.submit("Double", [(torch.ones(1),)], broken)
         wait_until(lambda k=k: caplog.text.count("LookupError: a broken callback") == k)
     assert run(worker, "Double", torch.ones(1)).error is None
 
 
 def test_service_lies_within_the_callers_interval(worker: Worker) -> None:
     before_ns = time.monotonic_ns()
-    outcome = run(worker, "Double", torch.ones(1))
+    outcome = run_batch(worker, "Double", [(torch.ones(1),)])
     assert before_ns <= outcome.start_ns <= outcome.end_ns <= time.monotonic_ns()
 
 
 def test_an_unknown_model_is_refused_and_takes_no_slot(worker: Worker) -> None:
     for _ in range(worker.slots + 1):
         with pytest.raises(UnknownName, match="Double"):
-            worker.submit("other", (torch.ones(1),), lambda _: None)
+            worker.submit("other", [(torch.ones(1),)], lambda _: None)
     assert run(worker, "Double", torch.ones(1)).error is None
 
 
@@ -119,9 +119,9 @@ def test_more_jobs_than_slots_are_refused_and_each_job_ends_once(worker: Worker,
     path = spelled(tmp_path / "gate")
     ends: list[Outcome] = []
     for _ in range(worker.slots):
-        worker.submit("Until", (path,), ends.append)
+        worker.submit("Until", [(path,)], ends.append)
     with pytest.raises(WorkerError, match="slots"):
-        worker.submit("Double", (path,), ends.append)
+        worker.submit("Double", [(path,)], ends.append)
     (tmp_path / "gate").touch()
     wait_until(lambda: len(ends) == worker.slots)
     assert run(worker, "Double", torch.ones(1)).error is None
@@ -135,7 +135,7 @@ def test_a_model_that_cannot_be_loaded_is_named(spec: Thread | Process) -> None:
         worker.start({"broken": "no_such_module:x"})
     assert not worker.alive
     with pytest.raises(WorkerError):
-        worker.submit("broken", (), lambda _: None)
+        worker.submit("broken", [()], lambda _: None)
 
 
 @both_kinds
@@ -162,11 +162,11 @@ def test_a_killed_worker_ends_its_jobs_and_can_be_started_again(
     worker = spec.build("w")
     worker.start(SOURCES)
     ends: list[Outcome] = []
-    worker.submit("Until", (spelled(tmp_path / "gate"),), ends.append)
+    worker.submit("Until", [(spelled(tmp_path / "gate"),)], ends.append)
     wait_until((tmp_path / "gate.running").exists)
     worker.kill()
     assert len(ends) == 1
-    assert isinstance(ends[0].error, WorkerError)
+    assert isinstance(ends[0].results[0].error, WorkerError)
     assert ends[0].worker_died
     assert not worker.alive
     worker.start(SOURCES)
@@ -183,17 +183,17 @@ def test_a_callback_may_kill_its_worker_and_the_other_jobs_end(
     worker = dataclasses.replace(spec, slots=2).build("w")
     worker.start(SOURCES)
     ends: list[Outcome] = []
-    worker.submit("Until", (spelled(tmp_path / "gate"),), ends.append)
+    worker.submit("Until", [(spelled(tmp_path / "gate"),)], ends.append)
     killed = threading.Event()
 
     def kill(outcome: Outcome) -> None:
         worker.kill()
         killed.set()
 
-    worker.submit("Double", (torch.ones(1),), kill)
+    worker.submit("Double", [(torch.ones(1),)], kill)
     wait_until(lambda: len(ends) == 1 and killed.is_set())
     (tmp_path / "gate").touch()
-    assert isinstance(ends[0].error, WorkerError)
+    assert isinstance(ends[0].results[0].error, WorkerError)
     assert not worker.alive
     worker.close()
 
@@ -203,11 +203,11 @@ def test_closing_kills_a_job_that_outlasts_the_timeout(spec: Thread | Process, t
     worker = spec.build("w")
     worker.start(SOURCES)
     ends: list[Outcome] = []
-    worker.submit("Until", (spelled(tmp_path / "gate"),), ends.append)
+    worker.submit("Until", [(spelled(tmp_path / "gate"),)], ends.append)
     wait_until((tmp_path / "gate.running").exists)
     worker.close(timeout_s=0.01)
     (tmp_path / "gate").touch()
-    assert isinstance(ends[0].error, WorkerError)
+    assert isinstance(ends[0].results[0].error, WorkerError)
     assert not worker.alive
 
 
@@ -229,8 +229,9 @@ def test_cuda_results_come_back_on_the_host_with_event_times() -> None:
     worker = Thread("cuda:0", slots=2).build("gpu")
     worker.start(SOURCES)
     before_ns = time.monotonic_ns()
-    outcome = run(worker, "Double", torch.ones(1000))
+    outcome = run_batch(worker, "Double", [(torch.ones(1000),)])
     worker.close()
-    assert outcome.value.device.type == "cpu"
-    assert torch.equal(outcome.value, torch.full((1000,), 2.0))
+    value = outcome.results[0].value
+    assert value.device.type == "cpu"
+    assert torch.equal(value, torch.full((1000,), 2.0))
     assert before_ns <= outcome.start_ns < outcome.end_ns <= time.monotonic_ns()

@@ -1,0 +1,105 @@
+"""Messages between a process worker and its process: a slot has a socket of its own, and a thread at each end."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import NamedTuple
+
+from tailwise.adapters.torch.arena import Place, packed_place, unpacked_place
+
+__all__ = ["ACK", "Channel", "Kind", "Reply", "Request"]
+
+_LENGTH = struct.Struct("<I")
+_REQUEST = struct.Struct("<IIHH")
+_REPLY = struct.Struct("<BqI?")
+
+#: The parent has copied an output out: its place in the arena may be written again.
+ACK = b"ok"
+
+
+class Channel:
+    """Whole messages over a stream socket. One thread may send while another receives."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+        self._rest = b""
+
+    def send(self, message: bytes) -> None:
+        """Raises OSError when the other side is gone."""
+        self._socket.sendall(_LENGTH.pack(len(message)) + message)
+
+    def receive(self) -> bytes:
+        """Raises EOFError, OSError when the other side is gone."""
+        data = self._rest
+        while len(data) < 4 or len(data) < 4 + _LENGTH.unpack_from(data)[0]:
+            # a message mostly comes in one piece, and nothing follows before it was answered
+            want = 4 + _LENGTH.unpack_from(data)[0] - len(data) if len(data) >= 4 else 0
+            more = self._socket.recv(max(want, 4096))
+            if not more:
+                raise EOFError
+            data += more
+        end = 4 + _LENGTH.unpack_from(data)[0]
+        self._rest = data[end:]
+        return data[4:end]
+
+    def end_sending(self) -> None:
+        """The other side's `receive` raises EOFError after what was sent."""
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:  # it is gone already
+            return
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Request(NamedTuple):
+    """A batch whose joined inputs lie in the arena."""
+
+    model: int  #: as it was loaded
+    streams: bool  #: outputs of an iterator are wanted one by one
+    places: list[Place]
+    sizes: list[int]  #: rows of each member; [] of a batch of one
+
+    def pack(self) -> bytes:
+        head = _REQUEST.pack(self.model, len(self.sizes), len(self.places), self.streams)
+        sizes = struct.pack(f"<{len(self.sizes)}q", *self.sizes)
+        return head + sizes + b"".join(map(packed_place, self.places))
+
+    @staticmethod
+    def unpack(data: bytes) -> Request:
+        model, n_sizes, n_places, streams = _REQUEST.unpack_from(data)
+        at = _REQUEST.size
+        sizes = list(struct.unpack_from(f"<{n_sizes}q", data, at))
+        at += 8 * n_sizes
+        places: list[Place] = []
+        for _ in range(n_places):
+            place, at = unpacked_place(data, at)
+            places.append(place)
+        return Request(model, bool(streams), places, sizes)
+
+
+class Kind:
+    """Of a reply."""
+
+    VALUE = 0  #: one value of all members
+    PIECES = 1  #: a batch that was halved, or an error
+    OUTPUT = 2  #: one of several; the parent answers ACK
+    LOST = 3  #: PIECES, and the process ends since its device is lost
+
+
+class Reply(NamedTuple):
+    kind: int
+    copy_ns: int
+    n_calls: int
+    out_of_memory: bool
+    packed: bytes  #: by the arena
+
+    def pack(self) -> bytes:
+        return _REPLY.pack(self.kind, self.copy_ns, self.n_calls, self.out_of_memory) + self.packed
+
+    @staticmethod
+    def unpack(data: bytes) -> Reply:
+        kind, copy_ns, n_calls, out_of_memory = _REPLY.unpack_from(data)
+        return Reply(kind, copy_ns, n_calls, out_of_memory, data[_REPLY.size :])
