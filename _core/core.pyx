@@ -2,7 +2,7 @@
 cimport cython
 cimport numpy as cnp
 from cpython.float cimport PyFloat_AS_DOUBLE
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.object cimport PyObject, PyTypeObject, newfunc
 from cpython.tuple cimport PyTuple_GET_ITEM
 from libc.math cimport INFINITY, NAN, exp, expm1, fabs, isfinite, isnan, llround, log
@@ -95,6 +95,7 @@ include "decision.pxi"
 include "together.pxi"
 include "ticket.pxi"
 include "stream.pxi"
+include "mask.pxi"
 include "route.pxi"
 include "request.pxi"
 include "explain.pxi"

@@ -4,7 +4,7 @@ cdef struct Request:                # what a call asks for
     double[MAX_D] x                 # encoded
     int64_t clipped
     const uint64_t* mask            # words; NULL = all candidates
-    uint64_t[MASK_WORDS] words
+    uint64_t[MASK_WORDS] words      # of the lanes that there are
 
 
 cdef inline int read_request(RouteCore route, x, mask, Request* out) except -1:

@@ -177,33 +177,11 @@ cdef class RouteCore:
                 raise InputError("Z has an entry that is negative or above 1e30: columns are >= 0, and NaN where unknown")
         return 0
 
-    cdef int _read_mask(self, mask, uint64_t* words) except -1:
-        """words (MASK_WORDS,)  # OUT. What is no plain int or array of bools may run Python."""
-        cdef int n = self.core.st.head.n_resources, i
-        cdef const unsigned char* bits
-        memset(words, 0, MASK_WORDS * sizeof(uint64_t))
-        if n <= 64 and type(mask) is int and fits(mask, n, words):
-            pass
-        elif type(mask) is cnp.ndarray and cnp.PyArray_TYPE(mask) == cnp.NPY_BOOL and cnp.PyArray_NDIM(mask) == 1 \
-                and cnp.PyArray_DIM(mask, 0) == n:
-            bits = <const unsigned char*>cnp.PyArray_DATA(mask)
-            for i in range(n):
-                words[i >> 6] |= <uint64_t>(bits[i * cnp.PyArray_STRIDE(mask, 0)] != 0) << (i & 63)
-        elif isinstance(mask, int) and not isinstance(mask, bool) and mask >= 0 and mask.bit_length() <= n:
-            octets = int.to_bytes(mask, (n + 7) >> 3, "little")     # a shift of the int for each word takes three times as long
-            bits = <const unsigned char*>PyBytes_AS_STRING(octets)
-            for i in range((n + 7) >> 3):
-                words[i >> 3] |= <uint64_t>bits[i] << (8 * (i & 7))
-        else:
-            raise InputError(
-                f"mask={mask!r}: a bool array ({n},) or an int with bits below {n} is expected, one per resource")
-        return 0
-
     cdef const uint64_t* _read_words(self, mask, uint64_t* words) except? NULL:
-        """words, or NULL (all candidates) for None."""
+        """words (MASK_WORDS,), of which those of lanes are written, or NULL (all candidates) for None."""
         if mask is None:
             return NULL
-        self._read_mask(mask, words)
+        read_mask(mask, self.core.st.head.n_resources, words)
         return words
 
     def _wrong_features(self, x, got):
@@ -218,15 +196,6 @@ cdef class RouteCore:
             if value < 0 or (feature.typical is not None and value == 0):
                 least = "> 0, since it has a typical value" if feature.typical is not None else ">= 0"
                 return InputError(f"feature {feature.name!r} is {value!r}: it must be {least}")
-
-
-cdef bint fits(mask, int n, uint64_t* word):
-    """Whether a bit set has no bit at or above n <= 64; then word[0] holds it. No comparison makes an int object."""
-    try:
-        word[0] = mask
-    except OverflowError:
-        return False
-    return word[0] <= <uint64_t>0xFFFFFFFFFFFFFFFF >> (64 - n)
 
 
 cdef int own_row(const ModelInfo* model):

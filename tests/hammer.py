@@ -43,8 +43,8 @@ class Number:
 class Mask(int):
     """A bit set of the user's own, read by Python."""
 
-    def bit_length(self) -> int:
-        return super().bit_length()
+    def __int__(self) -> int:
+        return super().__int__()
 
 
 class Knot:

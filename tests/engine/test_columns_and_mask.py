@@ -203,6 +203,15 @@ def test_a_bit_set_and_a_bool_array_are_the_same_mask(k: int, seed: int) -> None
         ticket.cancel()
 
 
+@pytest.mark.parametrize("true", [1, 2, 0x80, 0xFF])
+def test_whatever_is_not_zero_in_a_bool_array_is_true(true: int) -> None:
+    k = 70
+    bits = np.zeros(k, dtype=np.uint8)
+    bits[::3] = true
+    named = {row.resource.name for row in engine(k=k).route("m", "q").peek((), mask=bits.view(bool))}
+    assert named == {f"r{i}" for i in range(0, k, 3)}
+
+
 def test_a_mask_is_of_its_call_only() -> None:
     route = engine().route("m", "q")
     assert route.select((), mask=4).resource.name == "r2"

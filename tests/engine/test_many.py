@@ -219,9 +219,9 @@ def test_a_mode_that_is_switched_in_the_midst_of_a_batch_leaves_no_job_without_a
     modes: Iterator[tw.Mode] = iter(["shadow", "active"])
 
     class Switch(int):
-        def bit_length(self) -> int:
+        def __int__(self) -> int:
             e.mode(next(modes, "active"))
-            return super().bit_length()
+            return super().__int__()
 
     n = e.in_flight
     tickets = e.route("m", "batch").select_many(requests(3, 4)[0], mask=Switch((1 << K) - 1))

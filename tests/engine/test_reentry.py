@@ -41,9 +41,9 @@ class Mask(int):
 
     then: Callable[[], object]
 
-    def bit_length(self) -> int:
+    def __int__(self) -> int:
         self.then()
-        return super().bit_length()
+        return super().__int__()
 
 
 class Name(str):
