@@ -51,8 +51,8 @@ TW_INLINE tw_d wait_at(const tw_wait_block *wait, const double *ahead, double no
 {
     const tw_d none = tw_splat_d(0.0);
     tw_d since = now_s - tw_load_d(wait->since_s + l);
-    tw_d left = tw_load_d(wait->residual_s + l) + tw_load_d(wait->slope + l) * tw_pick_d(since > none, since, none);
-    return (tw_pick_d(left > none, left, none) + tw_load_d(ahead + l)) * tw_load_d(wait->inv_slots + l);
+    tw_d left = tw_load_d(wait->residual_s + l) + tw_load_d(wait->slope + l) * tw_max_d(since, none);
+    return (tw_max_d(left, none) + tw_load_d(ahead + l)) * tw_load_d(wait->inv_slots + l);
 }
 
 /* Seconds of all jobs, ten times as many where it is not going to be in time: cost_of of score.pxd. */
@@ -190,33 +190,33 @@ static float tied(const float *cost, int n_lanes, uint64_t *words)
     return lowest;
 }
 
-/* TW_WIDTH entries of a column with a given part: ln(1 + (row / scale + stored)), clipped at 6. bad gathers entries that
- * are negative or above 1e30. */
-TW_INLINE tw_v given_at(const double *row, float inv, const float *stored, tw_l *bad)
+/* TW_WIDTH entries of a column with a given part: ln(1 + (row / scale + stored)), clipped at 6, NaN where unknown. least and
+ * most pass over NaN. */
+TW_INLINE tw_v given_at(const double *row, float inv, const float *stored, tw_d *least, tw_d *most)
 {
     tw_d low = tw_load_d(row), high = tw_load_d(row + TW_DOUBLES);
-    tw_v v = tw_narrow(low, high) * inv, one = tw_splat(1.0f);
-    *bad |= (low < 0.0) | (low > 1e30) | (high < 0.0) | (high > 1e30);
+    tw_v v = tw_narrow(low, high) * inv;
+    *least = tw_min_d(high, tw_min_d(low, *least));
+    *most = tw_max_d(high, tw_max_d(low, *most));
     if (stored)
         v = v + tw_load(stored);
-    v = tw_min(tw_splat(1e30f), v);     /* in this order NaN stays NaN */
-    /* tw_ln has no NaN branch: unknown goes around it */
-    return tw_known(v - v, v) + tw_min(tw_ln(one + tw_known(v, one)), tw_splat(6.0f));
+    /* tw_ln has no NaN branch: unknown goes around it. Of +inf it makes 88 */
+    return tw_pick(v == v, tw_min(tw_ln(1.0f + v), tw_splat(6.0f)), v);
 }
 
 static int encode_given(const double *row, double scale, int n, const float *stored, float *z)
 {
     float inv = (float)(1.0 / scale);
-    tw_l bad = {0};
+    tw_d least = tw_splat_d(0.0), most = least;
     int i = 0;
     for (; i + TW_WIDTH <= n; i += TW_WIDTH)
-        tw_store(z + i, given_at(row + i, inv, stored ? stored + i / LANES * SERVED_ROWS * LANES + i % LANES : 0, &bad));
+        tw_store(z + i, given_at(row + i, inv, stored ? stored + i / LANES * SERVED_ROWS * LANES + i % LANES : 0, &least, &most));
     if (i < n) {        /* the row ends where it ends */
         double rest[TW_WIDTH] = {0};
         memcpy(rest, row + i, (size_t)(n - i) * sizeof *row);
-        tw_store(z + i, given_at(rest, inv, stored ? stored + i / LANES * SERVED_ROWS * LANES + i % LANES : 0, &bad));
+        tw_store(z + i, given_at(rest, inv, stored ? stored + i / LANES * SERVED_ROWS * LANES + i % LANES : 0, &least, &most));
     }
-    return !tw_any_d(bad);
+    return !tw_any_d((least < 0.0) | (most > 1e30));
 }
 
 /* |F x|^2, and the same without the entries of x that are load. `rows` is a constant where it is inlined: loops whose

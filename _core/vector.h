@@ -44,6 +44,21 @@ TW_INLINE void tw_store_d(double *p, tw_d v) { memcpy(p, &v, sizeof v); }
 TW_INLINE tw_d tw_splat_d(double a) { return a - (tw_d){0}; }
 TW_INLINE tw_d tw_pick_d(tw_l mask, tw_d a, tw_d b) { return (tw_d)((mask & (tw_l)a) | (~mask & (tw_l)b)); }
 
+/* As tw_min and tw_max. */
+#if TW_WIDTH == 16 && defined(__AVX512F__)
+TW_INLINE tw_d tw_min_d(tw_d a, tw_d b) { return (tw_d)__builtin_ia32_minpd512_mask(a, b, a, (unsigned char)-1, 4); }
+TW_INLINE tw_d tw_max_d(tw_d a, tw_d b) { return (tw_d)__builtin_ia32_maxpd512_mask(a, b, a, (unsigned char)-1, 4); }
+#elif TW_WIDTH == 8 && defined(__AVX__)
+TW_INLINE tw_d tw_min_d(tw_d a, tw_d b) { return (tw_d)__builtin_ia32_minpd256(a, b); }
+TW_INLINE tw_d tw_max_d(tw_d a, tw_d b) { return (tw_d)__builtin_ia32_maxpd256(a, b); }
+#elif TW_WIDTH == 4 && defined(__SSE2__)
+TW_INLINE tw_d tw_min_d(tw_d a, tw_d b) { return (tw_d)__builtin_ia32_minpd(a, b); }
+TW_INLINE tw_d tw_max_d(tw_d a, tw_d b) { return (tw_d)__builtin_ia32_maxpd(a, b); }
+#else
+TW_INLINE tw_d tw_min_d(tw_d a, tw_d b) { return tw_pick_d(a < b, a, b); }
+TW_INLINE tw_d tw_max_d(tw_d a, tw_d b) { return tw_pick_d(a > b, a, b); }
+#endif
+
 /* TW_WIDTH / 2 float32 as float64. */
 TW_INLINE tw_d tw_widen(const float *p)
 {
