@@ -6,7 +6,9 @@ __all__ = [
     "InputError",
     "JobExpired",
     "JobRejected",
+    "JobTimedOut",
     "MissingExtra",
+    "QueueFull",
     "TailwiseError",
     "TicketError",
     "UnknownName",
@@ -51,6 +53,14 @@ class WorkerError(TailwiseError, RuntimeError):
 
 class JobExpired(TailwiseError, TimeoutError):
     """A queued job reached its deadline before it started."""
+
+
+class JobTimedOut(TailwiseError, TimeoutError):
+    """A job was given up in service: it took longer than its model may."""
+
+
+class QueueFull(TailwiseError, RuntimeError):
+    """As many jobs are queued as may be; submit again when some have left, or send the job elsewhere."""
 
 
 class JobRejected(TailwiseError, RuntimeError):

@@ -7,8 +7,12 @@ try:
 except ImportError as error:
     raise MissingExtra("the executor needs torch: pip install 'tailwise[torch]'") from error
 
+from tailwise.adapters.torch.answers import Listener
 from tailwise.adapters.torch.executor import Executor
 from tailwise.adapters.torch.job import JobFuture, JobRecord
+from tailwise.adapters.torch.residency import Residence
+from tailwise.adapters.torch.stats import ClassStats, ExecutorStats, ResourceStats
+from tailwise.adapters.torch.stream import JobStream
 from tailwise.adapters.torch.worker import (
     Handle,
     Loaded,
@@ -22,14 +26,20 @@ from tailwise.adapters.torch.worker import (
 )
 
 __all__ = [
+    "ClassStats",
     "Executor",
+    "ExecutorStats",
     "Handle",
     "JobFuture",
     "JobRecord",
+    "JobStream",
+    "Listener",
     "Loaded",
     "ModelSource",
     "Outcome",
     "Process",
+    "Residence",
+    "ResourceStats",
     "Result",
     "Thread",
     "Worker",

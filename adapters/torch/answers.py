@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable, Sequence
 from concurrent.futures import InvalidStateError
 
-from tailwise.adapters.torch.job import Work
+from tailwise.adapters.torch.job import JobRecord, Work
 from tailwise.errors import JobExpired, JobRejected
 from tailwise.job import Job, Orders
 
-__all__ = ["answer"]
+__all__ = ["Listener", "answer"]
 
 log = logging.getLogger("tailwise.torch")
 
 
-def answer(orders: Orders[Work]) -> None:
+#: Hears of every job that has ended, in whichever thread ended it; what it raises is logged.
+Listener = Callable[[JobRecord], None]
+
+
+def answer(orders: Orders[Work], listeners: Sequence[Listener]) -> None:
     """Wakes the callers of ended jobs, not under the executor's lock: their callbacks run here."""
     interrupt: KeyboardInterrupt | None = None
     for job in orders.ended:
         try:
-            _tell(job)
+            _tell(job, listeners)
         except KeyboardInterrupt as error:  # Ctrl-C in a caller's thread: raised once everybody was told
             interrupt = error
         except BaseException:  # sys.exit, say, which a Future lets through: not for whoever tells it
@@ -29,11 +34,17 @@ def answer(orders: Orders[Work]) -> None:
         raise interrupt
 
 
-def _tell(job: Job[Work]) -> None:
+def _tell(job: Job[Work], listeners: Sequence[Listener]) -> None:
     work = job.payload
-    future, outcome = work.future, work.outcome
+    future, result = work.future, work.result
     # a run that lost holds on to its job, and a caller to its future
-    work.outcome = future.withdraw = None
+    work.outcome = work.result = future.withdraw = None
+    for listener in listeners:
+        try:
+            assert future.record is not None
+            listener(future.record)
+        except Exception:
+            log.exception("a listener raised")
     with contextlib.suppress(InvalidStateError):  # cancelled by its owner at the same moment
         if job.end == "rejected":
             reason = str(job.reason)
@@ -44,8 +55,7 @@ def _tell(job: Job[Work]) -> None:
         elif job.end == "cancelled":
             future.cancel()
         else:
-            assert outcome is not None
-            (result,) = outcome.results
+            assert result is not None
             if result.error is None:
                 future.set_result(result.value)
             else:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
+from typing import Any
 
 import torch
 
-from tailwise.adapters.torch.answers import answer
-from tailwise.adapters.torch.fit import refuse_streams, same_names
+from tailwise.adapters.torch.answers import Listener, answer
+from tailwise.adapters.torch.fit import Fit
 from tailwise.adapters.torch.job import JobFuture, Work
 from tailwise.adapters.torch.pool import Pool
-from tailwise.adapters.torch.worker import ModelSource, Outcome, Worker, WorkerSpec, as_exception
+from tailwise.adapters.torch.service import Service
+from tailwise.adapters.torch.stats import ExecutorStats
+from tailwise.adapters.torch.stream import JobStream
+from tailwise.adapters.torch.worker import ModelSource, Worker, WorkerSpec
 from tailwise.dispatch import Dispatch
 from tailwise.engine import Engine
-from tailwise.errors import InputError, UnknownName, WorkerError
-from tailwise.job import Job, Orders, Run
+from tailwise.errors import QueueFull, WorkerError
+from tailwise.job import Job, Orders
 from tailwise.policy import Learned, Policy
 from tailwise.rules import Rules
 
@@ -36,9 +41,14 @@ class Executor:
     engine: its resources name the workers, its models name the callables. models: by name, what runs (see
     `ModelSource`). workers: by resource name, a `Thread` or `Process` specification, or a Worker that was started
     already and stays its owner's to close; slots as the resource has.
-    features: by model name, a function from a job's inputs to its raw features (default: none, or given at
+    features: by model or family, a function from a job's inputs to its raw features (default: none, or given at
     submit). policy: who decides, default tailwise itself; it may be replaced while no job is open. rules: what it
     does with queued and running jobs beyond expiry by the clock.
+    timeout_s: seconds of service, > 0, after which a job is given up (JobTimedOut), for all models or by model;
+    None = never. A thread that hangs is left to itself and replaced; a process is killed, with its other jobs, and
+    replaced. max_queued: jobs that may wait in all, >= 1; None = any number. warmup_calls: calls of a model after it
+    was loaded whose times are not learned, >= 0. listeners: called with the `JobRecord` of every job that has ended.
+    Where a resource has `memory_bytes`, the models that it loads are kept within it: see `Residency`.
     A resource that joins the engine later has no worker here and gets no jobs from this executor.
     Raises ConfigError, UnknownName, and what loading a model raises. Use as a context manager, or call `close`.
     """
@@ -52,32 +62,35 @@ class Executor:
         features: Mapping[str, Features] | None = None,
         policy: Policy | None = None,
         rules: Rules | None = None,
+        timeout_s: float | Mapping[str, float] | None = None,
+        max_queued: int | None = None,
+        warmup_calls: int = 1,
+        listeners: Sequence[Listener] = (),
     ) -> None:
-        same_names("models", models, [m.name for m in engine.models])
-        same_names("workers", workers, [r.name for r in engine.resources])
-        refuse_streams(engine.models, engine.qos)
+        self._fit = Fit(engine, models, workers, features or {}, timeout_s, max_queued, warmup_calls)
         self.engine = engine
-        self._features = dict(features or {})
-        self._models = frozenset(models)
-        self._qos = {q.name: q for q in engine.qos}
+        self._max_queued = max_queued
+        self._listeners = tuple(listeners)
         self._now_ns = engine.clock.now_ns
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._resources = engine.resources
-        self._names = tuple(r.name for r in self._resources)
         self._wakes_ns: int | None = None  # when the timer's thread looks next
         self._serves = threading.local()  # .now: callbacks of jobs run in this thread
         self._closed = False
         self._ended = False
         for resource in engine.resources:
             engine.own_queue(resource.name)
-        self._pool = Pool([(r, workers[r.name]) for r in engine.resources], models, self._worker_back)
+        self._pool = Pool(engine, models, workers, warmup_calls, self._worker_back)
         self._dispatch: Dispatch[Work] = Dispatch(
             [r.slots for r in engine.resources],
             Learned(engine) if policy is None else policy,
             min_share={q.name: q.min_share for q in engine.qos},
             rules=rules,
             usable=self._usable,
+        )
+        self._service = Service(
+            self._dispatch, self._pool, self._fit, self._lock, self._accept, self._carry_out
         )
         self._pool.start()
         self._timer = threading.Thread(target=self._run_timer, name="tailwise-timer", daemon=True)
@@ -105,31 +118,74 @@ class Executor:
     ) -> JobFuture:
         """Decides and queues one job; returns at once.
 
-        inputs: what the model is called with, CPU tensors. features: raw, in the model's declared order.
-        deadline_s: this job's own budget from now, > 0; None = its class's.
-        The Future carries the model's result (late ones too), its exception, JobExpired, or JobRejected.
-        Raises UnknownName, InputError, CapacityError, and WorkerError once closed.
+        model: of a model, or of a family whose variants may run it. inputs: what it is called with, CPU tensors.
+        features: raw, in the model's declared order. deadline_s: this job's own budget from now, > 0; None = its
+        class's (for a class with a `ttft_s` that of the first output).
+        The Future carries the model's result (late ones too), its exception, JobTimedOut, JobExpired, or JobRejected.
+        Raises UnknownName, InputError, CapacityError, QueueFull, and WorkerError once closed.
         """
-        if model not in self._models:
-            raise UnknownName(f"no model {model!r}; there are {', '.join(map(repr, sorted(self._models)))}")
-        if qos not in self._qos:
-            raise UnknownName(f"no QoS class {qos!r}; there are {', '.join(map(repr, self._qos))}")
-        inputs = inputs if isinstance(inputs, tuple) else (inputs,)
-        if not all(isinstance(tensor, torch.Tensor) for tensor in inputs):
-            raise InputError(f"inputs of {model!r}: a tensor or a tuple of tensors is expected")
-        if features is None:
-            features = self._features[model](inputs) if model in self._features else ()
+        return self._submit(model, qos, inputs, features, deadline_s, None)
+
+    async def run(
+        self,
+        model: str,
+        qos: str,
+        inputs: torch.Tensor | tuple[torch.Tensor, ...],
+        *,
+        features: tuple[float, ...] | None = None,
+        deadline_s: float | None = None,
+    ) -> Any:
+        """As `submit`, awaited: the result of the job. A task that is cancelled cancels its job, unless that runs
+        already. What it takes of the event loop is a submit: microseconds, and for a process a copy of the inputs."""
+        return await asyncio.wrap_future(
+            self.submit(model, qos, inputs, features=features, deadline_s=deadline_s)
+        )
+
+    def stream(
+        self,
+        model: str,
+        qos: str,
+        inputs: torch.Tensor | tuple[torch.Tensor, ...],
+        *,
+        features: tuple[float, ...] | None = None,
+        deadline_s: float | None = None,
+    ) -> JobStream:
+        """As `submit` for a model that returns a generator: its outputs as they come, to iterate or `async for`.
+
+        A model with the signals ("ttft", "tpot") is taught the time to the first output, from its start, and the time
+        from each to the next.
+        """
+        stream = JobStream()
+        stream.future = self._submit(model, qos, inputs, features, deadline_s, stream._put)
+        stream.future.add_done_callback(stream._end)
+        return stream
+
+    def _submit(
+        self,
+        model: str,
+        qos: str,
+        inputs: torch.Tensor | tuple[torch.Tensor, ...],
+        features: tuple[float, ...] | None,
+        deadline_s: float | None,
+        sink: Callable[[Any], None] | None,
+    ) -> JobFuture:
+        declared = self._fit.qos(qos)
+        inputs, features = self._fit.job(model, inputs, features)
         future = JobFuture()
         with self._lock:
             if self._closed:
                 raise WorkerError("the executor is closed: build a new one")
-            work = Work(inputs, future)
+            if self._max_queued is not None and self._dispatch.n_queued >= self._max_queued:
+                raise QueueFull(f"{self._max_queued} jobs are queued, as many as may be: submit it later")
+            work = Work(inputs, future, sink)
             job, orders = self._dispatch.submit(
-                work, model, self._qos[qos], features, self._now_ns(), deadline_s=deadline_s
+                work, model, declared, features, self._now_ns(), deadline_s=deadline_s
             )
             future.withdraw = partial(self._withdraw, job)
-            runs = self._accept(orders)
-        self._carry_out(runs, orders)
+            self._accept(orders)
+        self._carry_out(orders)
+        if job.end == "rejected":
+            self._pool.residency.missed(self._fit.variants(model))
         return future
 
     @property
@@ -137,12 +193,16 @@ class Executor:
         """By lane, in the order of the engine's resources."""
         return self._pool.workers
 
+    def stats(self) -> ExecutorStats:
+        """What was done so far and what is going on now. Cost: tens of microseconds a resource."""
+        return self._service.stats()
+
     def cancel_queued(self) -> int:
         """Cancels every job that has not started; returns how many."""
         with self._lock:
             orders = self._dispatch.clear(self._now_ns())
-            runs = self._accept(orders)
-        self._carry_out(runs, orders)
+            self._accept(orders)
+        self._carry_out(orders)
         return len(orders.ended)
 
     def drain(self, timeout_s: float | None = None) -> bool:
@@ -190,65 +250,19 @@ class Executor:
         mine = sum(1 << k for k, r in enumerate(self._resources) if lanes[k] is r)
         return mine if mask is None else mask & mine
 
-    def _accept(self, orders: Orders[Work]) -> list[Run[Work]]:
-        """Takes note of what is to be done; returns the runs to launch. Under the lock."""
-        for run in orders.start:
-            work = run.job.payload
-            if not work.running:  # a copy's job runs already
-                work.future.set_running_or_notify_cancel()
-                work.running = True
-        for job in orders.ended:
-            lane = job.assignment.lane if job.last is None else job.last.lane
-            job.payload.future.record = job.payload.record(job, self._names[lane] if lane >= 0 else None)
-        due_ns = self._dispatch.next_due_ns()
+    def _accept(self, orders: Orders[Work]) -> None:
+        """Takes note of what is to be done. Under the lock."""
+        self._service.accept(orders)
+        due_ns = self._next_due_ns()
         sooner = due_ns is not None and (self._wakes_ns is None or due_ns < self._wakes_ns)
         if sooner or not self._dispatch:
             self._changed.notify_all()
-        return orders.start
 
-    def _carry_out(self, runs: list[Run[Work]], orders: Orders[Work]) -> None:
+    def _carry_out(self, orders: Orders[Work]) -> None:
         """Starts what is to run and wakes whoever waits for what ended; not under the lock, since callbacks run."""
         with self._serving():
-            self._launch(runs)
-            answer(orders)
-
-    def _launch(self, runs: list[Run[Work]]) -> None:
-        """Hands started runs to their workers; one that cannot be handed over fails, and the next is tried."""
-        for run in runs:  # grows while it is walked through
-            worker = self._pool[run.lane]
-            try:
-                worker.submit(run.job.model, [run.job.payload.inputs], partial(self._done, run))
-            except BaseException as error:
-                now_ns = self._now_ns()
-                failure = as_exception(error)
-                outcome = Outcome.failed(failure, 1, now_ns, now_ns, worker_died=not worker.alive)
-                more, orders = self._end(run, outcome)
-                runs += more
-                answer(orders)
-                if not isinstance(error, Exception):  # Ctrl-C in the caller's thread
-                    self._launch(runs[runs.index(run) + 1 :])
-                    raise
-
-    def _done(self, run: Run[Work], outcome: Outcome) -> None:
-        """A worker hands a result back: learn, keep the slot busy, only then wake whoever waits for the job."""
-        self._carry_out(*self._end(run, outcome))
-
-    def _end(self, run: Run[Work], outcome: Outcome) -> tuple[list[Run[Work]], Orders[Work]]:
-        """Settles a started run and frees its slot; what then starts and ends."""
-        with self._lock:
-            now_ns = self._now_ns()
-            if not run.settled and run.job.end is None:
-                run.job.payload.outcome = outcome
-            slot_lost = outcome.worker_died and not self._pool.lost_slot(run.lane)
-            failed = outcome.results[0].error is not None
-            orders = self._dispatch.ended(
-                run, "failed" if failed else "completed", now_ns, slot_lost=slot_lost
-            )
-            if slot_lost:
-                more = self._dispatch.look_again(1 << run.lane, now_ns)
-                orders.start += more.start
-                orders.ended += more.ended
-            return self._accept(orders), orders
+            self._service.launch(orders)
+            answer(orders, self._listeners)
 
     def _withdraw(self, job: Job[Work]) -> None:
         """Takes a job that has not started out of its queue."""
@@ -256,6 +270,10 @@ class Executor:
             if not job.payload.running:
                 self._accept(self._dispatch.cancel(job, self._now_ns()))
                 job.payload.future.withdraw = None  # a caller who keeps the future keeps no inputs
+
+    def _next_due_ns(self) -> int | None:
+        moments = (self._dispatch.next_due_ns(), self._service.next_due_ns())
+        return min((at for at in moments if at is not None), default=None)
 
     def _run_timer(self) -> None:
         """One timer for all queues: sleeps until a queued job expires or any job is to be looked at again."""
@@ -265,15 +283,17 @@ class Executor:
                     return
                 now_ns = self._now_ns()
                 orders = self._dispatch.due(now_ns)
-                runs = self._accept(orders)
-                if not runs and not orders.ended:
-                    due_ns = self._wakes_ns = self._dispatch.next_due_ns()
+                self._accept(orders)
+                overdue = self._service.overdue(now_ns)
+                if not orders.start and not orders.ended and not overdue:
+                    due_ns = self._wakes_ns = self._next_due_ns()
                     # a wait of centuries overflows; waking once an hour costs nothing
                     self._changed.wait(
                         None if due_ns is None else min(max(due_ns - now_ns, 0) * 1e-9, 3600.0)
                     )
             try:
-                self._carry_out(runs, orders)
+                self._carry_out(orders)
+                self._service.give_up(overdue)
             except BaseException:  # no later job would expire
                 log.exception("the timer goes on")
 
@@ -297,5 +317,5 @@ class Executor:
         """A replaced worker is ready: its slots are free again."""
         with self._lock:
             orders = self._dispatch.free(lane, n_slots, self._now_ns())
-            runs = self._accept(orders)
-        self._carry_out(runs, orders)
+            self._accept(orders)
+        self._carry_out(orders)

@@ -9,25 +9,29 @@ from typing import Any
 
 import torch
 
-from tailwise.adapters.torch.worker import Outcome
-from tailwise.job import Job
+from tailwise.adapters.torch.worker import Outcome, Result
+from tailwise.job import Job, Run
 
 __all__ = ["JobFuture", "JobRecord", "Work"]
 
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """How one job went; times in seconds of the monotonic clock, durations in seconds."""
+    """How one job went; moments in seconds of the monotonic clock, durations in seconds."""
 
-    model: str
+    model: str  #: the variant that ran it, where it was submitted for a family
     qos: str
     resource: str | None  #: where it ended, a hedged job's first result; None when refused for want of one
-    end: str  #: completed, failed, cancelled, expired or rejected
+    end: str  #: completed, failed, cancelled, timed_out, expired or rejected
     arrival_s: float
-    service_s: float  #: how long it took its slot; 0 when it never started
+    queue_s: float  #: from arrival to its start, or to its end where it never started
+    service_s: (
+        float  #: how long it took its slot, with those that it was served with; 0 when it never started
+    )
     device_s: float  #: of that, on the device itself (CUDA: by its events)
+    copy_s: float  #: of that, copying inputs there and outputs back
     completion_s: float  #: from arrival to the moment its result was handed over
-    on_time: bool  #: completed within its deadline
+    on_time: bool  #: completed, and within what its class bounds
     expected_s: float | None  #: completion forecast at the decision, where the policy makes one
     p_on_time: float | None
     reason: str | None = (
@@ -38,6 +42,10 @@ class JobRecord:
     retry_after_s: float | None = (
         None  #: of a refusal: when a job like it would be taken if no more work came
     )
+    n_joined: int = 1  #: jobs that were served together, this one included
+    n_outputs: int = 0  #: of a generator; then
+    ttft_s: float | None = None  #: from arrival to its first output, and
+    tpot_s: float | None = None  #: seconds per output after that, where there were two
 
 
 class JobFuture(Future[Any]):
@@ -61,14 +69,26 @@ class Work:
 
     inputs: tuple[torch.Tensor, ...]
     future: JobFuture
+    sink: Callable[[Any], None] | None = None  #: takes each output of a generator
     running: bool = False  #: its future cannot be cancelled any more
     outcome: Outcome | None = None  #: of the run that ended last, until the caller was told
+    result: Result | None = None  #: and what of it is this job's
+    n_outputs: int = 0
+    first_ns: int = 0  #: when the first output came, and the last
+    last_ns: int = 0
+    speaker: Run[Work] | None = None  #: whose outputs are taken: of a job and its copy, the first to have one
 
     def record(self, job: Job[Work], resource: str | None) -> JobRecord:
         """Of a job that has ended."""
         assert job.end is not None
         last, ran = job.last, self.outcome
-        slot_ns = 0 if last is None or last.start_ns is None else last.end_ns - last.start_ns
+        start_ns = None if last is None else last.start_ns
+        slot_ns = 0 if last is None or start_ns is None else last.end_ns - start_ns
+        ttft_s = tpot_s = None
+        if self.n_outputs:
+            ttft_s = (self.first_ns - job.arrival_ns) * 1e-9
+        if self.n_outputs > 1:
+            tpot_s = (self.last_ns - self.first_ns) * 1e-9 / (self.n_outputs - 1)
         completion_s = (job.end_ns - job.arrival_ns) * 1e-9
         return JobRecord(
             model=job.model,
@@ -76,15 +96,30 @@ class Work:
             resource=resource,
             end=job.end,
             arrival_s=job.arrival_ns * 1e-9,
+            queue_s=((job.end_ns if start_ns is None else start_ns) - job.arrival_ns) * 1e-9,
             # hand-over included, since that is what the next job waits for
             service_s=slot_ns * 1e-9,
             device_s=0.0 if ran is None else (ran.end_ns - ran.start_ns) * 1e-9,
+            copy_s=0.0 if ran is None else ran.copy_ns * 1e-9,
             completion_s=completion_s,
-            on_time=job.end == "completed" and completion_s <= job.deadline_s,
+            on_time=job.end == "completed" and _in_time(job, completion_s, ttft_s, tpot_s),
             expected_s=job.assignment.expected_s,
             p_on_time=job.assignment.p_on_time,
             reason=job.reason,
             n_moves=job.n_moves,
             hedged=job.hedged,
             retry_after_s=job.assignment.retry_after_s,
+            n_joined=1 if ran is None else len(ran.results),
+            n_outputs=self.n_outputs,
+            ttft_s=ttft_s,
+            tpot_s=tpot_s,
         )
+
+
+def _in_time(job: Job[Work], completion_s: float, ttft_s: float | None, tpot_s: float | None) -> bool:
+    """Within the job's own deadline (the first output's, where its class bounds that) and the other bounds."""
+    qos = job.qos
+    if qos.ttft_s < float("inf"):
+        first_s = completion_s if ttft_s is None else ttft_s
+        return first_s <= job.deadline_s and completion_s <= qos.deadline_s and (tpot_s or 0.0) <= qos.tpot_s
+    return completion_s <= job.deadline_s and (tpot_s or 0.0) <= qos.tpot_s

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from tailwise.adapters.torch.residency import Residency
 from tailwise.adapters.torch.worker import ModelSource, Process, Thread, Worker, WorkerSpec
+from tailwise.engine import Engine
 from tailwise.errors import ConfigError
 from tailwise.types import Resource
 
@@ -17,18 +19,24 @@ log = logging.getLogger("tailwise.torch")
 
 
 class Pool:
-    """lanes: each resource with its specification, or with a started Worker that somebody else closes.
-    models: what each worker loads. on_back(lane, n_slots): a replaced worker is ready. Raises ConfigError."""
+    """given: by resource of the engine, a specification, or a started Worker that somebody else closes. models: what
+    the workers load; `residency` says which. on_back(lane, n_slots): a replaced worker is there. Raises ConfigError.
+    """
 
     def __init__(
         self,
-        lanes: Sequence[tuple[Resource, WorkerSpec | Worker]],
+        engine: Engine,
         models: Mapping[str, ModelSource],
+        given: Mapping[str, WorkerSpec | Worker],
+        warmup_calls: int,
         on_back: Callable[[int, int], None],
     ) -> None:
-        self.workers = tuple(_worker(resource, given) for resource, given in lanes)
-        self._owned = [w for w, (_, given) in zip(self.workers, lanes, strict=True) if w is not given]
-        self._models = dict(models)
+        resources = engine.resources
+        self.workers = tuple(_worker(resource, given[resource.name]) for resource in resources)
+        ours = [w is not given[r.name] for r, w in zip(resources, self.workers, strict=True)]
+        self._owned = [lane for lane, own in enumerate(ours) if own]
+        lanes = list(zip(resources, self.workers, ours, strict=True))
+        self.residency = Residency(engine, lanes, models, warmup_calls)
         self._on_back = on_back
         self._missing: dict[int, int] = {}  # lane -> slots whose jobs died with their worker
         self._lock = threading.Lock()
@@ -42,7 +50,7 @@ class Pool:
         if not self._owned:
             return
         with ThreadPoolExecutor(len(self._owned)) as threads:
-            starts = [threads.submit(worker.start, self._models) for worker in self._owned]
+            starts = [threads.submit(self._start, lane) for lane in self._owned]
         errors = [error for start in starts if (error := start.exception()) is not None]
         if errors:
             self.close()
@@ -77,13 +85,18 @@ class Pool:
         """Ends every worker that it started. Idempotent."""
         with self._lock:
             self._closed = True
-        for worker in self._owned:
-            worker.close()
+        self.residency.close()
+        for lane in self._owned:
+            self.workers[lane].close()
+
+    def _start(self, lane: int) -> None:
+        self.workers[lane].start(self.residency.resident(lane))
+        self.residency.started(lane)
 
     def _replace(self, lane: int) -> None:
         worker = self.workers[lane]
         try:
-            worker.start(self._models)
+            self._start(lane)
         except Exception:
             log.exception("worker %s could not be started again; it gets no more jobs", worker.name)
             return

@@ -111,6 +111,9 @@ class Orders(Generic[_T]):
 class Dispatch(Generic[_T]):
     policy: Policy
     @property
+    def n_queued(self) -> int: ...
+    def load(self, lane: int) -> tuple[int, int]: ...
+    @property
     def rules(self) -> Rules: ...
     def __init__(
         self,

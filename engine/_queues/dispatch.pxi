@@ -48,7 +48,7 @@ cdef class Dispatch(Places):
         refused job has `end` "rejected" and occupies nothing. Raises InputError and what the policy does, and then
         changes nothing.
         """
-        budget_s = qos.deadline_s
+        budget_s = min(qos.deadline_s, qos.ttft_s)      # as in a decision: of what the class bounds first
         if deadline_s is not None:
             own = is_positive(as_number(deadline_s))
             require(own, "submit", "deadline_s", deadline_s, "seconds > 0 or None", InputError)

@@ -45,6 +45,16 @@ cdef class Places:
         """What waits for a lane, by priority, then deadline."""
         return self._queues.queued(lane)
 
+    @property
+    def n_queued(self):
+        """Runs that wait, on all lanes."""
+        return self._queues.n_waiting
+
+    def load(self, int lane):
+        """(slots that are taken, runs that wait) of a lane."""
+        cdef Line line = self._queues.line_of(lane)
+        return line.slots - line.free, line.length
+
     def __len__(self):
         """Open runs: queued or in service, copies and what is left of ended jobs included."""
         return self.n_open

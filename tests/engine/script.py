@@ -37,7 +37,9 @@ class Script:
 
     def started(self, assignment: Assignment) -> None: ...
 
-    def ended(self, assignment: Assignment, end: End, service_s: float, completion_s: float) -> None:
+    def ended(
+        self, assignment: Assignment, end: End, service_s: float, completion_s: float, **untaught: object
+    ) -> None:
         self.ends.append((assignment.lane, end, service_s))
 
     def wait_s(self, assignment: Assignment) -> float:

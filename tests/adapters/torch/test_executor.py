@@ -57,6 +57,7 @@ def executor(gate: Gate) -> Iterator[Executor]:
         {"gate": gate, "fails": fails},
         {"cpu-0": Thread()},
         features={"gate": lambda inputs: (float(inputs[0].numel()),)},
+        warmup_calls=0,
     ) as executor:
         yield executor
         gate.opened.set()

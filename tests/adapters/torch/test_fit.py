@@ -13,9 +13,7 @@ LATE = tw.QoS("q", 1.0)
 @pytest.mark.parametrize(
     ("model", "qos", "message"),
     [
-        (tw.Model("m", signals=("ttft", "tpot")), LATE, "token by token"),
         (tw.Model("m", columns=(tw.Column("own", scale=1.0),)), LATE, "needs own with each job"),
-        (PLAIN, tw.QoS("q", ttft_s=0.5), "no deadline_s"),
     ],
 )
 def test_what_cannot_be_served_is_refused_at_once(model: tw.Model, qos: tw.QoS, message: str) -> None:

@@ -1,0 +1,221 @@
+"""Runs on their way through a worker: handed over, watched, their outputs passed on, ended with what they teach."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from tailwise.adapters.torch.fit import Fit
+from tailwise.adapters.torch.job import Work
+from tailwise.adapters.torch.pool import Pool
+from tailwise.adapters.torch.stats import Counts, ExecutorStats
+from tailwise.adapters.torch.worker import Handle, Outcome, as_exception
+from tailwise.dispatch import Dispatch
+from tailwise.errors import JobTimedOut
+from tailwise.job import Orders, Run
+from tailwise.timers import Timer, Timers
+
+__all__ = ["Service"]
+
+log = logging.getLogger("tailwise.torch")
+
+
+@dataclass(slots=True, eq=False)
+class _Watch:
+    """One run in service. model, lane: the run forgets its job when it has ended."""
+
+    run: Run[Work]
+    model: str
+    lane: int
+    handle: Handle | None = None
+    timer: Timer[_Watch] | None = None
+
+
+class Service:
+    """What an executor does with runs that start. accept: takes note of orders, under `lock`; carry_out: what is left
+    of them to do, not under it."""
+
+    def __init__(
+        self,
+        dispatch: Dispatch[Work],
+        pool: Pool,
+        fit: Fit,
+        lock: threading.Lock,
+        accept: Callable[[Orders[Work]], None],
+        carry_out: Callable[[Orders[Work]], None],
+    ) -> None:
+        self._dispatch = dispatch
+        self._pool = pool
+        self._fit = fit
+        self._lock = lock
+        self._accept = accept
+        self._carry_out = carry_out
+        self._now_ns = fit.engine.clock.now_ns
+        self._names = tuple(r.name for r in fit.engine.resources)
+        self._timers: Timers[_Watch] = Timers()
+        self._counts = Counts((q.name for q in fit.engine.qos), len(self._names))
+
+    def accept(self, orders: Orders[Work]) -> None:
+        """What callers may see of orders: that their job runs, how it ended. Under the lock."""
+        for run in orders.start:
+            work = run.job.payload
+            if not work.running:  # a copy's job runs already
+                work.future.set_running_or_notify_cancel()
+                work.running = True
+        for job in orders.ended:
+            lane = job.assignment.lane if job.last is None else job.last.lane
+            record = job.payload.record(job, self._names[lane] if lane >= 0 else None)
+            job.payload.future.record = record
+            self._counts.ended(record)
+
+    def launch(self, orders: Orders[Work]) -> None:
+        """Hands started runs to their workers as soon as these have their models. One that cannot be handed over
+        fails, and what follows from that is added to the orders."""
+        interrupt: BaseException | None = None
+        for run in orders.start:  # grows while it is walked through
+            watch = _Watch(run, run.job.model, run.lane)
+            error: BaseException | None = None
+            try:
+                if self._pool.residency.use(watch.lane, watch.model, partial(self._loaded, watch)):
+                    error = self._hand_over(watch)
+            except BaseException as raised:  # Ctrl-C in the caller's thread
+                error = interrupt = raised
+            if error is not None:
+                more = self._failed(watch, error)
+                orders.start += more.start
+                orders.ended += more.ended
+        if interrupt is not None:
+            raise interrupt
+
+    def _loaded(self, watch: _Watch, error: BaseException | None) -> None:
+        """The run waited for its model, which is there now, or cannot be."""
+        error = self._hand_over(watch) if error is None else error
+        if error is not None:
+            self._carry_out(self._failed(watch, error))
+
+    def _hand_over(self, watch: _Watch) -> Exception | None:
+        """Returns why the worker did not take it."""
+        run, work = watch.run, watch.run.job.payload
+        on_output = None if work.sink is None else partial(self._output, run, work)
+        try:
+            handle = self._pool[watch.lane].submit(
+                watch.model, [work.inputs], partial(self._done, watch), on_output=on_output
+            )
+        except Exception as error:
+            return error
+        limit_s = self._fit.timeout_s(watch.model)
+        if limit_s is not None:
+            with self._lock:
+                if not run.settled:
+                    watch.handle = handle
+                    watch.timer = self._timers.set(watch, self._now_ns() + round(limit_s * 1e9))
+                    self._accept(Orders())  # the timer's thread may have to wake sooner
+        return None
+
+    def _failed(self, watch: _Watch, error: BaseException) -> Orders[Work]:
+        """Settles a run that never reached its worker."""
+        now_ns = self._now_ns()
+        died = not self._pool[watch.lane].alive
+        return self._end(watch, Outcome.failed(as_exception(error), 1, now_ns, now_ns, worker_died=died))
+
+    def _done(self, watch: _Watch, outcome: Outcome) -> None:
+        """A worker hands a result back: learn, keep the slot busy, only then wake whoever waits for the job."""
+        self._carry_out(self._end(watch, outcome))
+
+    def _end(self, watch: _Watch, outcome: Outcome) -> Orders[Work]:
+        """Settles a started run and frees its slot; what then starts and ends."""
+        run, lane, result = watch.run, watch.lane, outcome.results[0]
+        self._pool.residency.used(lane, watch.model)
+        # the first calls after a load, and those of a batch that was split, are no measure of a job like this
+        unlike = self._pool.residency.is_cold(lane, watch.model) or outcome.n_calls > 1
+        with self._lock:
+            now_ns = self._now_ns()
+            self._timers.stop(watch.timer)
+            self._counts.served(lane, outcome)
+            work = run.job.payload
+            if not run.settled and run.job.end is None:
+                work.outcome, work.result = outcome, result
+            slot_lost = outcome.worker_died and not self._pool.lost_slot(lane)
+            streams = self._fit.streams(watch.model)
+            orders = self._dispatch.ended(
+                run,
+                _end_of(result.error),
+                now_ns,
+                slot_lost=slot_lost,
+                warmup=unlike,
+                tokens=work.n_outputs if streams and work.n_outputs else None,
+            )
+            if slot_lost:
+                more = self._dispatch.look_again(1 << lane, now_ns)
+                orders.start += more.start
+                orders.ended += more.ended
+            self._accept(orders)
+        return orders
+
+    def _output(self, run: Run[Work], work: Work, value: Any, now_ns: int) -> None:
+        """One output of a generator: timed, taught, passed on."""
+        with self._lock:
+            if run.settled or work.speaker not in (None, run):
+                return
+            work.speaker = run
+            work.n_outputs += 1
+            work.last_ns = now_ns
+            ticket = run.assignment.ticket
+            if work.n_outputs == 1:
+                work.first_ns = now_ns
+            if ticket is not None and self._fit.streams(run.job.model):
+                if work.n_outputs == 1:
+                    ticket.first()
+                else:
+                    ticket.progress(work.n_outputs)
+        assert work.sink is not None
+        work.sink(value)
+
+    def next_due_ns(self) -> int | None:
+        """When a running job is given up next. Under the lock."""
+        return self._timers.next_ns()
+
+    def overdue(self, now_ns: int) -> list[_Watch]:
+        """The runs that are to be given up now. Under the lock."""
+        late = []
+        while (watch := self._timers.pop(now_ns)) is not None:
+            late.append(watch)
+        return late
+
+    def give_up(self, late: list[_Watch]) -> None:
+        for watch in late:
+            limit_s = self._fit.timeout_s(watch.model)
+            name = self._names[watch.lane]
+            log.warning(
+                "%s: a job of %r runs for longer than %s s and is given up", name, watch.model, limit_s
+            )
+            error = JobTimedOut(f"{watch.model!r} on {name!r} took longer than {limit_s} s")
+            if watch.handle is not None:
+                watch.handle.give_up(error)
+
+    def stats(self) -> ExecutorStats:
+        states = self._pool.residency.states()
+        with self._lock:
+            n_open, classes = len(self._dispatch), self._counts.classes()
+            lanes = [
+                self._counts.resource(
+                    lane,
+                    name,
+                    self._pool[lane].alive,
+                    self._pool[lane].slots,
+                    self._dispatch.load(lane),
+                    [state for state in states if state.resource == name],
+                )
+                for lane, name in enumerate(self._names)
+            ]
+        return ExecutorStats(n_open, classes, tuple(lanes))
+
+
+def _end_of(error: BaseException | None) -> Any:
+    if error is None:
+        return "completed"
+    return "timed_out" if isinstance(error, JobTimedOut) else "failed"
