@@ -3,7 +3,6 @@
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,7 @@ from tailwise.adapters.torch import Outcome, Process, Thread, Worker
 from tailwise.errors import ConfigError, UnknownName, WorkerError
 from tests.adapters.torch.jobs import run, run_batch, spelled, wait_until
 from tests.adapters.torch.worker_models import SOURCES
-
-both_kinds = pytest.mark.parametrize("spec", [Thread(), Process()], ids=["thread", "process"])
-
-
-@pytest.fixture(scope="module", params=[Thread(slots=2), Process(slots=2)], ids=["thread", "process"])
-def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
-    worker = request.param.build("w")
-    worker.start(SOURCES)
-    yield worker
-    worker.close()
+from tests.adapters.torch.workers import both_kinds
 
 
 @pytest.mark.parametrize(

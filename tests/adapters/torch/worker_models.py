@@ -2,8 +2,9 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -80,6 +81,70 @@ class Until(torch.nn.Module):
         return path
 
 
+class Rows(torch.nn.Module):
+    """Doubles rows, unless there is a 13 among them."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if (x == 13).any():
+            raise LookupError("there is a 13")
+        return x * 2
+
+
+class Small(torch.nn.Module):
+    """A device that holds two rows."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return x * 2
+
+
+class SaysOutOfMemory(torch.nn.Module):
+    """As libraries do that are not torch."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 2:
+            raise RuntimeError("cublas: CUBLAS_STATUS_ALLOC_FAILED, device out of memory")
+        return x * 2
+
+
+class Mixes(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sum(0, keepdim=True)
+
+
+class Pair(NamedTuple):
+    whole: torch.Tensor
+    label: str
+
+
+class Contains(torch.nn.Module):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, Any]:
+        return {"pair": Pair(x + y, "sum"), "list": [x, (y, 3)]}
+
+
+class Counts(torch.nn.Module):
+    """Yields its input as often as that says, one more each time."""
+
+    def forward(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        return (x + i for i in range(int(x[0])))
+
+
+class YieldsUntil(torch.nn.Module):
+    """Yields its input, and again when the file exists that it spells."""
+
+    def forward(self, path: torch.Tensor) -> Iterator[torch.Tensor]:
+        yield path
+        yield Until()(path)
+
+
+class LosesTheDevice(torch.nn.Module):
+    """Raises what torch does when a kernel asserts: nothing but a CUDA device could do so itself."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+
+
 MODELS = (
     Double,
     Nested,
@@ -90,6 +155,14 @@ MODELS = (
     RaisesOnlyThere,
     Capability,
     Until,
+    Rows,
+    Small,
+    SaysOutOfMemory,
+    Mixes,
+    Contains,
+    Counts,
+    YieldsUntil,
+    LosesTheDevice,
 )
 
 SOURCES = {model.__name__: f"{__name__}:{model.__name__}" for model in MODELS}
