@@ -4,6 +4,7 @@ An online-learning scheduling engine for jobs with different QoS on shared hardw
 """
 
 from tailwise._core.core import Ticket
+from tailwise.batching import Batching
 from tailwise.certificate import Certificate
 from tailwise.clock import Clock, ManualClock, MonotonicClock
 from tailwise.column import Column
@@ -35,6 +36,7 @@ from tailwise.summary import LengthSummary, ProfileSummary
 from tailwise.types import Feature, Model, Resource
 
 __all__ = [
+    "Batching",
     "Breaker",
     "Candidate",
     "CapacityError",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from tailwise._core.core import Ticket
@@ -12,7 +13,7 @@ from tailwise.errors import InputError
 from tailwise.family import Family
 from tailwise.route import Route
 
-__all__ = ["Assignment", "End", "Forecasting", "Learned", "Policy"]
+__all__ = ["Assignment", "End", "Forecasting", "Joining", "Learned", "Policy"]
 
 #: How a job ended. expired: dropped in the queue, since its deadline came or could not be met any more. timed_out:
 #: given up in service, since nobody waits for it any longer.
@@ -95,6 +96,22 @@ class Forecasting(Policy, Protocol):
 
     def disturbed(self) -> int:
         """Bit set of lanes whose queued jobs should be looked at, since an alarm or the breaker went off."""
+        ...
+
+
+@runtime_checkable
+class Joining(Forecasting, Protocol):
+    """A policy that forecasts jobs that are served together (see `Batching`)."""
+
+    def service_within_s(
+        self, assignment: Assignment, features: tuple[float, ...], probability: float
+    ) -> float:
+        """Seconds within which a run with these features, started now where the job is, ends with `probability`."""
+        ...
+
+    def started_batch(self, assignments: Sequence[Assignment], features: tuple[float, ...]) -> None:
+        """Service of these jobs, the lead first, begins now, as one run with these features. `started` is not said of
+        any; `ended` is of each, of which the lead's says how the run went."""
         ...
 
 
@@ -199,6 +216,16 @@ class Learned:
     def copy(self, assignment: Assignment, mask: int | None) -> Assignment | None:
         ticket = _ticket(assignment).copy(mask=self._narrow(mask))
         return None if ticket is None else _assignment(ticket, assignment.model)
+
+    def service_within_s(
+        self, assignment: Assignment, features: tuple[float, ...], probability: float
+    ) -> float:
+        seconds = _ticket(assignment).service_within_s(features, probability)
+        return 0.0 if seconds is None else seconds  # in bypass mode nothing is forecast, and nothing too long
+
+    def started_batch(self, assignments: Sequence[Assignment], features: tuple[float, ...]) -> None:
+        lead, *others = map(_ticket, assignments)
+        lead.start_batch(others, features)
 
     def disturbed(self) -> int:
         return self._core.take_disturbed()

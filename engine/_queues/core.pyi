@@ -1,9 +1,11 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Final, Generic, Literal, TypeVar, final
 
+from tailwise.batching import Batching
 from tailwise.policy import Assignment, End, Policy
 from tailwise.qos import QoS
 from tailwise.rules import Rules
+from tailwise.types import Model
 
 _T = TypeVar("_T")
 
@@ -75,6 +77,8 @@ class Job(Generic[_T]):
     @property
     def n_moves(self) -> int: ...
     @property
+    def shape(self) -> Hashable: ...
+    @property
     def end(self) -> End | None: ...
     @property
     def end_ns(self) -> int: ...
@@ -100,6 +104,10 @@ class Run(Generic[_T]):
     @property
     def end_ns(self) -> int: ...
     @property
+    def batch(self) -> tuple[Run[_T], ...]: ...
+    @property
+    def n_together(self) -> int: ...
+    @property
     def settled(self) -> bool: ...
 
 @final
@@ -123,6 +131,8 @@ class Dispatch(Generic[_T]):
         min_share: Mapping[str, float] | None = None,
         rules: Rules | None = None,
         usable: Callable[[], int | None] | None = None,
+        batching: Mapping[str, Batching] | None = None,
+        models: Sequence[Model] = (),
     ) -> None: ...
     def submit(
         self,
@@ -133,6 +143,7 @@ class Dispatch(Generic[_T]):
         now_ns: int,
         *,
         deadline_s: float | None = None,
+        shape: Hashable = None,
     ) -> tuple[Job[_T], Orders[_T]]: ...
     def ended(
         self,

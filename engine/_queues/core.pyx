@@ -9,8 +9,9 @@ from libc.stdint cimport int64_t
 
 from types import GenericAlias
 
+from tailwise.batching import Batching, items_at, joined, one_more
 from tailwise.errors import ConfigError, InputError, TicketError
-from tailwise.policy import Forecasting
+from tailwise.policy import Forecasting, Joining
 from tailwise.rules import Rules
 from tailwise.validate import as_number, is_positive, is_whole, require
 
@@ -20,4 +21,5 @@ include "shares.pxi"
 include "queue.pxi"
 include "job.pxi"
 include "places.pxi"
+include "joining.pxi"
 include "dispatch.pxi"

@@ -12,7 +12,7 @@ cdef double SAVED = HEDGES_SAVED
 cdef tuple ENDS = ("completed", "failed", "cancelled", "timed_out")
 
 
-cdef class Dispatch(Places):
+cdef class Dispatch(Joints):
     """Owns the queues and slots of all resources, on behalf of a policy.
 
     No thread, no lock, no clock reading: the owner (executor, gateway, replay) passes `now_ns`, holds its own lock,
@@ -22,18 +22,25 @@ cdef class Dispatch(Places):
     min_share: by class name, see `QoS`. usable: the lanes that may be chosen now (bit set, None = all that have
     slots here), asked at every decision. The rules but expiry need a policy that forecasts; with any other, jobs are
     queued, expire and start, and nothing else.
+    batching: by model name, how its waiting jobs are joined (`Batching`); models: of the engine, which say what their
+    items are, needed for it. When a slot frees and a job starts, those that wait at the resource for the same model
+    and were submitted with an equal `shape` start with it, by queue order, whatever their class: as many as fit in
+    `max_items` and end in time; for a policy that does not forecast joined jobs (`Joining`) as many as fit. The batch
+    takes one slot and is one run; each of its jobs ends by itself (`ended`), and counts as a start of its class for
+    min_share, so that after a batch of n another class may be owed as much as after n starts in a row.
+    Raises ConfigError.
     """
 
     cdef readonly object rules
     cdef object usable
-    cdef bint start_test, spare_urgent, re_decide, hedges
+    cdef bint re_decide, hedges
     cdef double hedge_budget
     cdef double saved                   # hedges that the budget allows now
 
     __class_getitem__ = classmethod(GenericAlias)
 
-    def __init__(self, slots, policy, *, min_share=None, rules=None, usable=None):
-        Places.__init__(self, slots, policy, min_share)
+    def __init__(self, slots, policy, *, min_share=None, rules=None, usable=None, batching=None, models=()):
+        Joints.__init__(self, slots, policy, min_share, batching, models)
         rules = Rules() if rules is None else rules
         self.rules = rules
         self.start_test, self.spare_urgent = rules.start_test, rules.spare_urgent
@@ -41,11 +48,13 @@ cdef class Dispatch(Places):
         self.usable = usable
         self.saved = 0.0
 
-    def submit(self, payload, model, qos, features, int64_t now_ns, *, deadline_s=None):
+    def submit(self, payload, model, qos, features, int64_t now_ns, *, deadline_s=None, shape=None):
         """Decides on a job that arrives now and queues it. deadline_s: its own budget, > 0; None = its class's.
+        shape: hashable; it may be served together with jobs of its model and an equal one, where `batching` has the
+        model. None = with none.
 
-        model: of a model or, where the policy knows families, of one; then `job.model` is the variant that it chose. A
-        refused job has `end` "rejected" and occupies nothing. Raises InputError and what the policy does, and then
+        model: of a model or, where the policy knows families, of one; then `job.model` is the variant that it chose.
+        A refused job has `end` "rejected" and occupies nothing. Raises InputError and what the policy does, and then
         changes nothing.
         """
         budget_s = min(qos.deadline_s, qos.ttft_s)      # as in a decision: of what the class bounds first
@@ -53,6 +62,8 @@ cdef class Dispatch(Places):
             own = is_positive(as_number(deadline_s))
             require(own, "submit", "deadline_s", deadline_s, "seconds > 0 or None", InputError)
             budget_s = float(deadline_s)
+        if shape is not None:
+            self.check_shape(model, features, shape)
         assignment = self._policy.assign(model, qos.name, features, self.open_lanes(), deadline_s)
         cdef Job job = Job.__new__(Job)
         cdef Orders orders = Orders.__new__(Orders)
@@ -64,6 +75,7 @@ cdef class Dispatch(Places):
         job.deadline_ns = now_ns + nanoseconds(job.deadline_s)
         job.priority = qos.priority
         job.runs = []
+        self.set_kin(job, shape)
         if self.saved < SAVED:
             self.saved += self.hedge_budget
         reason = assignment.reason
@@ -75,12 +87,15 @@ cdef class Dispatch(Places):
         return job, orders
 
     def ended(self, Run run not None, end, int64_t now_ns, *, bint slot_lost=False, bint warmup=False, tokens=None):
-        """A started run has ended; its slot is free, unless it was lost with its worker (then `free` it later).
+        """A started run has ended; its slot is free, unless it was lost with its worker (then `free` it later). Of a
+        batch say it of each of `run.batch`, in any order: the slot is free with the last of them, unless it was said
+        of any that it was lost; how long it took is learned from the lead.
 
-        end: "completed", "failed", "cancelled", or "timed_out", given up while it ran. warmup: it was slow because nothing
-        was warm (a model just loaded); tokens: of the whole answer of a model with two signals, None = unknown; both as
-        in `Ticket.complete`, and heard by policies that forecast. Raises InputError, and TicketError where it has ended
-        already or is still queued, and then changes nothing; what the policy raises comes when the slot is free.
+        end: "completed", "failed", "cancelled", or "timed_out", given up while it ran. warmup: it was slow because
+        nothing was warm (a model just loaded); tokens: of the whole answer of a model with two signals, None =
+        unknown; both as in `Ticket.complete`, and heard by policies that forecast. Raises InputError, and TicketError
+        where it has ended already or is still queued, and then changes nothing; what the policy raises comes when
+        the slot is free.
         """
         cdef Orders orders = Orders.__new__(Orders)
         cdef Job job = run.job
@@ -95,8 +110,7 @@ cdef class Dispatch(Places):
         try:
             self.settle(run, end, now_ns, warmup, tokens)
         finally:
-            if not slot_lost:
-                self._queues.release(run.lane)
+            self.release(run, slot_lost)
         if job.end is None and (job.n_open == 0 or end == "completed"):
             self.end_job(job, run, end, None, now_ns, orders)
         self.heed(now_ns, orders)
@@ -151,11 +165,13 @@ cdef class Dispatch(Places):
         while (run := <Run>self._queues.expire_first(now_ns)) is not None:
             self.leave(run, "expired", "expired", now_ns, orders)
         self.heed(now_ns, orders)
-        while (run := <Run>self.timers.due(now_ns)) is not None:
-            if run.entry is not None:
-                self.reconsider(run, now_ns, orders)
+        while (item := self.timers.due(now_ns)) is not None:
+            if type(item) is Hold:
+                self.fill((<Hold>item).lane, now_ns, orders)
+            elif (<Run>item).entry is not None:
+                self.reconsider(<Run>item, now_ns, orders)
             else:
-                self.hedge(run, now_ns, orders)
+                self.hedge(<Run>item, now_ns, orders)
         return orders
 
     def next_due_ns(self):
@@ -175,12 +191,15 @@ cdef class Dispatch(Places):
 
     cdef void place(self, Job job, assignment, int64_t now_ns, Orders orders):
         cdef Run run = self.add_run(job, assignment)
+        cdef bint may_be_held = job.joint is not None and job.joint.hold_ns
         # admission has just judged it: the start test is for jobs that waited
-        if now_ns < job.deadline_ns and self._queues.occupy(run.lane, now_ns, job.qos.name):
+        if not may_be_held and now_ns < job.deadline_ns and self._queues.occupy(run.lane, now_ns, job.qos.name):
             self.start(run, now_ns, orders)
-        else:
-            self.put(run)
-            self.watch(run, now_ns)
+            return
+        self.put(run)
+        if self.holds:
+            self.fill(run.lane, now_ns, orders, run)
+        self.watch(run, now_ns)
 
     cdef void watch(self, Run run, int64_t now_ns):
         """Sets the one timer of a queued run: at its predicted start."""
@@ -189,30 +208,30 @@ cdef class Dispatch(Places):
         cdef double wait_s = self._policy.wait_s(run.assignment)
         run.timer = self.timers.begin(run, max(run.job.arrival_ns + nanoseconds(wait_s), now_ns + LOOK_NS))
 
-    cdef void fill(self, int lane, int64_t now_ns, Orders orders):
-        """Starts what the free slots of a lane allow."""
+    cdef void fill(self, int lane, int64_t now_ns, Orders orders, Run fresh=None):
+        """Starts what the free slots of a lane allow. fresh: a run that was admitted just now."""
         cdef Queued entry
         cdef Run run
         while (entry := self._queues.first(lane, now_ns)) is not None:
             run = <Run>entry.job
-            if not self.may_start(run, now_ns):
+            if run is not fresh and not self.may_start(run, now_ns):
                 self._queues.leave(entry)
                 self.leave(run, "expired", "late_start", now_ns, orders)
-            else:
+            elif entry.kin is None:
                 self._queues.start(entry, now_ns)
                 self.start(run, now_ns, orders)
-
-    cdef bint may_start(self, Run run, int64_t now_ns) except -1:
-        cdef Job job = run.job
-        if not self.forecasts or not self.start_test or (self.spare_urgent and job.priority == 0):
-            return True
-        return self._policy.may_start(run.assignment, (job.deadline_ns - now_ns) * 1e-9)
+            else:
+                runs = self.begin_batch(entry, now_ns, orders)
+                if runs is None:
+                    return
+                if len(runs) == 1:
+                    self.start(run, now_ns, orders)
+                else:
+                    self.start_batch(runs, now_ns, orders)
 
     cdef void start(self, Run run, int64_t now_ns, Orders orders):
         cdef double hedge_at_s
-        self.timers.end(run.timer)
-        run.entry, run.timer = None, None
-        run.started_ns, run.has_started = now_ns, True
+        self.begin(run, now_ns)
         self._policy.started(run.assignment)
         orders.start.append(run)
         if self.forecasts and self.hedges and run.job.priority == 0 and len(run.job.runs) == 1:

@@ -18,6 +18,10 @@ cdef class Job:
     cdef readonly int64_t end_ns
     cdef readonly object reason         #: stable id: of a refusal, or "expired" and "late_start" of a dropped job
     cdef readonly Run last
+    cdef readonly object shape          #: jobs of one model and equal shape may be served together; None = none
+    cdef double items                   # of its features, what is summed when it is
+    cdef Joint joint                    # how; None = it is served alone
+    cdef object key                     # of its kin in a queue
     cdef int n_open                     # runs that are not settled
     cdef int64_t priority
     cdef object __weakref__
@@ -33,6 +37,15 @@ cdef class Job:
 
 
 @cython.final
+cdef class Batch:
+    """Runs that started together, in one slot."""
+
+    cdef tuple runs                     # the lead first; None once all have ended
+    cdef Py_ssize_t n_open
+    cdef bint slot_lost
+
+
+@cython.final
 @cython.freelist(64)
 cdef class Run:
     """One place of a job: in the queue of a resource, then in service on it."""
@@ -44,6 +57,8 @@ cdef class Run:
     cdef Timer timer                    # of when it is looked at again
     cdef bint has_started
     cdef int64_t started_ns
+    cdef Batch together                 # None = it was started alone
+    cdef readonly int n_together        #: runs that were started as one with this one, itself counted
     cdef readonly object end
     cdef readonly int64_t end_ns
 
@@ -53,6 +68,12 @@ cdef class Run:
     def start_ns(self):
         """None before the start."""
         return self.started_ns if self.has_started else None
+
+    @property
+    def batch(self):
+        """The runs that are served as one with this one, the lead first: `Orders.start` holds the lead. Itself alone
+        where it was started alone, and once all of them have ended."""
+        return (self,) if self.together is None or self.together.runs is None else self.together.runs
 
     @property
     def settled(self):

@@ -18,7 +18,7 @@ cdef class Places:
     cdef Timers timers
     cdef Py_ssize_t n_open
     cdef object _policy
-    cdef bint forecasts                 # does the policy forecast?
+    cdef bint forecasts, sizes          # does the policy forecast, and so jobs that are joined?
 
     def __cinit__(self, *_, **__):
         self._queues = Queues(())
@@ -40,6 +40,7 @@ cdef class Places:
             raise ConfigError(f"policy: {self.n_open} runs are open; replace it once they have ended (drain first)")
         self._policy = policy
         self.forecasts = isinstance(policy, Forecasting)
+        self.sizes = isinstance(policy, Joining)
 
     def queued(self, int lane):
         """What waits for a lane, by priority, then deadline."""
@@ -65,6 +66,7 @@ cdef class Places:
         run.job = job
         run.assignment = assignment
         run.lane = assignment.lane
+        run.n_together = 1
         job.runs.append(run)
         job.n_open += 1
         self.n_open += 1
@@ -72,7 +74,7 @@ cdef class Places:
 
     cdef void put(self, Run run):
         cdef Job job = run.job
-        run.entry = self._queues.line_up(run, run.lane, job.priority, job.deadline_ns, job.qos.name)
+        run.entry = self._queues.line_up(run, run.lane, job.priority, job.deadline_ns, job.qos.name, job.key)
 
     cdef void leave(self, Run run, end, reason, int64_t now_ns, Orders orders):
         """A run that left its queue without a start. The job ends with it when it was the last, and as failed or timed

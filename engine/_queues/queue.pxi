@@ -1,6 +1,19 @@
 # The queues of everyone who queues: one per resource, by priority, then earliest deadline; expiry by the clock.
 
 @cython.final
+cdef class Kin:
+    """Jobs of one queue that may be served together."""
+
+    cdef object key
+    cdef Heap heap
+    cdef Py_ssize_t n_open
+
+    def __cinit__(self, key):
+        self.key = key
+        self.heap = Heap(True)
+
+
+@cython.final
 @cython.freelist(64)
 cdef class Queued(Place):
     """A job's place in a queue. Once it was started, expired or removed, `open` is False and the job is let go."""
@@ -8,6 +21,7 @@ cdef class Queued(Place):
     cdef readonly object job
     cdef readonly int lane
     cdef readonly int group             #: index of its class among those with a minimum share; 0 = none
+    cdef Kin kin                        # with whom it may be served together; None = with nobody
 
     __class_getitem__ = classmethod(GenericAlias)
 
@@ -19,6 +33,7 @@ cdef class Line:
     cdef int slots, free
     cdef Py_ssize_t length              # jobs that wait
     cdef list ready                     # of Heap, by group
+    cdef dict kin                       # key -> Kin of those that wait
 
     def __repr__(self):
         return f"{self.length} wait, {self.free} of {self.slots} slots free"
@@ -80,6 +95,7 @@ cdef class Queues:
         while lane >= len(self.lines):
             line = Line.__new__(Line)
             line.ready = [Heap(True) for _ in range(1 + len(self.groups))]
+            line.kin = {}
             self.lines.append(line)
             self._shares.add_lane()
         line = self.line_of(lane)
@@ -119,6 +135,13 @@ cdef class Queues:
         if self.groups:
             self._shares.started(entry.lane, entry.group, [first is not None for first in line.firsts(now_ns)])
         line.free -= 1
+        return self.leave(entry)
+
+    cdef object start_along(self, Queued entry, int64_t now_ns):
+        """As `start`, of a job that is served in the slot of another one. It counts as a start of its class."""
+        cdef Line line = self.line_of(entry.lane)
+        if self.groups:
+            self._shares.started(entry.lane, entry.group, [first is not None for first in line.firsts(now_ns)])
         return self.leave(entry)
 
     def take(self, int lane, int64_t now_ns):
@@ -183,8 +206,10 @@ cdef class Queues:
             raise IndexError(f"lane {lane}: there are {len(self.lines)}")
         return <Line>self.lines[lane]
 
-    cdef Queued line_up(self, job, int lane, int64_t priority, int64_t deadline_ns, qos):
+    cdef Queued line_up(self, job, int lane, int64_t priority, int64_t deadline_ns, qos, key=None):
+        """key: of those of the lane that it may be served with."""
         cdef Line line = self.line_of(lane)
+        cdef Kin kin
         cdef Queued entry = Queued.__new__(Queued)
         self.n_ever += 1
         entry.level, entry.at_ns, entry.number = priority, deadline_ns, self.n_ever
@@ -197,6 +222,13 @@ cdef class Queues:
         self._expiry.push(entry, self.n_waiting)
         line.length += 1
         self.n_waiting += 1
+        if key is not None:
+            kin = line.kin.get(key)
+            if kin is None:
+                kin = line.kin[key] = Kin(key)
+            kin.n_open += 1
+            kin.heap.push(entry, kin.n_open)
+            entry.kin = kin
         return entry
 
     cdef Queued first(self, int lane, int64_t now_ns):
@@ -233,4 +265,9 @@ cdef class Queues:
         entry.job = None
         line.length -= 1
         self.n_waiting -= 1
+        if entry.kin is not None:
+            entry.kin.n_open -= 1
+            if entry.kin.n_open == 0:
+                del line.kin[entry.kin.key]
+            entry.kin = None
         return job

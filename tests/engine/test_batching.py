@@ -1,0 +1,432 @@
+"""Waiting jobs that are served together: who joins whom, how many, and when a free slot is held for more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+import tailwise as tw
+from tailwise.dispatch import Dispatch
+from tailwise.errors import ConfigError, InputError, TicketError
+from tailwise.job import Job, Orders, Run
+from tailwise.policy import Assignment, Learned
+from tests.engine.script import Script
+
+SECOND = 1_000_000_000
+HIGH = tw.QoS("high", 10.0, on_time=0.99, priority=0)
+LOW = tw.QoS("low", 100.0, on_time=0.5, priority=2)
+MODELS = (
+    tw.Model("m", ("size", "items"), items="items"),
+    tw.Model("k", ("size", "items"), items="items"),
+    tw.Model("bare", ("items",)),
+    tw.Model("chat", ("items",), signals=("ttft", "tpot"), items="items"),
+)
+
+
+@dataclass
+class Sized(Script):
+    """A run of n items takes fixed_s + n each_s, for certain."""
+
+    fixed_s: float = 1.0
+    each_s: float = 0.0
+    batches: list[tuple[int, tuple[float, ...]]] = field(default_factory=list)
+
+    def service_within_s(
+        self, assignment: Assignment, features: tuple[float, ...], probability: float
+    ) -> float:
+        return self.fixed_s + self.each_s * features[1]
+
+    def started_batch(self, assignments: Sequence[Assignment], features: tuple[float, ...]) -> None:
+        self.batches.append((len(assignments), features))
+
+
+class Play:
+    """A dispatch of one lane; `starts`: the names that were started together, in order."""
+
+    def __init__(
+        self,
+        policy: object,
+        *,
+        slots: int = 1,
+        max_items: int = 4,
+        hold_s: float = 0.0,
+        min_share: dict[str, float] | None = None,
+        rules: tw.Rules | None = None,
+        lanes: int = 1,
+    ) -> None:
+        rule = tw.Batching(max_items, hold_s)
+        self.dispatch: Dispatch[str] = Dispatch(
+            [slots] * lanes,
+            policy,  # type: ignore[arg-type]
+            rules=rules,
+            min_share=min_share,
+            batching={"m": rule, "k": rule},
+            models=MODELS,
+        )
+        self.starts: list[str] = []
+        self.runs: dict[str, tuple[Run[str], ...]] = {}
+        self.jobs: dict[str, Job[str]] = {}
+        self.ended: list[str] = []
+
+    def submit(
+        self,
+        name: str,
+        at_s: float = 0.0,
+        qos: tw.QoS = LOW,
+        *,
+        items: float = 1.0,
+        size: float = 1.0,
+        model: str = "m",
+        shape: object = "s",
+        deadline_s: float | None = None,
+    ) -> Job[str]:
+        features = (size, items) if model in "mk" else (items,)
+        job, orders = self.dispatch.submit(
+            name,
+            model,
+            qos,
+            features,
+            round(at_s * SECOND),
+            shape=shape,  # type: ignore[arg-type]
+            deadline_s=deadline_s,
+        )
+        self.jobs[name] = job
+        self.carry_out(orders)
+        return job
+
+    def end(self, names: str, at_s: float, how: str = "completed") -> None:
+        for run in self.runs.pop(names):
+            self.carry_out(self.dispatch.ended(run, how, round(at_s * SECOND)))  # type: ignore[arg-type]
+
+    def due(self, at_s: float) -> None:
+        self.carry_out(self.dispatch.due(round(at_s * SECOND)))
+
+    def carry_out(self, orders: Orders[str]) -> None:
+        for run in orders.start:
+            names = "+".join(other.job.payload for other in run.batch)
+            assert run.batch[0] is run
+            assert {other.n_together for other in run.batch} == {len(run.batch)}
+            self.starts.append(names)
+            self.runs[names] = run.batch
+        self.ended += [job.payload for job in orders.ended]
+
+    def waiting(self, lane: int = 0) -> list[str]:
+        return [run.job.payload for run in self.dispatch.queued(lane)]
+
+
+def test_those_that_wait_for_the_same_model_in_the_same_shape_start_with_the_head_as_far_as_they_fit() -> (
+    None
+):
+    """By queue order: priority, then deadline."""
+    policy = Sized()
+    play = Play(policy)
+    play.submit("first")
+    for name, more in {
+        "late": {"deadline_s": 99.0},
+        "low": {},
+        "other model": {"model": "k"},
+        "other shape": {"shape": (1, 2)},
+        "no shape": {"shape": None},
+        "high": {"qos": HIGH, "size": 3.0},
+        "early": {"deadline_s": 50.0},
+        "fifth": {},
+    }.items():
+        play.submit(name, **more)  # type: ignore[arg-type]
+    play.end("first", 1.0)
+    assert play.starts == ["first", "high+early+late+low"]
+    assert policy.batches == [(4, (3.0, 4.0))]
+    play.end("high+early+late+low", 2.0)
+    assert play.starts[2:] == ["other model"]
+    play.end("other model", 3.0)
+    play.end("other shape", 4.0)
+    play.end("no shape", 5.0)
+    play.end("fifth", 6.0)
+    assert sorted(play.ended) == sorted(play.jobs)
+    assert {job.end for job in play.jobs.values()} == {"completed"}
+    assert len(play.dispatch) == 0
+
+
+def test_items_add_up_and_who_is_ahead_of_a_rider_in_its_shape_is_never_left_behind() -> None:
+    play = Play(Sized())
+    play.submit("first")
+    for name, items in (("a", 2.0), ("b", 1.5), ("c", 1.0), ("d", 0.5), ("big", 5.0)):
+        play.submit(name, items=items)
+    play.end("first", 1.0)
+    assert play.starts[-1] == "a+b"
+    play.end("a+b", 2.0)
+    assert play.starts[-1] == "c+d"
+    play.end("c+d", 3.0)
+    assert play.starts[-1] == "big"  # served alone, though it has more than a batch may
+
+
+def test_a_slot_is_free_once_when_the_last_of_its_batch_has_ended() -> None:
+    play = Play(Sized())
+    play.submit("first")
+    for name in ("a", "b", "next", "one more"):
+        play.submit(name, shape="s" if name in "ab" else name)
+    play.end("first", 1.0)
+    a, b = play.runs.pop("a+b")
+    assert a.batch == b.batch == (a, b)
+    play.carry_out(play.dispatch.ended(b, "failed", 2 * SECOND))
+    assert play.starts == ["first", "a+b"]
+    assert (play.jobs["b"].end, play.jobs["a"].end) == ("failed", None)
+    with pytest.raises(TicketError, match="ends once"):
+        play.dispatch.ended(b, "completed", 2 * SECOND)
+    play.carry_out(play.dispatch.ended(a, "completed", 3 * SECOND))
+    assert play.starts == ["first", "a+b", "next"]
+    assert (a.batch, a.n_together) == ((a,), 2)
+
+
+@pytest.mark.parametrize("lost_by", [0, 1])
+def test_a_slot_lost_with_a_batch_is_lost_once(lost_by: int) -> None:
+    play = Play(Sized())
+    for name in ("first", "a", "b", "c"):
+        play.submit(name, shape=None if name == "c" else "s")
+    play.end("first", 1.0)
+    for k, run in enumerate(play.runs.pop("a+b")):
+        play.carry_out(play.dispatch.ended(run, "failed", 2 * SECOND, slot_lost=k == lost_by))
+    assert play.waiting() == ["c"]
+    play.carry_out(play.dispatch.free(0, 1, 3 * SECOND))
+    assert play.starts[-1] == "c"
+    play.submit("d", 3.0)
+    assert play.waiting() == ["d"]
+
+
+def test_a_batch_grows_while_every_one_of_its_jobs_is_still_in_time() -> None:
+    """A run of n takes 1 + n s; the high job has 8.5 s left when its turn comes, the low ones 99 and more."""
+    play = Play(Sized(each_s=1.0), max_items=64)
+    play.submit("first")
+    play.submit("high", 0.0, HIGH)
+    for k in range(20):
+        play.submit(f"{k}", 0.0)
+    play.end("first", 1.5)
+    assert play.starts[-1] == "+".join(["high", *(f"{k}" for k in range(6))])
+
+
+def test_a_job_that_is_late_whatever_is_done_does_not_keep_the_batch_small() -> None:
+    """It has 1.5 s left, and takes 2 by itself; the others may wait for 20 of them."""
+    play = Play(Sized(each_s=1.0), max_items=64)
+    play.submit("first")
+    play.submit("hopeless", 0.0, HIGH)
+    for k in range(30):
+        play.submit(f"{k}", 0.0, deadline_s=30.0)
+    play.end("first", 8.5)
+    assert play.starts[-1] == "+".join(["hopeless", *(f"{k}" for k in range(19))])
+
+
+def test_what_has_expired_or_fails_the_start_test_rides_with_nobody() -> None:
+    policy = Sized()
+    play = Play(policy)
+    play.submit("first")
+    play.submit("head")
+    play.submit(
+        "expired", 0.0, deadline_s=200.0
+    )  # behind the head, whose end is told before the clock is heard
+    play.submit("late", 0.0, deadline_s=300.0)
+    policy.passes = False
+    play.dispatch.policy.may_start = lambda a, left_s: left_s < 60.0 or left_s > 210.0  # type: ignore[method-assign]
+    play.end("first", 50.0)
+    assert play.starts == ["first", "head+late"]
+    assert play.jobs["expired"].reason == "late_start"
+    assert play.ended == ["first", "expired"]
+
+
+def test_a_policy_that_does_not_forecast_joins_as_many_as_fit_and_hears_of_each_start() -> None:
+    heard: list[Assignment] = []
+
+    class Plain:
+        def assign(self, *_: object) -> Assignment:
+            return Assignment(0)
+
+        def started(self, assignment: Assignment) -> None:
+            heard.append(assignment)
+
+        def ended(self, *_: object) -> None: ...
+
+    play = Play(Plain(), max_items=3)
+    for name in ("first", "a", "b", "c", "d"):
+        play.submit(name, qos=HIGH)
+    play.end("first", 9.9999)
+    assert play.starts == ["first", "a+b+c"]
+    assert len(heard) == 4
+
+
+def test_members_of_a_batch_get_no_copy_and_a_copy_may_ride() -> None:
+    policy = Sized(hedge_at=1.0, copies_to=1)
+    play = Play(policy, lanes=2, rules=tw.Rules(hedge_budget=1.0))
+    policy.lane = 1
+    play.submit("x")
+    play.submit("y")
+    policy.lane = 0
+    play.submit("first", qos=HIGH)
+    play.submit("a", qos=HIGH)
+    play.submit("b", qos=HIGH)
+    play.due(2.0)
+    assert [run.job.payload for run in play.dispatch.queued(1)] == ["first", "y"]
+    play.end("first", 2.5)
+    assert play.starts[-1] == "a+b"
+    play.due(9.0)
+    assert not any(job.hedged for name, job in play.jobs.items() if name != "first")
+    second = Play(Sized(hedge_at=1.0, copies_to=1), lanes=2, rules=tw.Rules(hedge_budget=1.0))
+    second.dispatch.policy.lane = 1  # type: ignore[attr-defined]
+    second.submit("x")
+    second.submit("y")
+    second.dispatch.policy.lane = 0  # type: ignore[attr-defined]
+    second.submit("first", qos=HIGH)
+    second.due(2.0)
+    second.end("x", 3.0)
+    assert second.starts[-1] == "first+y"  # the copy leads
+    second.end("first+y", 4.0)
+    assert second.ended == ["x", "first", "y"]
+    second.end("first", 5.0)
+    assert len(second.dispatch) == 0
+
+
+def test_a_minimum_share_counts_every_job_that_is_started_along() -> None:
+    """A quarter of the starts: of the four of a full batch the low class is owed the one that follows."""
+    play = Play(Sized(), min_share={"low": 0.25})
+    play.submit("first", qos=HIGH, shape=None)
+    for k in range(3):
+        play.submit(f"l{k}", qos=LOW, shape="low")
+    for k in range(12):
+        play.submit(f"h{k}", qos=HIGH)
+    play.end("first", 0.0)
+    while play.runs:
+        play.end(next(iter(play.runs)), 0.0)
+    assert play.starts[1:] == ["h0+h1+h2+h3", "l0+l1+l2", "h4+h5+h6+h7", "h8+h9+h10+h11"]
+
+
+# --- held slots -----------------------------------------------------------------------------------------------
+
+
+def test_a_free_slot_is_held_for_more_until_the_first_has_waited_for_it() -> None:
+    play = Play(Sized(), hold_s=0.5)
+    play.submit("a", 1.0)
+    assert (play.starts, play.dispatch.next_due_ns()) == ([], round(1.5 * SECOND))
+    play.submit("b", 1.3)
+    play.due(1.49)
+    assert play.starts == []
+    play.due(1.5)
+    assert play.starts == ["a+b"]
+
+
+def test_a_full_batch_starts_at_once() -> None:
+    play = Play(Sized(), hold_s=0.5)
+    play.submit("a", 1.0)
+    play.submit("b", 1.1, items=3.0)
+    assert play.starts == ["a+b"]
+    play.submit("c", 1.2, items=4.0)
+    play.end("a+b", 2.0)
+    assert play.starts == ["a+b", "c"]  # no room: not held
+
+
+def test_no_slot_is_held_while_another_job_waits() -> None:
+    play = Play(Sized(), hold_s=0.5, slots=2)
+    play.submit("a", 1.0)
+    play.submit("other shape", 1.1, shape="t")
+    assert play.starts == ["a"]  # who comes next is not kept waiting; and then is held itself
+    play.submit("not to be joined", 1.2, shape=None)
+    assert play.starts == ["a", "other shape"]
+    play.end("a", 1.3)
+    assert play.starts[-1] == "not to be joined"
+
+
+def test_a_job_is_held_no_longer_than_one_more_item_would_keep_it_in_time() -> None:
+    """Two items take 3 s; the job has 10."""
+    play = Play(Sized(each_s=1.0, wait=1e6), hold_s=60.0)
+    play.submit("a", 0.0, HIGH)
+    assert play.dispatch.next_due_ns() == 7 * SECOND
+    play.submit("b", 2.0, HIGH)
+    assert play.dispatch.next_due_ns() == 6 * SECOND
+    play.due(6.0)
+    assert play.starts == ["a+b"]
+    play.submit("late", 7.0, HIGH, deadline_s=1.0)
+    play.end("a+b", 7.5)
+    assert play.starts[-1] == "late"  # as it is, every second makes it worse
+
+
+def test_a_held_job_that_leaves_takes_nothing_with_it() -> None:
+    play = Play(Sized(), hold_s=0.5)
+    job = play.submit("a", 1.0)
+    play.carry_out(play.dispatch.cancel(job, SECOND))
+    play.due(2.0)
+    play.submit("b", 3.0)
+    assert play.starts == []
+    play.due(3.5)
+    assert play.starts == ["b"]
+    assert play.dispatch.next_due_ns() is not None or len(play.dispatch) == 1
+
+
+# --- declarations ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("batching", "said"),
+    [
+        ({"nobody": tw.Batching(2)}, "nobody"),
+        ({"bare": tw.Batching(2)}, "items"),
+        ({"chat": tw.Batching(2)}, "signals"),
+        ({"m": 2}, "Batching"),
+    ],
+)
+def test_what_cannot_be_batched_is_refused_by_name(batching: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Dispatch([1], Script(), batching=batching, models=MODELS)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"max_items": 0}, "max_items"),
+        ({"max_items": 2.5}, "max_items"),
+        ({"max_items": 2, "hold_s": -1.0}, "hold_s"),
+        ({"max_items": 2, "hold_s": float("inf")}, "hold_s"),
+        ({"max_items": 2, "hold_s": float("nan")}, "hold_s"),
+    ],
+)
+def test_batching_out_of_range_is_refused_by_name(fields: dict[str, float], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        tw.Batching(**fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("features", "shape", "said"),
+    [
+        ((1.0, 1.0), [1], "shape"),
+        ((1.0,), "s", "features"),
+        ((1.0, "a"), "s", "items"),
+        ((1.0, 0.0), "s", "items"),
+    ],
+)
+def test_a_job_that_cannot_be_joined_as_it_says_is_refused_and_changes_nothing(
+    features: tuple[object, ...], shape: object, said: str
+) -> None:
+    policy = Sized()
+    play = Play(policy)
+    with pytest.raises(InputError, match=said):
+        play.dispatch.submit("a", "m", LOW, features, 0, shape=shape)  # type: ignore[arg-type]
+    assert policy.seen == []
+    assert len(play.dispatch) == 0
+
+
+def test_a_batch_of_tailwise_is_one_run_of_its_features() -> None:
+    clock = tw.ManualClock()
+    e = tw.Engine([tw.Resource("r", discipline="priority")], MODELS[:2], [HIGH, LOW], clock=clock, seed=1)
+    play = Play(Learned(e))
+    play.submit("first", qos=HIGH)
+    play.submit("a", qos=LOW, size=3.0)
+    play.submit("b", qos=HIGH, size=2.0, items=2.0)
+    clock.set(1.0)
+    play.end("first", 1.0)
+    assert play.starts[-1] == "b+a"
+    assert e.load("r") == (1, 0)
+    ticket = play.jobs["b"].assignment.ticket
+    assert ticket is not None
+    assert ticket.service_s == pytest.approx(e.route("m", "high").peek((3.0, 3.0))[0].service_s, rel=1e-5)
+    clock.set(3.0)
+    play.end("b+a", 3.0)
+    assert e.profile("r", "m").n_results == 2
+    assert (e.in_flight, len(play.dispatch)) == (0, 0)
+    assert [e.certificate(q).n for q in ("high", "low")] == [2, 1]
