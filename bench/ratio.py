@@ -1,6 +1,7 @@
 """One interleaved run of all implementations: `python -m bench.ratio [--rounds 30] [--json F]`.
 
-One signal with and without columns, two signals, pairs of select and complete, and a histogram of single calls.
+One signal with and without columns (one given with the call, or all stored), two signals, pairs of select and
+complete, and a histogram of single calls.
 
 Rounds rotate their order, since the speed of a shared machine drifts: the ratio to the bare loop within the round is
 what counts, not the nanoseconds. In a round all do the same number of passes over the same requests and show their
@@ -52,10 +53,16 @@ def main() -> None:
             subject = Subject(k, columns)
             disagreements = check(subject)
             rows.append(measure(subject, arguments.rounds, console) | {"disagreements": disagreements})
+    stored = [measure_columns(k, arguments.rounds, console) for k in SIZES]
     two = measure_streams(Streams(64), arguments.rounds, console)
     per_s = pairs_per_s(Subject(8), arguments.rounds, console)
     single = [single_calls(Subject(k), N_SINGLE) for k in (8, 64)]
     console.print(table(rows))
+    for row in stored:
+        console.print(
+            "K = {k}: plain {plain:.0f}, 4 stored columns and a mask {stored:.0f} ns, ratio {stored ratio:.2f}; "
+            "3 stored, 1 given and a mask {given:.0f} ns, ratio {given ratio:.2f}".format(**row)
+        )
     console.print(
         "two signals, ttft_s and tpot_s bounded, one column given with the call, K = 64, d = 6: bare C {bare C:.0f}, "
         "tailwise {tailwise:.0f} ns, ratio {ratio:.2f}; chooses otherwise {disagreements}".format(**two)
@@ -64,7 +71,8 @@ def main() -> None:
     for calls in single:
         console.print(f"\n{calls}")
     if arguments.json is not None:
-        found = {"rows": rows, "streams": two, "pairs_per_s": per_s, "single": [s.as_dict() for s in single]}
+        found = {"rows": rows, "stored": stored, "streams": two, "pairs_per_s": per_s}
+        found["single"] = [s.as_dict() for s in single]
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
@@ -101,6 +109,17 @@ def measure(subject: Subject, rounds: int, console: Console) -> dict[str, object
     medians = {name: float(np.median(values)) for name, values in times.items()}
     ratio = float(np.median(np.array(times["tailwise"]) / np.array(times["bare C"])))
     return {"k": subject.n_resources, "columns": subject.columns, "ratio": ratio, **medians}
+
+
+def measure_columns(k: int, rounds: int, console: Console) -> dict[str, float]:
+    """Nanoseconds per select with columns that are stored or given, and the paired ratio to the plain one."""
+    subjects = {"plain": Subject(k), "stored": Subject(k, True, given=False), "given": Subject(k, True)}
+    runs = {name: lambda s=s: median_pass(lambda: select_ns(s.select)) for name, s in subjects.items()}
+    times = {
+        name: np.array(ns) for name, ns in interleaved(runs, rounds, f"K = {k}, columns", console).items()
+    }
+    ratios = {f"{name} ratio": float(np.median(ns / times["plain"])) for name, ns in times.items()}
+    return {"k": k, **{name: float(np.median(ns)) for name, ns in times.items()}, **ratios}
 
 
 def measure_streams(subject: Streams, rounds: int, console: Console) -> dict[str, float]:

@@ -26,14 +26,15 @@ PATIENCE = DEADLINE_S ** (1 / 3)  # what the class counts for against jobs that 
 class Subject:
     """K resources with 256 slots each (so that open tickets queue nowhere), d = 8 encoded features.
 
-    Without columns: seven features. With: three features, two tracked columns, one reported, one given, and a mask
-    that leaves out every eighth resource.
+    Without columns: seven features. With: three features, two tracked columns, one reported, one given (or, too,
+    reported: then all are stored), and a mask that leaves out every eighth resource.
     """
 
     n_resources: int
     columns: bool = False
     clock: tw.Clock | None = None
     n_results: int = 520  #: of each resource
+    given: bool = True  #: of columns: one comes with the call; the bare loop and arrays know no others
 
     def __post_init__(self) -> None:
         k = self.n_resources
@@ -43,7 +44,7 @@ class Subject:
             tw.Column("running", scale=4, tracked="running"),
             tw.Column("waiting", scale=4, tracked="waiting"),
             tw.Column("kv", scale=0.5, reported=True),
-            tw.Column("uncached", scale=512),
+            tw.Column("uncached", scale=512, reported=not self.given),
         )
         self.model = tw.Model(
             "m",
@@ -58,7 +59,11 @@ class Subject:
             clock=self.clock,
         )
         self.route = self.engine.route("m", "q")
-        self.Z = self.rng.uniform(0, 2000, (1, k)) if self.columns else None
+        uncached = self.rng.uniform(0, 2000, (1, k)) if self.columns else None
+        self.Z = uncached if self.given else None
+        if uncached is not None and not self.given:
+            for i, tokens in enumerate(uncached[0].tolist()):
+                self.engine.report(f"r{i}", uncached=tokens)
         self.mask_array = np.arange(k) % 8 != 7 if self.columns else None
         self.mask = (
             None if self.mask_array is None else sum(1 << int(i) for i in np.flatnonzero(self.mask_array))

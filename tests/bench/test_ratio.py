@@ -27,6 +27,15 @@ def test_the_bare_loop_with_two_signals_decides_as_tailwise(k: int) -> None:
     assert len(divided) > 50
 
 
+def test_with_stored_columns_nothing_is_unknown_or_given() -> None:
+    stored = Subject(8, True, n_results=2, given=False)
+    assert stored.Z is None
+    assert stored.route.buffer().shape == (0, 8)
+    rows = [stored.engine._core.served(0, lane)["columns"] for lane in range(8)]
+    assert not np.isnan(rows).any()
+    assert np.unique(np.array(rows)[:, -1]).size == 8
+
+
 @pytest.mark.parametrize("bound", ["ttft_s", "tpot_s"])
 def test_a_disagreement_would_be_seen(bound: str) -> None:
     streams = Streams(8)
