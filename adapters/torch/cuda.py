@@ -190,10 +190,9 @@ class CudaPath:
     def _room(self, i: int, n_bytes: int) -> torch.Tensor:
         """The first bytes of the i-th staging buffer."""
         while len(self._staging) <= i:
-            self._staging.append(torch.empty(_STAGING_BYTES, dtype=torch.uint8, pin_memory=True))
+            self._staging.append(_pinned((_STAGING_BYTES,), torch.uint8))
         if self._staging[i].numel() < n_bytes:
-            size = 1 << (n_bytes - 1).bit_length()
-            self._staging[i] = torch.empty(size, dtype=torch.uint8, pin_memory=True)
+            self._staging[i] = _pinned((1 << (n_bytes - 1).bit_length(),), torch.uint8)
         return self._staging[i][:n_bytes]
 
     def _to_host(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -201,5 +200,8 @@ class CudaPath:
             return tensor
         if tensor.layout is not torch.strided:
             return tensor.cpu()
-        host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-        return host.copy_(tensor, non_blocking=True)
+        return _pinned(tensor.shape, tensor.dtype).copy_(tensor, non_blocking=True)
+
+
+def _pinned(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    return torch.empty(shape, dtype=dtype, pin_memory=True)
