@@ -86,7 +86,7 @@ def results_of(model: str, pieces: Sequence[Piece], sizes: Sequence[int]) -> tup
             first = len(results)
             try:
                 results += [Result(part) for part in split(model, value, sizes[first : first + n])]
-            except WorkerError as wrong:
+            except Exception as wrong:  # of a container's constructor, too
                 results += [Result(None, wrong)] * n
     return tuple(results)
 

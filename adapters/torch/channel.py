@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 from typing import NamedTuple
 
 from tailwise.adapters.torch.arena import Place, packed_place, unpacked_place
 
-__all__ = ["ACK", "Channel", "Kind", "Reply", "Request"]
+__all__ = ["ACK", "BYE", "Channel", "Kind", "Reply", "Request"]
 
 _LENGTH = struct.Struct("<I")
 _REQUEST = struct.Struct("<IIHH")
@@ -17,17 +18,22 @@ _REPLY = struct.Struct("<BqI?")
 #: The parent has copied an output out: its place in the arena may be written again.
 ACK = b"ok"
 
+#: The slot's thread ends when it has answered.
+BYE = b"bye"
+
 
 class Channel:
-    """Whole messages over a stream socket. One thread may send while another receives."""
+    """Whole messages over a stream socket. Any thread may send, one receives."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self._rest = b""
+        self._lock = threading.Lock()  # of sending
 
     def send(self, message: bytes) -> None:
         """Raises OSError when the other side is gone."""
-        self._socket.sendall(_LENGTH.pack(len(message)) + message)
+        with self._lock:
+            self._socket.sendall(_LENGTH.pack(len(message)) + message)
 
     def receive(self) -> bytes:
         """Raises EOFError, OSError when the other side is gone."""
@@ -42,13 +48,6 @@ class Channel:
         end = 4 + _LENGTH.unpack_from(data)[0]
         self._rest = data[end:]
         return data[4:end]
-
-    def end_sending(self) -> None:
-        """The other side's `receive` raises EOFError after what was sent."""
-        try:
-            self._socket.shutdown(socket.SHUT_WR)
-        except OSError:  # it is gone already
-            return
 
     def close(self) -> None:
         self._socket.close()

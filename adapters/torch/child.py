@@ -21,7 +21,7 @@ import torch
 
 from tailwise.adapters.torch.arena import Arena
 from tailwise.adapters.torch.batch import Piece
-from tailwise.adapters.torch.channel import ACK, Channel, Kind, Reply, Request
+from tailwise.adapters.torch.channel import ACK, BYE, Channel, Kind, Reply, Request
 from tailwise.adapters.torch.device import Device, open_device
 from tailwise.adapters.torch.loading import Shipped, load, unship
 from tailwise.adapters.torch.serving import Serving
@@ -111,13 +111,17 @@ class _Slot:
         self._channel = Channel(socket.socket(fileno=end))
         self._inputs = Arena(inputs)
         self._outputs = Arena(outputs)
+        self._ends = False
         self.thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         try:
             with torch.inference_mode():
-                while True:
-                    self._serve(Request.unpack(self._channel.receive()))
+                while not self._ends:
+                    message = self._channel.receive()
+                    if message == BYE:
+                        return
+                    self._serve(Request.unpack(message))
         except (EOFError, OSError):
             return
 
@@ -159,8 +163,8 @@ class _Slot:
     def _output(self, value: Any, now_ns: int) -> bool:
         packed = self._outputs.pack((value, now_ns))
         self._channel.send(Reply(Kind.OUTPUT, 0, 0, False, packed).pack())
-        if self._channel.receive() != ACK:
-            raise AssertionError("an output was answered by something else")
+        while (answer := self._channel.receive()) != ACK:
+            self._ends = answer == BYE  # after this job
         return True
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from tailwise.adapters.torch.arena import Arena
 from tailwise.adapters.torch.batch import Piece, results_of
-from tailwise.adapters.torch.channel import ACK, Channel, Kind, Reply, Request
+from tailwise.adapters.torch.channel import ACK, BYE, Channel, Kind, Reply, Request
 from tailwise.adapters.torch.loading import Shipped
 from tailwise.adapters.torch.slots import Job, Slots
 from tailwise.adapters.torch.worker import Loaded, Outcome
@@ -108,7 +108,8 @@ class ChildProcess:
     def close(self, timeout_s: float) -> None:
         """Ends it after the jobs that run, or after a time."""
         for line in self._lines:
-            line.channel.end_sending()
+            with contextlib.suppress(OSError):
+                line.channel.send(BYE)
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -195,9 +196,7 @@ class _Line:
                 job = self._job
                 assert job is not None
                 if reply.kind == Kind.OUTPUT:
-                    value, now_ns = self._arenas[1].unpack(reply.packed)
-                    self.channel.send(ACK)
-                    job.output(value, now_ns)
+                    self._output(job, reply)
                     continue
                 self._job = None
                 outcome = self._outcome(job, reply)
@@ -207,6 +206,15 @@ class _Line:
                 else:
                     self._slots.end(job, outcome)
                 del job, outcome, reply
+
+    def _output(self, job: Job, reply: Reply) -> None:
+        try:
+            value, now_ns = self._arenas[1].unpack(reply.packed)
+        except Exception as error:  # it needs a module that only the child can import, say
+            job.broken = error
+        self.channel.send(ACK)
+        if job.broken is None:
+            job.output(value, now_ns)
 
     def _outcome(self, job: Job, reply: Reply) -> Outcome:
         n = len(job.batch)
@@ -218,7 +226,9 @@ class _Line:
             else:
                 pieces = [(n, v, None if error is None else _received(*error)) for n, v, error in value]
         except Exception as error:
-            pieces = [(n, None, error)]
+            job.broken = error
+        if job.broken is not None:
+            pieces = [(n, None, job.broken)]
         end_ns = time.monotonic_ns()
         copy_ns = job.copy_ns + reply.copy_ns + end_ns - begin_ns
         results = results_of(job.model, pieces, job.sizes)

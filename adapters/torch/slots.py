@@ -23,6 +23,7 @@ class Job:
     __slots__ = (
         "_stop",
         "batch",
+        "broken",
         "copy_ns",
         "done",
         "ended",
@@ -51,6 +52,7 @@ class Job:
         self.slot = -1
         self.entry: Any = None  # what its worker knows the model by
         self.copy_ns = 0  # handing it over
+        self.broken: Exception | None = None  # an answer that could not be read
         self.start_ns = time.monotonic_ns()
         self.ended = False
         self._stop = stop
@@ -95,7 +97,7 @@ class Slots:
     @property
     def loaded(self) -> Mapping[str, Loaded]:
         with self._lock:
-            return {name: loaded for name, (loaded, _) in self._models.items()}
+            return {name: loaded for name, (loaded, _) in self._models.items()} if self.alive else {}
 
     def refuse_a_start(self) -> None:
         """Raises WorkerError while it is alive."""

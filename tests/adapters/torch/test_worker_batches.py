@@ -84,6 +84,22 @@ def test_an_output_is_there_before_the_next_is_computed(worker: Worker, tmp_path
     assert len(outputs) == 2
 
 
+def test_closing_lets_outputs_come_to_their_end(mortal: Worker, tmp_path: Path) -> None:
+    mortal.start({"YieldsUntil": SOURCES["YieldsUntil"]})
+    outputs: list[torch.Tensor] = []
+    ends: list[Outcome] = []
+    batch = [(spelled(tmp_path / "gate"),)]
+    mortal.submit("YieldsUntil", batch, ends.append, on_output=lambda value, _: outputs.append(value))
+    wait_until((tmp_path / "gate.running").exists)
+    thread = threading.Thread(target=mortal.close, args=(60.0,))
+    thread.start()
+    wait_until(lambda: mortal.closed)
+    (tmp_path / "gate").touch()
+    thread.join(60)
+    assert [result.value for result in ends[0].results] == [2]
+    assert len(outputs) == 2
+
+
 def test_without_a_taker_the_outputs_are_the_value(worker: Worker) -> None:
     assert run(worker, "Counts", torch.tensor([2])).value == [torch.tensor([2]), torch.tensor([3])]
 
