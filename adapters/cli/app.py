@@ -12,7 +12,7 @@ from rich.console import Console
 
 import tailwise
 from tailwise.adapters.cli.baselines import BASELINES
-from tailwise.adapters.cli.live import Display, class_table, headline_table
+from tailwise.adapters.cli.live import Display, class_table, headline_table, variant_table
 from tailwise.adapters.cli.players import RULES
 from tailwise.adapters.cli.results import RunResult
 from tailwise.adapters.cli.run import run as run_workload
@@ -41,7 +41,10 @@ def root(
 def run(
     workload: Annotated[
         Path | None,
-        typer.Argument(help="Workload file (TOML); default: the embedded one.", show_default=False),
+        typer.Argument(
+            help="Workload file (TOML); default: the embedded one.",
+            show_default=False,
+        ),
     ] = None,
     seconds: Annotated[
         float, typer.Option(min=1.0, help="Seconds of arrivals that each policy gets.")
@@ -104,4 +107,6 @@ def _show(console: Console, result: RunResult) -> None:
         console.print(f"interrupted: {len(result.blocks)} blocks were measured")
     if result.blocks:
         console.print(class_table(result))
+        if (chosen := variant_table(result)) is not None:
+            console.print(chosen)
         console.print(headline_table(result))

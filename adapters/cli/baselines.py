@@ -21,17 +21,23 @@ __all__ = ["BASELINES", "Baseline", "LeastOutstanding", "PeakEwma", "RoundRobin"
 class Baseline:
     """What they share: which lanes a model may use, and how many jobs each lane has open.
 
-    candidates: lanes by model name. seed: of the generator that breaks ties. now_s: the clock, seconds.
+    candidates: lanes by model name. fixed: the model that runs the jobs of a (family, class). seed: of the generator
+    that breaks ties. now_s: the clock, seconds.
     """
 
     def __init__(
-        self, candidates: Mapping[str, Sequence[int]], seed: int, now_s: Callable[[], float]
+        self,
+        candidates: Mapping[str, Sequence[int]],
+        seed: int,
+        now_s: Callable[[], float],
+        fixed: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
         self._candidates = {model: tuple(lanes) for model, lanes in candidates.items()}
         n_lanes = 1 + max(lane for lanes in self._candidates.values() for lane in lanes)
         self._outstanding = [0] * n_lanes
         self._rng = np.random.default_rng(seed)
         self._now_s = now_s
+        self._fixed = dict(fixed or {})
 
     def pick(self, lanes: Sequence[int]) -> int:
         """Chooses among usable lanes (at least one)."""
@@ -48,12 +54,14 @@ class Baseline:
         mask: int | None,
         deadline_s: float | None = None,
     ) -> Assignment:
-        lanes = [lane for lane in self._candidates[model] if mask is None or mask >> lane & 1]
+        variant = self._fixed.get((model, qos))
+        may_run = self._candidates[model if variant is None else variant]
+        lanes = [lane for lane in may_run if mask is None or mask >> lane & 1]
         if not lanes:
-            return Assignment(-1, reason="no_resource")
+            return Assignment(-1, reason="no_resource", model=variant)
         lane = self.pick(lanes)
         self._outstanding[lane] += 1
-        return Assignment(lane)
+        return Assignment(lane, model=variant)
 
     def started(self, assignment: Assignment) -> None:
         """None of them looks at starts."""
@@ -68,9 +76,13 @@ class RoundRobin(Baseline):
     """Each in turn."""
 
     def __init__(
-        self, candidates: Mapping[str, Sequence[int]], seed: int, now_s: Callable[[], float]
+        self,
+        candidates: Mapping[str, Sequence[int]],
+        seed: int,
+        now_s: Callable[[], float],
+        fixed: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
-        super().__init__(candidates, seed, now_s)
+        super().__init__(candidates, seed, now_s, fixed)
         self._turn = itertools.count()
 
     def pick(self, lanes: Sequence[int]) -> int:
@@ -96,9 +108,13 @@ class PeakEwma(Baseline):
     PENALTY_S = 1e9  # Finagle's Long.MaxValue / 2: known to be busy, not known to be fast
 
     def __init__(
-        self, candidates: Mapping[str, Sequence[int]], seed: int, now_s: Callable[[], float]
+        self,
+        candidates: Mapping[str, Sequence[int]],
+        seed: int,
+        now_s: Callable[[], float],
+        fixed: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
-        super().__init__(candidates, seed, now_s)
+        super().__init__(candidates, seed, now_s, fixed)
         self._cost_s = [0.0] * len(self._outstanding)
         self._stamp_s = [now_s()] * len(self._outstanding)
 
@@ -133,11 +149,15 @@ BASELINES: Mapping[str, type[Baseline]] = {
 
 
 def baseline(
-    name: str, candidates: Mapping[str, Sequence[int]], seed: int, now_s: Callable[[], float]
+    name: str,
+    candidates: Mapping[str, Sequence[int]],
+    seed: int,
+    now_s: Callable[[], float],
+    fixed: Mapping[tuple[str, str], str] | None = None,
 ) -> Baseline:
     """Builds one by name. Raises UnknownName."""
     if name not in BASELINES:
         raise UnknownName(
             f"no policy {name!r}; there are tailwise, tailwise_no_rules, {', '.join(BASELINES)}"
         )
-    return BASELINES[name](candidates, seed, now_s)
+    return BASELINES[name](candidates, seed, now_s, fixed)

@@ -29,13 +29,14 @@ class Calibration:
 def measure(
     workers: Sequence[Worker],
     requests: Mapping[str, Sequence[Request]],
-    shares: Mapping[str, float],
+    mix: Sequence[tuple[tuple[str, ...], float]],
     seconds: float,
 ) -> Calibration:
     """Keeps every slot busy with the same requests in turn: once through all of them unmeasured (first calls
     compile kernels), then on until `seconds` have passed and all were measured once. Raises what a model raises.
 
-    requests, shares: by model; shares of the mix, any scale.
+    requests: by model. mix: for each kind of job the models that may run it, of which the fastest on a resource
+    counts there, and its share, any scale.
     """
     jobs = [(index, request) for index, of in enumerate(requests.values()) for request in of]
     rng = np.random.default_rng(0)
@@ -76,12 +77,12 @@ def measure(
     if errors:
         raise next((e for e in errors if not isinstance(e, threading.BrokenBarrierError)), errors[0])
     services_s = totals / counts
-    mix = np.array([shares[name] for name in names])
-    mix = mix / mix.sum()
+    fastest_s = [services_s[:, [names.index(name) for name in models]].min(axis=1) for models, _ in mix]
+    jobs_s = np.stack(fastest_s, axis=1)
+    shares = np.array([share for _, share in mix])
+    shares = shares / shares.sum()
     slots = np.array([worker.slots for worker in workers], dtype=float)
-    return Calibration(
-        services_s, capacity_per_s(services_s, mix, slots), float(mix @ services_s.min(axis=0))
-    )
+    return Calibration(services_s, capacity_per_s(jobs_s, shares, slots), float(shares @ jobs_s.min(axis=0)))
 
 
 def capacity_per_s(

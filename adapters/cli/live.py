@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tailwise.adapters.cli.results import RunResult
+from tailwise.adapters.cli.results import RunResult, accuracy_words
 
-__all__ = ["Display", "class_table", "headline_table", "machine_table"]
+__all__ = ["Display", "class_table", "headline_table", "machine_table", "variant_table"]
 
 
 class Display:
@@ -59,16 +59,15 @@ class Display:
 
 
 def machine_table(result: RunResult) -> Table:
-    """Calibrated service times, and held-out accuracy where there are labels."""
+    """Calibrated service times, and what is known of the answers."""
     table = Table(title="Measured service time, ms", title_justify="left")
     table.add_column("model")
     for resource in result.resources:
         table.add_column(resource["name"], justify="right")
-    table.add_column("held-out accuracy", justify="right")
+    table.add_column("accuracy", justify="right")
     for model in result.models:
         services = [f"{1e3 * model['services_s'][r['name']]:.1f}" for r in result.resources]
-        accuracy = "" if model["accuracy"] is None else f"{model['accuracy']:.3f}"
-        table.add_row(model["name"], *services, accuracy)
+        table.add_row(model["name"], *services, accuracy_words(model))
     return table
 
 
@@ -120,4 +119,27 @@ def class_table(result: RunResult) -> Table:
                 *("" if math.isnan(v) else f"{1e3 * v:.1f}" for v in (c.p50_s, c.p99_s)),
                 end_section=i == len(result.qos) - 1,
             )
+    return table
+
+
+def variant_table(result: RunResult) -> Table | None:
+    """Which variant was chosen how often, one line a policy and class; None where no model has variants."""
+    chosen = result.variants()
+    if not chosen:
+        return None
+    table = Table(title="Variants chosen, %", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("policy", "family", "class"):
+        table.add_column(column, no_wrap=True)
+    models = [model["name"] for model in result.models if model["variant_of"] is not None]
+    for column in (*models, "accuracy"):
+        table.add_column(column, justify="right")
+    for policy, families in chosen.items():
+        for family, classes in families.items():
+            for qos, found in classes.items():
+                shares = [
+                    f"{100 * found.chosen[m] / found.offered:.0f}" if m in found.chosen else ""
+                    for m in models
+                ]
+                accuracy = "" if math.isnan(found.accuracy) else f"{found.accuracy:.3f}"
+                table.add_row(policy, family, qos, *shares, accuracy)
     return table

@@ -47,12 +47,17 @@ class ChoosesOnly:
 
 
 def players(
-    engine: Engine, another: Callable[[], Engine], names: Sequence[str], seed: int
+    engine: Engine,
+    another: Callable[[], Engine],
+    names: Sequence[str],
+    seed: int,
+    fixed: Mapping[tuple[str, str], str] | None = None,
 ) -> dict[str, Policy]:
     """The policies by name. Raises UnknownName.
 
     engine: the executor's own, which `OURS` decides with. another: makes one like it. `NO_RULES` has one to itself:
-    each learns from the jobs that it sent, as it would alone.
+    each learns from the jobs that it sent, as it would alone. fixed: the variant that the field's policies run for a
+    (family, class), since they do not choose one.
     """
     lanes = {model.name: engine.candidates(model.name) for model in engine.models}
     made: dict[str, Policy] = {}
@@ -65,5 +70,5 @@ def players(
                 own.own_queue(resource.name)
             made[name] = ChoosesOnly(own)
         else:
-            made[name] = baseline(name, lanes, seed, time.monotonic)
+            made[name] = baseline(name, lanes, seed, time.monotonic, fixed)
     return made

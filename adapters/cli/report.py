@@ -9,7 +9,7 @@ from pathlib import Path
 from tailwise.adapters.cli import plots
 from tailwise.adapters.cli.canvas import policy_colours
 from tailwise.adapters.cli.page import document, figure, heading, number, row, table, table_body
-from tailwise.adapters.cli.results import ClassFigures, RunResult
+from tailwise.adapters.cli.results import ClassFigures, RunResult, accuracy_words
 
 __all__ = ["page", "write_report"]
 
@@ -59,6 +59,20 @@ def _tables(result: RunResult) -> list[str]:
         _classes(result),
         "<p>Late: completed after the deadline. Expired: dropped in the queue at the deadline. Failed: raised, "
         "cancelled, or answered wrongly. p50 and p99 are of completed jobs, from arrival to result.</p>",
+        *_variant_part(result),
+    ]
+
+
+def _variant_part(result: RunResult) -> list[str]:
+    if not result.variants():
+        return []
+    return [
+        "<h2>Variants chosen</h2>",
+        _variants(result),
+        "<p>Share of the jobs of a class by the variant that was chosen for them, and the mean accuracy of those on "
+        "time, each counted as accurate as its variant is known to be. The field's policies do not choose: each has "
+        "one variant a class, the most accurate where accuracy is the objective of the class, else the fastest of "
+        "those that it may get.</p>",
     ]
 
 
@@ -159,10 +173,25 @@ def _models(result: RunResult) -> str:
     rows = []
     for model in result.models:
         services = [f"{1e3 * model['services_s'][name]:.1f}" for name in resources]
-        accuracy = "-" if model["accuracy"] is None else f"{model['accuracy']:.3f}"
-        rows.append(row([*services, accuracy], heading(model["name"])))
-    header = ["model", *(f"{name}, ms" for name in resources), "held-out accuracy"]
+        rows.append(row([*services, accuracy_words(model) or "-"], heading(model["name"])))
+    header = ["model", *(f"{name}, ms" for name in resources), "accuracy"]
     return table(header, [f'<tbody class="flush">{"".join(rows)}</tbody>'])
+
+
+def _variants(result: RunResult) -> str:
+    chosen = result.variants()
+    models = [model["name"] for model in result.models if model["variant_of"] is not None]
+    bodies = []
+    for policy, families in chosen.items():
+        rows = []
+        for family, classes in families.items():
+            for qos, found in classes.items():
+                shares = [
+                    f"{found.chosen[m] / found.offered:.0%}" if m in found.chosen else "-" for m in models
+                ]
+                rows.append(([family, qos], [*shares, number(found.accuracy, ".3f")]))
+        bodies.append(_policy_body(result, policy, rows))
+    return table(["policy", "family", "class", *models, "accuracy"], bodies, n_text=3)
 
 
 def _on_time(c: ClassFigures) -> str:

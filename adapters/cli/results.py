@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ __all__ = [
     "PolicyFigures",
     "RunResult",
     "Sighting",
+    "Variants",
+    "accuracy_words",
     "figures",
     "paired",
 ]
@@ -81,6 +83,15 @@ class PolicyFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class Variants:
+    """What became of one class's jobs for one family under one policy."""
+
+    offered: int
+    chosen: dict[str, int]  #: jobs by the variant that was chosen for them
+    accuracy: float  #: mean over the jobs on time of what their variant is known for; NaN without any
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """tailwise minus another policy in weighted goodput, paired by round."""
 
@@ -99,7 +110,9 @@ class RunResult:
     load: float
     qos: tuple[QoS, ...]
     resources: list[dict[str, Any]]
-    models: list[dict[str, Any]]  #: name, accuracy (None = no labels), services_s by resource, as calibrated
+    #: name, variant_of, accuracy (None = unknown) and whether it was given, what was measured and of what, and
+    #: services_s by resource, as calibrated
+    models: list[dict[str, Any]]
     blocks: list[Block] = field(default_factory=list)
     sightings: list[Sighting] = field(default_factory=list)
     interrupted: bool = False
@@ -121,6 +134,25 @@ class RunResult:
         others = [policy for policy in self.policies if policy != "tailwise" and "tailwise" in self.policies]
         return {other: paired(self.of("tailwise"), self.of(other), self.qos) for other in others}
 
+    def variants(self) -> dict[str, dict[str, dict[str, Variants]]]:
+        """By policy, family and class, where jobs of the class asked for the family."""
+        families: dict[str, dict[str, float | None]] = {}
+        for model in self.models:
+            if model["variant_of"] is not None:
+                families.setdefault(model["variant_of"], {})[model["name"]] = model["accuracy"]
+        return {
+            policy: {
+                family: {
+                    q.name: found
+                    for q in self.qos
+                    if (found := _variants(self.of(policy), q.name, accuracy)).offered
+                }
+                for family, accuracy in families.items()
+            }
+            for policy in self.policies
+            if families
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Figures as plain data; NaN and infinity (a bound that is none) become None."""
         data: dict[str, Any] = {
@@ -134,6 +166,10 @@ class RunResult:
             "models": self.models,
             "policies": {name: asdict(f) for name, f in self.figures().items()},
             "differences": {name: asdict(d) for name, d in self.differences().items()},
+            "variants": {
+                policy: {f: {name: asdict(v) for name, v in by.items()} for f, by in of.items()}
+                for policy, of in self.variants().items()
+            },
             "blocks": [
                 {
                     "round": block.round,
@@ -193,6 +229,28 @@ def _class_figures(records: Sequence[JobRecord]) -> ClassFigures:
         p50_s=float(p50_s),
         p99_s=float(p99_s),
     )
+
+
+def _variants(blocks: Sequence[Block], qos: str, accuracy: Mapping[str, float | None]) -> Variants:
+    """accuracy: by variant of the family."""
+    records = [r for block in blocks for r in block.records if r.qos == qos and r.model in accuracy]
+    right = [accuracy[r.model] for r in records if r.on_time]
+    known = [value for value in right if value is not None]
+    return Variants(
+        offered=len(records),
+        chosen={name: sum(r.model == name for r in records) for name in accuracy},
+        accuracy=float(np.mean(known)) if known and len(known) == len(right) else math.nan,
+    )
+
+
+def accuracy_words(model: Mapping[str, Any]) -> str:
+    """What is known of a model's answers and from where; empty where nothing is."""
+    words = []
+    if model["given"]:
+        words.append(f"{model['accuracy']:.3f} given")
+    if model["measured"] is not None:
+        words.append(f"{model['measured']:.3f} {model['measured_of']}")
+    return ", ".join(words)
 
 
 def _finite(value: Any) -> Any:

@@ -20,9 +20,11 @@ from tailwise.adapters.cli.calibrate import Calibration, measure
 from tailwise.adapters.cli.live import Display
 from tailwise.adapters.cli.players import OURS, POLICIES, players
 from tailwise.adapters.cli.results import Block, RunResult, Sighting
-from tailwise.adapters.cli.sources import Arrival, source_of, tape
+from tailwise.adapters.cli.sources import Arrival, sources_of, tape
+from tailwise.adapters.cli.variants import accuracies, allowed, fixed_choice, prepared
 from tailwise.adapters.cli.workers import started_workers
-from tailwise.adapters.cli.workload import Workload, resolve
+from tailwise.adapters.cli.workload import Workload
+from tailwise.adapters.cli.workloads.measured import Measured
 from tailwise.adapters.cli.workloads.request import Request, Source
 from tailwise.adapters.torch import Executor, JobFuture, JobRecord, Worker
 from tailwise.engine import Engine
@@ -52,29 +54,34 @@ def run(
     policies: names, see `players`. Raises ConfigError, UnknownName, and what preparing or loading a model raises.
     """
     times = None if trace is None else read_trace(trace)
-    accuracies = _prepare(workload, display)
-    sources = {spec.name: source_of(spec) for spec in workload.models}
+    measured = prepared(workload, display.status)
+    accuracy = accuracies(workload, measured)
+    may = allowed(workload, accuracy)
+    sources = sources_of(workload)
     with started_workers(workload, display.status) as workers:
         rng = np.random.default_rng([seed, 0])
-        requests = {
-            name: [source.draw(rng) for _ in range(_N_CALIBRATION)] for name, source in sources.items()
-        }
-        shares = _shares(workload)
+        drawn = {name: [source.draw(rng) for _ in range(_N_CALIBRATION)] for name, source in sources.items()}
+        requests = {spec.name: drawn[spec.asked] for spec in workload.models}
+        mix = [(may[entry.model, entry.qos], entry.share) for entry in workload.mix]
         display.status("calibrating")
-        first = measure(list(workers.values()), requests, shares, _CALIBRATION_S)
-        result = _new_result(workload, workers, accuracies, first, seconds, seed)
+        first = measure(list(workers.values()), requests, mix, _CALIBRATION_S)
+        models = _models(workload, workers, accuracy, measured, first)
+        result = _new_result(workload, workers, models, first, seconds, seed)
 
         def new_engine() -> Engine:
             resources = [Resource(name, slots=worker.slots) for name, worker in workers.items()]
-            return Engine(resources, workload.engine_models(), result.qos, seed=seed)
+            declared = [spec.declare(accuracy.get(spec.name)) for spec in workload.models]
+            return Engine(resources, declared, result.qos, seed=seed)
 
         engine = new_engine()
         sources_by_path = {spec.name: workload.model_path(spec) for spec in workload.models}
         with Executor(engine, sources_by_path, workers) as executor:
-            playing = players(engine, new_engine, policies, seed)
+            playing = players(
+                engine, new_engine, policies, seed, fixed_choice(workload, may, accuracy, first)
+            )
             session = _Session(workload, executor, sources, times, result, display, playing)
             try:
-                session.play(requests, shares, first)
+                session.play(requests, mix, first)
             except KeyboardInterrupt:
                 result.interrupted = True
                 executor.cancel_queued()
@@ -94,7 +101,10 @@ class _Session:
     policies: dict[str, Policy]
 
     def play(
-        self, requests: dict[str, list[Request]], shares: dict[str, float], calibration: Calibration
+        self,
+        requests: dict[str, list[Request]],
+        mix: list[tuple[tuple[str, ...], float]],
+        calibration: Calibration,
     ) -> None:
         n_rounds = max(1, math.ceil(self.result.seconds / self.workload.arrivals.block_s - 1e-9))
         names = list(self.policies)
@@ -103,7 +113,7 @@ class _Session:
             if round_ > 0:
                 self.display.status("measuring the machine again")
                 workers = list(self.executor.workers)
-                calibration = measure(workers, requests, shares, _RECALIBRATION_S)
+                calibration = measure(workers, requests, mix, _RECALIBRATION_S)
             rate_per_s = self.workload.arrivals.load * calibration.capacity_per_s
             arrivals = self._tape(round_, rate_per_s)
             turn = round_ % len(names)
@@ -189,36 +199,36 @@ def _from_schedule(record: JobRecord, due_s: float, deadline_s: float) -> JobRec
     return replace(record, arrival_s=due_s, completion_s=completion_s, on_time=on_time)
 
 
-def _prepare(workload: Workload, display: Display) -> dict[str, float]:
-    """Trains or loads what the models need; held-out accuracies by source, where there are labels."""
-    accuracies: dict[str, float] = {}
-    for path in dict.fromkeys(spec.prepare for spec in workload.models if spec.prepare is not None):
-        display.status(f"preparing {path.partition(':')[0].rpartition('.')[2]}")
-        measured: dict[str, float] = resolve(path, "[[model]] prepare")(display.status)
-        module = path.partition(":")[0]
-        accuracies |= {f"{module}:{name}": value for name, value in measured.items()}
-    return {spec.name: accuracies[spec.source] for spec in workload.models if spec.source in accuracies}
-
-
-def _shares(workload: Workload) -> dict[str, float]:
-    return {
-        spec.name: sum(entry.share for entry in workload.mix if entry.model == spec.name)
-        for spec in workload.models
-    }
+def _models(
+    workload: Workload,
+    workers: dict[str, Worker],
+    accuracy: dict[str, float],
+    measured: dict[str, Measured],
+    calibration: Calibration,
+) -> list[dict[str, Any]]:
+    """What the result tells of each model."""
+    return [
+        {
+            "name": spec.name,
+            "variant_of": spec.variant_of,
+            "accuracy": accuracy.get(spec.name),
+            "given": spec.accuracy is not None,
+            "measured": measured[spec.name].value if spec.name in measured else None,
+            "measured_of": measured[spec.name].of if spec.name in measured else None,
+            "services_s": {name: float(calibration.services_s[lane, m]) for lane, name in enumerate(workers)},
+        }
+        for m, spec in enumerate(workload.models)
+    ]
 
 
 def _new_result(
     workload: Workload,
     workers: dict[str, Worker],
-    accuracies: dict[str, float],
+    models: list[dict[str, Any]],
     calibration: Calibration,
     seconds: float,
     seed: int,
 ) -> RunResult:
-    services_s: dict[str, Any] = {
-        spec.name: {name: float(calibration.services_s[lane, m]) for lane, name in enumerate(workers)}
-        for m, spec in enumerate(workload.models)
-    }
     return RunResult(
         machine={
             "machine": platform.machine(),
@@ -232,8 +242,5 @@ def _new_result(
         load=workload.arrivals.load,
         qos=tuple(q.resolve(calibration.mean_best_s) for q in workload.qos),
         resources=[{"name": name, "slots": worker.slots} for name, worker in workers.items()],
-        models=[
-            {"name": spec.name, "accuracy": accuracies.get(spec.name), "services_s": services_s[spec.name]}
-            for spec in workload.models
-        ],
+        models=models,
     )

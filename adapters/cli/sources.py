@@ -12,7 +12,7 @@ from tailwise.adapters.cli.arrivals import Times
 from tailwise.adapters.cli.workload import ModelSpec, Workload, resolve
 from tailwise.adapters.cli.workloads.request import Request, Source
 
-__all__ = ["Arrival", "RandomTensors", "source_of", "tape"]
+__all__ = ["Arrival", "RandomTensors", "source_of", "sources_of", "tape"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,16 @@ class RandomTensors:
 
     def accuracy(self) -> float | None:
         return None
+
+
+def sources_of(workload: Workload) -> dict[str, Source]:
+    """By what jobs ask for: a model's name or a family's, whose variants share one source. Raises ConfigError, and
+    what building one raises."""
+    asked: dict[str, Source] = {}
+    for spec in workload.models:
+        if spec.asked not in asked:
+            asked[spec.asked] = source_of(spec)
+    return asked
 
 
 def source_of(spec: ModelSpec) -> Source:

@@ -55,7 +55,9 @@ class ResourceSpec:
 class ModelSpec:
     """source: "package.module:factory" or a TorchScript file beside the workload file. requests: import path of a
     factory that makes a source of requests; or inputs: shapes of random float32 tensors. prepare: import path of
-    a function that trains or fetches what the source needs and returns accuracies by source name."""
+    a function that trains or fetches what the source needs and returns what it measured by source name. variant_of:
+    the family that it is a variant of; its variants get the same requests. accuracy: where it is given, else the one
+    that `prepare` measured. items: the feature that counts a job's items."""
 
     name: str
     source: str
@@ -63,6 +65,24 @@ class ModelSpec:
     inputs: tuple[tuple[int, ...], ...] = ()
     prepare: str | None = None
     features: tuple[Feature, ...] = ()
+    variant_of: str | None = None
+    accuracy: float | None = None
+    items: str | None = None
+
+    @property
+    def asked(self) -> str:
+        """Under what name jobs for it come: its family's or its own."""
+        return self.variant_of or self.name
+
+    def declare(self, accuracy: float | None = None) -> Model:
+        """The engine's model; accuracy: where the file gives none. Raises ConfigError."""
+        return Model(
+            self.name,
+            features=self.features,
+            accuracy=accuracy if self.accuracy is None else self.accuracy,
+            variant_of=self.variant_of,
+            items=self.items,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +96,28 @@ class ClassSpec:
     priority: int = 0
     weight: float = 1.0
     contract: Literal["best_effort", "standard"] = "standard"
+    min_accuracy: float = 0.0
+    objective: Literal["completion", "accuracy"] = "completion"
 
     def resolve(self, service_s: float) -> QoS:
         """The class once a mean service time is known."""
         deadline_s = self.deadline_s if self.deadline_services is None else self.deadline_services * service_s
         assert deadline_s is not None
-        return QoS(self.name, deadline_s, self.on_time, self.priority, self.weight, self.contract)
+        return QoS(
+            self.name,
+            deadline_s,
+            self.on_time,
+            self.priority,
+            self.weight,
+            self.contract,
+            min_accuracy=self.min_accuracy,
+            objective=self.objective,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class MixEntry:
-    """share: relative frequency of this (model, class) among the arrivals."""
+    """share: relative frequency of this (model or family, class) among the arrivals."""
 
     model: str
     qos: str
@@ -109,19 +140,27 @@ class Workload:
         """The source as a worker takes it: an import path, or an absolute file name."""
         return spec.source if ":" in spec.source else str((self.folder / spec.source).resolve())
 
-    def engine_models(self) -> list[Model]:
-        return [Model(spec.name, features=spec.features) for spec in self.models]
+    def runners(self, asked: str) -> tuple[ModelSpec, ...]:
+        """What may run a job for this name: the model, or every variant of the family."""
+        return tuple(spec for spec in self.models if spec.asked == asked)
 
 
 def load(path: Path | None = None) -> Workload:
-    """Reads a workload file; None = the embedded default. Raises ConfigError that names file, table and key."""
+    """Reads a workload file; None = the embedded default. A bare name that is no file here is looked up among those
+    that come with the package. Raises ConfigError that names file, table and key."""
+    shipped = files("tailwise.adapters.cli")
     if path is None:
-        source = files("tailwise.adapters.cli").joinpath("default.toml")
-        return _parse(tomllib.loads(source.read_text(encoding="utf-8")), "default", Path.cwd())
+        return _parse(
+            tomllib.loads(shipped.joinpath("default.toml").read_text("utf-8")), "default", Path.cwd()
+        )
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        if not path.exists() and path.name == str(path) and shipped.joinpath(path.name).is_file():
+            data = tomllib.loads(shipped.joinpath(path.name).read_text("utf-8"))
+        else:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"workload file {path}: {error.strerror}") from None
+        names = ", ".join(sorted(f.name for f in shipped.iterdir() if f.name.endswith(".toml")))
+        raise ConfigError(f"workload file {path}: {error.strerror}; shipped with tailwise: {names}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"workload file {path} is not TOML: {error}") from None
     return _parse(data, str(path), path.parent)
@@ -174,7 +213,7 @@ def _build(kind: type[Any], table: Mapping[str, Any], where: str) -> Any:
         raise ConfigError(f"{where}: unknown keys {sorted(unknown)}; known are {', '.join(known)}")
     try:
         return kind(**table)
-    except TypeError as error:
+    except (TypeError, ConfigError) as error:
         raise ConfigError(f"{where}: {error}") from None
 
 
@@ -185,25 +224,48 @@ def _check(workload: Workload) -> None:
         value = getattr(arrivals, key)
         if not (isinstance(value, int | float) and value > 0):
             raise ConfigError(f"{where}: [arrivals] {key}={value!r}, but a number > 0 is expected")
-    model_names = {m.name for m in workload.models}
-    class_names = {q.name for q in workload.qos}
-    for entry in workload.mix:
-        if entry.model not in model_names or entry.qos not in class_names:
-            raise UnknownName(
-                f"{where}: [[mix]] names model {entry.model!r} and class {entry.qos!r}; one is not declared"
-            )
-        if not entry.share > 0:
-            raise ConfigError(f"{where}: [[mix]] share={entry.share!r}, but a number > 0 is expected")
     for q in workload.qos:
         if (q.deadline_s is None) == (q.deadline_services is None):
             raise ConfigError(f"{where}: [[qos]] {q.name!r} needs either deadline_s or deadline_services")
-        q.resolve(1.0)
+        if q.objective not in ("completion", "accuracy"):
+            expected = "'completion' or 'accuracy' is expected"
+            raise ConfigError(f"{where}: [[qos]] {q.name!r}: objective={q.objective!r}, but {expected}")
+        try:
+            q.resolve(1.0)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: [[qos]] {error}") from None
+    _check_models(workload)
+    asked, class_names = {m.asked for m in workload.models}, {q.name for q in workload.qos}
+    for entry in workload.mix:
+        if entry.model not in asked or entry.qos not in class_names:
+            raise UnknownName(
+                f"{where}: [[mix]] names model {entry.model!r} and class {entry.qos!r}; one is not declared "
+                "(variants are asked for by the name of their family)"
+            )
+        if not entry.share > 0:
+            raise ConfigError(f"{where}: [[mix]] share={entry.share!r}, but a number > 0 is expected")
+
+
+def _check_models(workload: Workload) -> None:
+    names = {m.name for m in workload.models}
     for m in workload.models:
+        here = f"{workload.name}: [[model]] {m.name!r}"
+        try:
+            m.declare()
+        except ConfigError as error:
+            raise ConfigError(f"{workload.name}: [[model]] {error}") from None
         if (m.requests is None) == (not m.inputs):
-            raise ConfigError(
-                f"{where}: [[model]] {m.name!r} needs either requests (import path) or inputs (shapes)"
-            )
+            raise ConfigError(f"{here} needs either requests (import path) or inputs (shapes)")
         if ":" not in m.source and not (workload.folder / m.source).is_file():
+            raise ConfigError(f"{here}: no file {m.source!r}, and it is not 'module:factory'")
+        if m.variant_of in names:
             raise ConfigError(
-                f"{where}: [[model]] {m.name!r}: no file {m.source!r}, and it is not 'module:factory'"
+                f"{here}: variant_of={m.variant_of!r} is a model's name; call the family otherwise"
             )
+        first = workload.runners(m.asked)[0]
+        for key in ("requests", "inputs", "features"):
+            if getattr(m, key) != getattr(first, key):
+                what = "feature" if key == "features" else key
+                raise ConfigError(
+                    f"{here}: {what} differs from that of {first.name!r}, a variant of the same family"
+                )

@@ -12,6 +12,15 @@ CLASSES = (
     QoS("interactive", deadline_s=0.05, priority=0, weight=4.0),
     QoS("batch", deadline_s=1.0, on_time=0.5, priority=2, weight=1.0),
 )
+MODEL = {
+    "name": "m<1>",
+    "variant_of": None,
+    "accuracy": None,
+    "given": False,
+    "measured": None,
+    "measured_of": None,
+    "services_s": {"cpu": 0.01, "cpu&old": 0.02},
+}
 ENDS = ("completed", "completed", "completed", "completed", "expired", "rejected", "failed", "cancelled")
 
 
@@ -63,7 +72,7 @@ def result(
         load=0.8,
         qos=CLASSES,
         resources=[{"name": "cpu", "slots": 1}, {"name": "cpu&old", "slots": 1}],
-        models=[{"name": "m<1>", "accuracy": None, "services_s": {"cpu": 0.01, "cpu&old": 0.02}}],
+        models=[MODEL],
     )
     for round_ in range(rounds):
         for policy in policies:

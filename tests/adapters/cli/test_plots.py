@@ -13,7 +13,7 @@ from tailwise.adapters.cli import plots
 from tailwise.adapters.cli.claims import wilson
 from tailwise.adapters.cli.results import RunResult, Sighting
 from tailwise.adapters.torch import JobRecord
-from tests.adapters.cli.synthetic import CLASSES, block, record, result
+from tests.adapters.cli.synthetic import CLASSES, MODEL, block, record, result
 
 INTERACTIVE, BATCH = CLASSES
 WEIGHT = {q.name: q.weight for q in CLASSES}
@@ -108,7 +108,7 @@ def test_a_profile_is_named_with_its_last_count() -> None:
 def test_more_than_four_panels_go_on_in_the_next_row() -> None:
     run = result()
     names = [f"model-{i}" for i in range(6)]
-    run.models = [{"name": n, "accuracy": 0.9, "services_s": {"cpu": 0.01, "cpu&old": 0.02}} for n in names]
+    run.models = [MODEL | {"name": n} for n in names]
     run.sightings = [Sighting(0.5 * k, "cpu", n, 5.0 * k, 0.005, 0.01, 0.02) for n in names for k in range(3)]
     assert set(names) <= set(words(plots.profiles(run)))
 

@@ -11,7 +11,7 @@ from tailwise.adapters.cli.report import write_report
 from tailwise.adapters.cli.results import RunResult
 from tailwise.errors import MissingExtra
 from tailwise.qos import QoS
-from tests.adapters.cli.synthetic import CLASSES, block, record, result
+from tests.adapters.cli.synthetic import CLASSES, MODEL, block, record, result
 from tests.pages import balanced, outside
 
 
@@ -65,7 +65,7 @@ def test_every_name_is_escaped(tmp_path: Path) -> None:
     run = result(rounds=0)
     run.qos = (QoS("<b>class", deadline_s=1.0, priority=0),)
     run.resources = [{"name": "<b>cpu", "slots": 2}]
-    run.models = [{"name": "<b>model", "accuracy": None, "services_s": {"<b>cpu": 0.01}}]
+    run.models = [MODEL | {"name": "<b>model", "services_s": {"<b>cpu": 0.01}}]
     run.machine = {key: f"<b>{key}" for key in run.machine}
     run.blocks.append(block("tailwise", [record(run.qos[0], model="<b>model")]))
     run.blocks.append(block("<b>policy", [record(run.qos[0], model="<b>model")]))

@@ -64,11 +64,68 @@ def test_a_relative_deadline_is_a_multiple_of_the_mean_service(tmp_path: Path) -
         ("[[qos]]", "[arrivals]\nload = 0\n[[qos]]", "load"),
         ("[[qos]]", "[extra]\n[[qos]]", "extra"),
         ("[[mix]]", "[[mixture]]", "mix"),
+        (
+            "deadline_services = 4.0",
+            "deadline_services = 4.0\nmin_accuracy = 2",
+            r"w\.toml: \[\[qos\]\].*min_accuracy",
+        ),
+        (
+            "deadline_services = 4.0",
+            'deadline_services = 4.0\nobjective = "money"',
+            r"w\.toml.*objective='money'",
+        ),
+        ('name = "m"', 'name = "m"\naccuracy = 1.5', r"w\.toml: \[\[model\]\].*accuracy"),
+        ('name = "m"', 'name = "m"\nitems = "batch"', r"w\.toml: \[\[model\]\].*items"),
+        ('name = "m"', 'name = "m"\nvariant_of = "m"', r"w\.toml.*variant_of='m' is a model's name"),
+        (
+            "inputs = [[1, 4]]",
+            'inputs = [[1, 4]]\nfeature = [{name = "b", typical = -1}]',
+            r"w\.toml.*typical",
+        ),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         load(write(tmp_path, GOOD.replace(old, new)))
+
+
+def test_variants_of_a_family_are_asked_the_same(tmp_path: Path) -> None:
+    second = (
+        '[[model]]\nname = "n"\nvariant_of = "f"\nsource = "torch.nn:Identity"\ninputs = [[2, 4]]\n[[mix]]'
+    )
+    text = GOOD.replace('name = "m"\n', 'name = "m"\nvariant_of = "f"\n').replace(
+        'model = "m"', 'model = "f"'
+    )
+    assert load(write(tmp_path, text)).runners("f")[0].name == "m"
+    with pytest.raises(ConfigError, match=r"'n': inputs differs from that of 'm'"):
+        load(write(tmp_path, text.replace("[[mix]]", second)))
+
+
+def test_a_variant_is_asked_for_by_the_name_of_its_family(tmp_path: Path) -> None:
+    text = GOOD.replace('name = "m"\n', 'name = "m"\nvariant_of = "f"\n')
+    with pytest.raises(UnknownName, match="family"):
+        load(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("name", ["default.toml"])
+def test_a_shipped_workload_is_found_by_its_bare_name_and_its_paths_resolve(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their packages are imported when they are prepared, not before: the paths resolve without them."""
+    monkeypatch.chdir(tmp_path)
+    workload = load(Path(name))
+    for spec in workload.models:
+        for path in (spec.source, spec.requests, spec.prepare):
+            assert path is not None
+            assert callable(resolve(path, name))
+    with pytest.raises(ConfigError, match="No such file"):
+        load(Path("elsewhere") / name)
+
+
+def test_a_file_here_comes_before_a_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "default.toml").write_text(GOOD)
+    assert [m.name for m in load(Path("default.toml")).models] == ["m"]
 
 
 def test_an_undeclared_name_in_the_mix_is_refused(tmp_path: Path) -> None:
