@@ -42,7 +42,8 @@ def run(
     workload: Annotated[
         Path | None,
         typer.Argument(
-            help="Workload file (TOML); default: the embedded one.",
+            help="Workload file (TOML), or one of tailwise's own: vision.toml, text.toml, variants.toml; "
+            "default: the embedded one.",
             show_default=False,
         ),
     ] = None,

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-__all__ = ["Progress", "Recipe", "accuracy_of", "folder", "obtain"]
+__all__ = ["Progress", "Recipe", "accuracy_of", "folder", "obtain", "remembered"]
 
 #: Takes one line for the user about what goes on.
 Progress = Callable[[str], None]
@@ -82,6 +82,24 @@ def obtain(recipe: Recipe, progress: Progress | None = None) -> tuple[nn.Module,
     return _served(model), accuracy
 
 
+def remembered(name: str, measure: Callable[[], float], progress: Progress | None = None) -> float:
+    """A figure that was measured once with this version of torch and kept beside the weights, or is measured now.
+
+    name: the file's stem. What is not a number there is measured again; a cache that cannot be written costs the
+    measurement next time.
+    """
+    path = folder() / f"{name}-{torch.__version__}.txt"
+    with contextlib.suppress(OSError, ValueError):
+        return float(path.read_text(encoding="ascii"))
+    if progress is not None:
+        progress(f"measuring {name} (first run only)")
+    value = measure()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, repr(value).encode("ascii"))
+    return value
+
+
 def accuracy_of(recipe: Recipe) -> float:
     """The held-out accuracy of a recipe's model, which is trained if it has to be."""
     return obtain(recipe)[1]
@@ -102,14 +120,18 @@ def _read(recipe: Recipe) -> tuple[nn.Module, float]:
 
 
 def _write(path: Path, model: nn.Module, accuracy: float) -> None:
-    """Writes beside the target and renames, so that no reader ever sees half a file."""
     payload = io.BytesIO()
     torch.save({"weights": model.state_dict(), "accuracy": accuracy}, payload)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, hashlib.sha256(payload.getvalue()).digest() + payload.getvalue())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes beside the target and renames, so that no reader ever sees half a file."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(hashlib.sha256(payload.getvalue()).digest() + payload.getvalue())
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)

@@ -18,7 +18,14 @@ from tailwise.adapters.cli.workloads.cache import Progress, Recipe, accuracy_of,
 from tailwise.adapters.cli.workloads.request import Request
 from tailwise.errors import ConfigError
 
-__all__ = ["VOCABULARY", "CodeSource", "next_character", "next_character_source", "prepare"]
+__all__ = [
+    "VOCABULARY",
+    "CodeSource",
+    "held_out_accuracy",
+    "next_character",
+    "next_character_source",
+    "prepare",
+]
 
 #: What the model reads and writes; any other character becomes the last one.
 VOCABULARY = "\n" + "".join(map(chr, range(32, 127))) + "\N{REPLACEMENT CHARACTER}"
@@ -86,6 +93,22 @@ def next_character_source() -> CodeSource:
     return CodeSource()
 
 
+def held_out_accuracy(model: nn.Module) -> float:
+    """The share of characters that `next_character`, or a copy of it in fewer bits, predicts right, in [0, 1].
+
+    Over all held-out text in windows of the longest prompt, counted after the shortest. Raises ConfigError without
+    the standard library's sources.
+    """
+    assert isinstance(model, _NextCharacter)
+    text = _text(_HELD_OUT)
+    windows = text[: len(text) // (_MAX_PROMPT + 1) * (_MAX_PROMPT + 1)].view(-1, _MAX_PROMPT + 1)
+    model.eval()
+    with torch.inference_mode():
+        guesses = model.every(windows[:, :-1]).argmax(2)
+    right = (guesses == windows[:, 1:])[:, _MIN_PROMPT:]
+    return float(right.float().mean())
+
+
 def prepare(progress: Progress | None = None) -> dict[str, float]:
     """Trains if the cache is empty; the share of held-out characters predicted right, in [0, 1].
 
@@ -113,7 +136,7 @@ def _text(modules: tuple[str, ...]) -> torch.Tensor:
 
 
 def _train(model: nn.Module) -> float:
-    """Adam over windows at random places, on one cycle of the learning rate; returns `_accuracy`."""
+    """Adam over windows at random places, on one cycle of the learning rate; returns `held_out_accuracy`."""
     assert isinstance(model, _NextCharacter)
     text = _text(_TRAIN)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=1e-2)
@@ -129,18 +152,7 @@ def _train(model: nn.Module) -> float:
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-    return _accuracy(model)
-
-
-def _accuracy(model: _NextCharacter) -> float:
-    """Over all held-out text in windows of the longest prompt, counted after the shortest."""
-    text = _text(_HELD_OUT)
-    windows = text[: len(text) // (_MAX_PROMPT + 1) * (_MAX_PROMPT + 1)].view(-1, _MAX_PROMPT + 1)
-    model.eval()
-    with torch.inference_mode():
-        guesses = model.every(windows[:, :-1]).argmax(2)
-    right = (guesses == windows[:, 1:])[:, _MIN_PROMPT:]
-    return float(right.float().mean())
+    return held_out_accuracy(model)
 
 
 _NEXT_CHARACTER = Recipe("code", _NextCharacter, _train)

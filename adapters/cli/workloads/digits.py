@@ -15,7 +15,15 @@ from tailwise.adapters.cli.workloads.cache import Progress, Recipe, accuracy_of,
 from tailwise.adapters.cli.workloads.request import Request
 from tailwise.errors import MissingExtra
 
-__all__ = ["DigitsSource", "accurate", "accurate_source", "fast", "fast_source", "prepare"]
+__all__ = [
+    "DigitsSource",
+    "accurate",
+    "accurate_source",
+    "fast",
+    "fast_source",
+    "held_out_accuracy",
+    "prepare",
+]
 
 _N_CLASSES = 10
 _N_TEST = 450
@@ -96,6 +104,14 @@ def fast_source() -> DigitsSource:
     return DigitsSource(_FAST)
 
 
+def held_out_accuracy(model: nn.Module) -> float:
+    """The share of the held-out digits that a model in eval mode gets right, in [0, 1]. Raises MissingExtra."""
+    _, (digits, labels) = _halves()
+    with torch.inference_mode():
+        right = model(digits).argmax(1) == labels
+    return float(right.float().mean())
+
+
 def prepare(progress: Progress | None = None) -> dict[str, float]:
     """Trains what the cache lacks; the held-out accuracy of each model in [0, 1]. Raises MissingExtra."""
     return {
@@ -142,7 +158,7 @@ def _convolution(n_in: int, n_out: int) -> list[nn.Module]:
 
 def _train(model: nn.Module, *, n_epochs: int, peak_rate: float) -> float:
     """Adam on one cycle of the learning rate; returns the share of held-out digits that it gets right."""
-    (digits, labels), (test_digits, test_labels) = _halves()
+    (digits, labels), _ = _halves()
     n_steps = n_epochs * -(-len(labels) // _TRAINING_BATCH)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak_rate, total_steps=n_steps)
@@ -153,10 +169,7 @@ def _train(model: nn.Module, *, n_epochs: int, peak_rate: float) -> float:
             functional.cross_entropy(model(digits[picks]), labels[picks]).backward()
             optimizer.step()
             schedule.step()
-    model.eval()
-    with torch.inference_mode():
-        right = model(test_digits).argmax(1) == test_labels
-    return float(right.float().mean())
+    return held_out_accuracy(model.eval())
 
 
 _ACCURATE = Recipe("digits-accurate", _Accurate, partial(_train, n_epochs=6, peak_rate=3e-3))

@@ -16,7 +16,7 @@ from tailwise.adapters.cli.workloads.cache import Progress
 from tailwise.adapters.cli.workloads.request import Request
 from tailwise.errors import MissingExtra
 
-__all__ = ["PhotoSource", "features", "features_source", "prepare"]
+__all__ = ["PhotoSource", "features", "features_source", "photographs", "prepare"]
 
 _SIDES_PX = (64, 96, 128, 160, 192)
 _MAX_BATCH = 8
@@ -58,7 +58,7 @@ class PhotoSource:
     """Requests of 1 to 8 square crops of one size; features: batch, pixels of one crop."""
 
     def __init__(self) -> None:
-        self._photographs = _photographs()
+        self._photographs = photographs()
 
     def draw(self, rng: np.random.Generator) -> Request:
         side_px = int(rng.choice(_SIDES_PX))
@@ -108,13 +108,13 @@ def prepare(progress: Progress | None = None) -> dict[str, float]:
     """
     if progress is not None:
         progress("loading the photographs")
-    _photographs()
+    photographs()
     return {}
 
 
 @lru_cache(maxsize=1)
-def _photographs() -> tuple[torch.Tensor, ...]:
-    """Each photograph as (3, height, width) float32 in [0, 1]."""
+def photographs() -> tuple[torch.Tensor, ...]:
+    """Each photograph that scikit-learn ships, as (3, height, width) float32 in [0, 1]. Raises MissingExtra."""
     try:
         import PIL  # noqa: F401  scikit-learn reads the files with it, and names it less clearly
         from sklearn.datasets import load_sample_images

@@ -107,7 +107,7 @@ def test_a_variant_is_asked_for_by_the_name_of_its_family(tmp_path: Path) -> Non
         load(write(tmp_path, text))
 
 
-@pytest.mark.parametrize("name", ["default.toml"])
+@pytest.mark.parametrize("name", ["default.toml", "variants.toml", "vision.toml", "text.toml"])
 def test_a_shipped_workload_is_found_by_its_bare_name_and_its_paths_resolve(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,8 +124,8 @@ def test_a_shipped_workload_is_found_by_its_bare_name_and_its_paths_resolve(
 
 def test_a_file_here_comes_before_a_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "default.toml").write_text(GOOD)
-    assert [m.name for m in load(Path("default.toml")).models] == ["m"]
+    (tmp_path / "vision.toml").write_text(GOOD)
+    assert [m.name for m in load(Path("vision.toml")).models] == ["m"]
 
 
 def test_an_undeclared_name_in_the_mix_is_refused(tmp_path: Path) -> None:
