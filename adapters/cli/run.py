@@ -194,9 +194,12 @@ class _Session:
 
 def _from_schedule(record: JobRecord, due_s: float, deadline_s: float) -> JobRecord:
     """Counts a job from when it was due, not from when a busy submitter got to it: an open loop waits for nobody."""
-    completion_s = record.completion_s + record.arrival_s - due_s
+    late_s = record.arrival_s - due_s
+    completion_s = record.completion_s + late_s
     on_time = record.end == "completed" and completion_s <= deadline_s
-    return replace(record, arrival_s=due_s, completion_s=completion_s, on_time=on_time)
+    return replace(
+        record, arrival_s=due_s, queue_s=record.queue_s + late_s, completion_s=completion_s, on_time=on_time
+    )
 
 
 def _models(
