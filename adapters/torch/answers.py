@@ -4,20 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import InvalidStateError
 
 from tailwise.adapters.torch.job import JobRecord, Work
-from tailwise.errors import JobExpired, JobRejected
+from tailwise.errors import JobExpired, JobRejected, WorkerError
 from tailwise.job import Job, Orders
 
-__all__ = ["Listener", "answer"]
+__all__ = ["Callbacks", "Listener", "answer"]
 
 log = logging.getLogger("tailwise.torch")
 
 
 #: Hears of every job that has ended, in whichever thread ended it; what it raises is logged.
 Listener = Callable[[JobRecord], None]
+
+
+class Callbacks:
+    """Which threads run callbacks of jobs: whoever waits for all jobs to end must not be one of them."""
+
+    def __init__(self) -> None:
+        self._here = threading.local()
+
+    @contextlib.contextmanager
+    def run(self) -> Iterator[None]:
+        """Callbacks may run in this thread meanwhile."""
+        before = getattr(self._here, "run", False)
+        self._here.run = True
+        try:
+            yield
+        finally:
+            self._here.run = before
+
+    def refuse(self, call: str) -> None:
+        """Raises WorkerError in such a thread."""
+        if getattr(self._here, "run", False):
+            raise WorkerError(
+                f"{call}() may wait for the thread that runs this callback of a job: call it in another one"
+            )
 
 
 def answer(orders: Orders[Work], listeners: Sequence[Listener]) -> None:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any
 
 import torch
 
-from tailwise.adapters.torch.answers import Listener, answer
+from tailwise.adapters.torch.answers import Callbacks, Listener, answer
 from tailwise.adapters.torch.fit import Fit
 from tailwise.adapters.torch.job import JobFuture, Work
 from tailwise.adapters.torch.pool import Pool
-from tailwise.adapters.torch.service import Service
+from tailwise.adapters.torch.service import Service, Watch
 from tailwise.adapters.torch.stats import ExecutorStats
 from tailwise.adapters.torch.stream import JobStream
+from tailwise.adapters.torch.timer import Timer
 from tailwise.adapters.torch.worker import ModelSource, Worker, WorkerSpec
+from tailwise.batching import Batching
 from tailwise.dispatch import Dispatch
 from tailwise.engine import Engine
 from tailwise.errors import QueueFull, WorkerError
@@ -44,10 +45,14 @@ class Executor:
     features: by model or family, a function from a job's inputs to its raw features (default: none, or given at
     submit). policy: who decides, default tailwise itself; it may be replaced while no job is open. rules: what it
     does with queued and running jobs beyond expiry by the clock.
+    batching: by model or family, how jobs that wait at a resource are joined to one call, along dimension 0 of their
+    inputs, which must be alike in the others; its items (`Model.items`) are what that dimension counts.
     timeout_s: seconds of service, > 0, after which a job is given up (JobTimedOut), for all models or by model;
     None = never. A thread that hangs is left to itself and replaced; a process is killed, with its other jobs, and
     replaced. max_queued: jobs that may wait in all, >= 1; None = any number. warmup_calls: calls of a model after it
-    was loaded whose times are not learned, >= 0. listeners: called with the `JobRecord` of every job that has ended.
+    was loaded whose times are not learned, >= 0. progress_s: how often the log "tailwise.torch" tells at level INFO
+    what was done, seconds > 0, while jobs are open; None = never. listeners: called with the `JobRecord` of every job
+    that has ended.
     Where a resource has `memory_bytes`, the models that it loads are kept within it: see `Residency`.
     A resource that joins the engine later has no worker here and gets no jobs from this executor.
     Raises ConfigError, UnknownName, and what loading a model raises. Use as a context manager, or call `close`.
@@ -62,12 +67,15 @@ class Executor:
         features: Mapping[str, Features] | None = None,
         policy: Policy | None = None,
         rules: Rules | None = None,
+        batching: Mapping[str, Batching] | None = None,
         timeout_s: float | Mapping[str, float] | None = None,
         max_queued: int | None = None,
         warmup_calls: int = 1,
+        progress_s: float | None = 10.0,
         listeners: Sequence[Listener] = (),
     ) -> None:
-        self._fit = Fit(engine, models, workers, features or {}, timeout_s, max_queued, warmup_calls)
+        self._fit = Fit(engine, models, workers, features or {}, batching or {}, timeout_s)
+        self._fit.hold_options(max_queued, warmup_calls, progress_s)
         self.engine = engine
         self._max_queued = max_queued
         self._listeners = tuple(listeners)
@@ -75,10 +83,8 @@ class Executor:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._resources = engine.resources
-        self._wakes_ns: int | None = None  # when the timer's thread looks next
-        self._serves = threading.local()  # .now: callbacks of jobs run in this thread
+        self._callbacks = Callbacks()
         self._closed = False
-        self._ended = False
         for resource in engine.resources:
             engine.own_queue(resource.name)
         self._pool = Pool(engine, models, workers, warmup_calls, self._worker_back)
@@ -88,12 +94,14 @@ class Executor:
             min_share={q.name: q.min_share for q in engine.qos},
             rules=rules,
             usable=self._usable,
+            batching=self._fit.batching,
+            models=engine.models,
         )
         self._service = Service(
-            self._dispatch, self._pool, self._fit, self._lock, self._accept, self._carry_out
+            self._dispatch, self._pool, self._fit, self._lock, self._accept, self._carry_out, progress_s
         )
+        self._timer = Timer(self._changed, self._now_ns, self._due, self._next_due_ns)
         self._pool.start()
-        self._timer = threading.Thread(target=self._run_timer, name="tailwise-timer", daemon=True)
         self._timer.start()
 
     @property
@@ -171,6 +179,7 @@ class Executor:
     ) -> JobFuture:
         declared = self._fit.qos(qos)
         inputs, features = self._fit.job(model, inputs, features)
+        shape = self._fit.shape(model, inputs) if sink is None else None
         future = JobFuture()
         with self._lock:
             if self._closed:
@@ -179,7 +188,7 @@ class Executor:
                 raise QueueFull(f"{self._max_queued} jobs are queued, as many as may be: submit it later")
             work = Work(inputs, future, sink)
             job, orders = self._dispatch.submit(
-                work, model, declared, features, self._now_ns(), deadline_s=deadline_s
+                work, model, declared, features, self._now_ns(), deadline_s=deadline_s, shape=shape
             )
             future.withdraw = partial(self._withdraw, job)
             self._accept(orders)
@@ -211,7 +220,7 @@ class Executor:
         Raises WorkerError in the callback of a job, which may run in a thread that it would wait for; not in one
         that `future.cancel()` calls.
         """
-        self._refuse_in_a_callback("drain")
+        self._callbacks.refuse("drain")
         with self._changed:
             return self._changed.wait_for(lambda: not self._dispatch, timeout_s)
 
@@ -221,7 +230,7 @@ class Executor:
         drain: first wait up to `timeout_s` for what is queued; what is left then is cancelled, and what runs gets
         up to `timeout_s` more. Raises WorkerError in the callback of a job, as `drain`.
         """
-        self._refuse_in_a_callback("close")
+        self._callbacks.refuse("close")
         with self._lock:
             self._closed = True
         if drain:
@@ -229,10 +238,7 @@ class Executor:
         self.cancel_queued()
         self.drain(timeout_s)
         self._pool.close()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-        self._timer.join()
+        self._timer.close()
 
     def __enter__(self) -> Executor:
         return self
@@ -253,14 +259,12 @@ class Executor:
     def _accept(self, orders: Orders[Work]) -> None:
         """Takes note of what is to be done. Under the lock."""
         self._service.accept(orders)
-        due_ns = self._next_due_ns()
-        sooner = due_ns is not None and (self._wakes_ns is None or due_ns < self._wakes_ns)
-        if sooner or not self._dispatch:
+        if self._timer.is_late() or not self._dispatch:
             self._changed.notify_all()
 
     def _carry_out(self, orders: Orders[Work]) -> None:
         """Starts what is to run and wakes whoever waits for what ended; not under the lock, since callbacks run."""
-        with self._serving():
+        with self._callbacks.run():
             self._service.launch(orders)
             answer(orders, self._listeners)
 
@@ -275,43 +279,20 @@ class Executor:
         moments = (self._dispatch.next_due_ns(), self._service.next_due_ns())
         return min((at for at in moments if at is not None), default=None)
 
-    def _run_timer(self) -> None:
-        """One timer for all queues: sleeps until a queued job expires or any job is to be looked at again."""
-        while True:
-            with self._changed:
-                if self._ended:
-                    return
-                now_ns = self._now_ns()
-                orders = self._dispatch.due(now_ns)
-                self._accept(orders)
-                overdue = self._service.overdue(now_ns)
-                if not orders.start and not orders.ended and not overdue:
-                    due_ns = self._wakes_ns = self._next_due_ns()
-                    # a wait of centuries overflows; waking once an hour costs nothing
-                    self._changed.wait(
-                        None if due_ns is None else min(max(due_ns - now_ns, 0) * 1e-9, 3600.0)
-                    )
-            try:
-                self._carry_out(orders)
-                self._service.give_up(overdue)
-            except BaseException:  # no later job would expire
-                log.exception("the timer goes on")
+    def _due(self, now_ns: int) -> Callable[[], None] | None:
+        """What the clock brings: queued jobs expire or are looked at again, running ones are given up."""
+        orders = self._dispatch.due(now_ns)
+        self._accept(orders)
+        overdue, progress = self._service.overdue(now_ns), self._service.progress(now_ns)
+        if not (orders.start or orders.ended or overdue or progress):
+            return None
+        return partial(self._carry_out_due, orders, overdue, progress)
 
-    @contextlib.contextmanager
-    def _serving(self) -> Iterator[None]:
-        """Callbacks of jobs run in this thread, for which `close` and `drain` may wait."""
-        before = getattr(self._serves, "now", False)
-        self._serves.now = True
-        try:
-            yield
-        finally:
-            self._serves.now = before
-
-    def _refuse_in_a_callback(self, call: str) -> None:
-        if getattr(self._serves, "now", False):
-            raise WorkerError(
-                f"{call}() may wait for the thread that runs this callback of a job: call it in another one"
-            )
+    def _carry_out_due(self, orders: Orders[Work], overdue: list[Watch], progress: str | None) -> None:
+        self._carry_out(orders)
+        self._service.give_up(overdue)
+        if progress is not None:
+            log.info(progress)
 
     def _worker_back(self, lane: int, n_slots: int) -> None:
         """A replaced worker is ready: its slots are free again."""

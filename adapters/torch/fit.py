@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
 import torch
 
+from tailwise.batching import Batching
 from tailwise.engine import Engine
 from tailwise.errors import ConfigError, InputError, UnknownName
 from tailwise.qos import QoS
@@ -26,9 +27,8 @@ class Fit:
         models: Mapping[str, object],
         workers: Mapping[str, object],
         features: Mapping[str, Features],
+        batching: Mapping[str, Batching],
         timeout_s: float | Mapping[str, float] | None,
-        max_queued: int | None,
-        warmup_calls: int,
     ) -> None:
         same_names("models", models, [m.name for m in engine.models])
         same_names("workers", workers, [r.name for r in engine.resources])
@@ -42,12 +42,20 @@ class Fit:
         self._features = dict(features)
         for name in self._features:
             self.variants(name)
+        self._timeout_s = self._limits(timeout_s)
+        #: by model, those of a family singly
+        self.batching = {variant: rule for name, rule in batching.items() for variant in self.variants(name)}
+        self._refuse_what_needs_more()
+
+    @staticmethod
+    def hold_options(max_queued: int | None, warmup_calls: int, progress_s: float | None) -> None:
+        """Raises ConfigError on one that is out of its range."""
         whole = max_queued is None or is_whole(max_queued, 1, 2**31 - 1)
         require(whole, "Executor", "max_queued", max_queued, "an int >= 1 or None")
-        known = is_whole(warmup_calls, 0, 2**31 - 1)
-        require(known, "Executor", "warmup_calls", warmup_calls, "an int >= 0")
-        self._timeout_s = self._limits(timeout_s)
-        self._refuse_what_needs_more()
+        whole = is_whole(warmup_calls, 0, 2**31 - 1)
+        require(whole, "Executor", "warmup_calls", warmup_calls, "an int >= 0")
+        told = progress_s is None or is_positive(as_number(progress_s))
+        require(told, "Executor", "progress_s", progress_s, "seconds > 0 or None")
 
     def qos(self, name: str) -> QoS:
         if name not in self._qos:
@@ -74,6 +82,14 @@ class Fit:
         if features is None:
             features = self._features[model](inputs) if model in self._features else ()
         return inputs, features
+
+    def shape(self, model: str, inputs: tuple[torch.Tensor, ...]) -> Hashable:
+        """What jobs have alike that can be served together; None = it is served alone."""
+        if not any(name in self.batching for name in self.variants(model)):
+            return None
+        if not inputs or any(t.dim() == 0 or len(t) != len(inputs[0]) for t in inputs):
+            return None
+        return tuple((tensor.shape[1:], tensor.dtype) for tensor in inputs)
 
     def streams(self, model: str) -> bool:
         """Two signals are learned of it."""

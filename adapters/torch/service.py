@@ -12,27 +12,27 @@ from typing import Any
 from tailwise.adapters.torch.fit import Fit
 from tailwise.adapters.torch.job import Work
 from tailwise.adapters.torch.pool import Pool
-from tailwise.adapters.torch.stats import Counts, ExecutorStats
+from tailwise.adapters.torch.stats import Counts, ExecutorStats, Progress
 from tailwise.adapters.torch.worker import Handle, Outcome, as_exception
 from tailwise.dispatch import Dispatch
 from tailwise.errors import JobTimedOut
 from tailwise.job import Orders, Run
 from tailwise.timers import Timer, Timers
 
-__all__ = ["Service"]
+__all__ = ["Service", "Watch"]
 
 log = logging.getLogger("tailwise.torch")
 
 
 @dataclass(slots=True, eq=False)
-class _Watch:
-    """One run in service. model, lane: the run forgets its job when it has ended."""
+class Watch:
+    """Runs that are served as one, the lead first. model, lane: a run forgets its job when it has ended."""
 
-    run: Run[Work]
+    runs: tuple[Run[Work], ...]
     model: str
     lane: int
     handle: Handle | None = None
-    timer: Timer[_Watch] | None = None
+    timer: Timer[Watch] | None = None
 
 
 class Service:
@@ -47,6 +47,7 @@ class Service:
         lock: threading.Lock,
         accept: Callable[[Orders[Work]], None],
         carry_out: Callable[[Orders[Work]], None],
+        progress_s: float | None,
     ) -> None:
         self._dispatch = dispatch
         self._pool = pool
@@ -56,16 +57,20 @@ class Service:
         self._carry_out = carry_out
         self._now_ns = fit.engine.clock.now_ns
         self._names = tuple(r.name for r in fit.engine.resources)
-        self._timers: Timers[_Watch] = Timers()
+        self._timers: Timers[Watch] = Timers()
         self._counts = Counts((q.name for q in fit.engine.qos), len(self._names))
+        self._progress = Progress(self._counts, progress_s)
 
     def accept(self, orders: Orders[Work]) -> None:
         """What callers may see of orders: that their job runs, how it ended. Under the lock."""
+        if orders.start:
+            self._progress.begin(self._now_ns())
         for run in orders.start:
-            work = run.job.payload
-            if not work.running:  # a copy's job runs already
-                work.future.set_running_or_notify_cancel()
-                work.running = True
+            for member in run.batch:
+                work = member.job.payload
+                if not work.running:  # a copy's job runs already
+                    work.future.set_running_or_notify_cancel()
+                    work.running = True
         for job in orders.ended:
             lane = job.assignment.lane if job.last is None else job.last.lane
             record = job.payload.record(job, self._names[lane] if lane >= 0 else None)
@@ -77,7 +82,7 @@ class Service:
         fails, and what follows from that is added to the orders."""
         interrupt: BaseException | None = None
         for run in orders.start:  # grows while it is walked through
-            watch = _Watch(run, run.job.model, run.lane)
+            watch = Watch(run.batch, run.job.model, run.lane)
             error: BaseException | None = None
             try:
                 if self._pool.residency.use(watch.lane, watch.model, partial(self._loaded, watch)):
@@ -85,74 +90,78 @@ class Service:
             except BaseException as raised:  # Ctrl-C in the caller's thread
                 error = interrupt = raised
             if error is not None:
-                more = self._failed(watch, error)
-                orders.start += more.start
-                orders.ended += more.ended
+                _add(orders, self._failed(watch, error))
         if interrupt is not None:
             raise interrupt
 
-    def _loaded(self, watch: _Watch, error: BaseException | None) -> None:
+    def _loaded(self, watch: Watch, error: BaseException | None) -> None:
         """The run waited for its model, which is there now, or cannot be."""
         error = self._hand_over(watch) if error is None else error
         if error is not None:
             self._carry_out(self._failed(watch, error))
 
-    def _hand_over(self, watch: _Watch) -> Exception | None:
+    def _hand_over(self, watch: Watch) -> Exception | None:
         """Returns why the worker did not take it."""
-        run, work = watch.run, watch.run.job.payload
-        on_output = None if work.sink is None else partial(self._output, run, work)
+        lead, works = watch.runs[0], [run.job.payload for run in watch.runs]
+        on_output = None if works[0].sink is None else partial(self._output, lead, works[0])
         try:
             handle = self._pool[watch.lane].submit(
-                watch.model, [work.inputs], partial(self._done, watch), on_output=on_output
+                watch.model,
+                [work.inputs for work in works],
+                partial(self._done, watch),
+                on_output=on_output,
             )
         except Exception as error:
             return error
         limit_s = self._fit.timeout_s(watch.model)
         if limit_s is not None:
             with self._lock:
-                if not run.settled:
+                if not lead.settled:
                     watch.handle = handle
                     watch.timer = self._timers.set(watch, self._now_ns() + round(limit_s * 1e9))
                     self._accept(Orders())  # the timer's thread may have to wake sooner
         return None
 
-    def _failed(self, watch: _Watch, error: BaseException) -> Orders[Work]:
+    def _failed(self, watch: Watch, error: BaseException) -> Orders[Work]:
         """Settles a run that never reached its worker."""
         now_ns = self._now_ns()
-        died = not self._pool[watch.lane].alive
-        return self._end(watch, Outcome.failed(as_exception(error), 1, now_ns, now_ns, worker_died=died))
+        n, died = len(watch.runs), not self._pool[watch.lane].alive
+        return self._end(watch, Outcome.failed(as_exception(error), n, now_ns, now_ns, worker_died=died))
 
-    def _done(self, watch: _Watch, outcome: Outcome) -> None:
+    def _done(self, watch: Watch, outcome: Outcome) -> None:
         """A worker hands a result back: learn, keep the slot busy, only then wake whoever waits for the job."""
         self._carry_out(self._end(watch, outcome))
 
-    def _end(self, watch: _Watch, outcome: Outcome) -> Orders[Work]:
-        """Settles a started run and frees its slot; what then starts and ends."""
-        run, lane, result = watch.run, watch.lane, outcome.results[0]
+    def _end(self, watch: Watch, outcome: Outcome) -> Orders[Work]:
+        """Settles runs that were served as one and frees their slot; what then starts and ends."""
+        lane = watch.lane
         self._pool.residency.used(lane, watch.model)
-        # the first calls after a load, and those of a batch that was split, are no measure of a job like this
+        # the first calls after a load, and those of a batch that was split, are no measure of jobs like these
         unlike = self._pool.residency.is_cold(lane, watch.model) or outcome.n_calls > 1
+        orders: Orders[Work] = Orders()
         with self._lock:
             now_ns = self._now_ns()
             self._timers.stop(watch.timer)
             self._counts.served(lane, outcome)
-            work = run.job.payload
-            if not run.settled and run.job.end is None:
-                work.outcome, work.result = outcome, result
             slot_lost = outcome.worker_died and not self._pool.lost_slot(lane)
-            streams = self._fit.streams(watch.model)
-            orders = self._dispatch.ended(
-                run,
-                _end_of(result.error),
-                now_ns,
-                slot_lost=slot_lost,
-                warmup=unlike,
-                tokens=work.n_outputs if streams and work.n_outputs else None,
-            )
+            for run, result in zip(watch.runs, outcome.results, strict=True):
+                work = run.job.payload
+                if not run.settled and run.job.end is None:
+                    work.outcome, work.result = outcome, result
+                n_outputs = work.n_outputs if self._fit.streams(watch.model) else 0
+                _add(
+                    orders,
+                    self._dispatch.ended(
+                        run,
+                        _end_of(result.error),
+                        now_ns,
+                        slot_lost=slot_lost,
+                        warmup=unlike,
+                        tokens=n_outputs or None,
+                    ),
+                )
             if slot_lost:
-                more = self._dispatch.look_again(1 << lane, now_ns)
-                orders.start += more.start
-                orders.ended += more.ended
+                _add(orders, self._dispatch.look_again(1 << lane, now_ns))
             self._accept(orders)
         return orders
 
@@ -176,17 +185,22 @@ class Service:
         work.sink(value)
 
     def next_due_ns(self) -> int | None:
-        """When a running job is given up next. Under the lock."""
-        return self._timers.next_ns()
+        """When a running job is given up next, or progress is told. Under the lock."""
+        moments = (self._timers.next_ns(), self._progress.due_ns())
+        return min((at for at in moments if at is not None), default=None)
 
-    def overdue(self, now_ns: int) -> list[_Watch]:
+    def progress(self, now_ns: int) -> str | None:
+        """A line for the log, when it is time for one. Under the lock."""
+        return self._progress.line(now_ns, len(self._dispatch), self._dispatch.n_queued)
+
+    def overdue(self, now_ns: int) -> list[Watch]:
         """The runs that are to be given up now. Under the lock."""
         late = []
         while (watch := self._timers.pop(now_ns)) is not None:
             late.append(watch)
         return late
 
-    def give_up(self, late: list[_Watch]) -> None:
+    def give_up(self, late: list[Watch]) -> None:
         for watch in late:
             limit_s = self._fit.timeout_s(watch.model)
             name = self._names[watch.lane]
@@ -213,6 +227,11 @@ class Service:
                 for lane, name in enumerate(self._names)
             ]
         return ExecutorStats(n_open, classes, tuple(lanes))
+
+
+def _add(orders: Orders[Work], more: Orders[Work]) -> None:
+    orders.start += more.start
+    orders.ended += more.ended
 
 
 def _end_of(error: BaseException | None) -> Any:

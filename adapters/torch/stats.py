@@ -12,7 +12,7 @@ from tailwise.adapters.torch.job import JobRecord
 from tailwise.adapters.torch.residency import Residence
 from tailwise.adapters.torch.worker import Outcome
 
-__all__ = ["ClassStats", "Counts", "ExecutorStats", "ResourceStats"]
+__all__ = ["ClassStats", "Counts", "ExecutorStats", "Progress", "ResourceStats"]
 
 _ENDS = ("completed", "failed", "timed_out", "expired", "rejected", "cancelled")
 
@@ -107,6 +107,10 @@ class Counts:
         ns["device"] += outcome.end_ns - outcome.start_ns
         ns["copy"] += outcome.copy_ns
 
+    def total(self) -> Counter[str]:
+        """Ends of all classes."""
+        return sum(self._ends.values(), Counter[str]())
+
     def classes(self) -> tuple[ClassStats, ...]:
         return tuple(
             ClassStats(name, **{end: ends[end] for end in (*_ENDS, "on_time")})
@@ -139,3 +143,38 @@ class Counts:
             copy_s=ns["copy"] * 1e-9,
             models=tuple(models),
         )
+
+
+class Progress:
+    """A line for the log now and then, while there is something to tell. Called under the executor's lock."""
+
+    def __init__(self, counts: Counts, every_s: float | None) -> None:
+        self._counts = counts
+        self._every_ns = None if every_s is None else round(every_s * 1e9)
+        self._told_ns: int | None = None  # None: nothing is going on
+        self._told: Counter[str] = Counter()
+
+    def due_ns(self) -> int | None:
+        """When `line` has something to say next; None while nothing is going on."""
+        if self._told_ns is None or self._every_ns is None:
+            return None
+        return self._told_ns + self._every_ns
+
+    def begin(self, now_ns: int) -> None:
+        """Jobs are open."""
+        if self._told_ns is None:
+            self._told_ns = now_ns
+
+    def line(self, now_ns: int, n_open: int, n_queued: int) -> str | None:
+        """What was done since the last line; None when it is not time yet."""
+        due_ns = self.due_ns()
+        if due_ns is None or now_ns < due_ns:
+            return None
+        total = self._counts.total()
+        ended = total - self._told
+        seconds = (now_ns - due_ns) * 1e-9 + (self._every_ns or 0) * 1e-9
+        self._told_ns, self._told = (now_ns if n_open else None), total
+        ends = (
+            ", ".join(f"{ended[end]} {end}" for end in (*_ENDS, "on_time") if ended[end]) or "nothing ended"
+        )
+        return f"{seconds:.0f} s: {ends.replace('_', ' ')}; {n_open - n_queued} running, {n_queued} queued"

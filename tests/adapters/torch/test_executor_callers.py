@@ -155,7 +155,7 @@ def test_a_callback_that_exits_takes_no_thread_of_the_executor_with_it(raises: t
         first.add_done_callback(leave)
         for future in (first, second, executor.submit("gate", "urgent", number(2.0))):
             assert isinstance(future.exception(60), JobExpired)
-        assert executor._timer.is_alive()
+        assert executor._timer.alive
         gate.opened.set()
         assert float(held.result(60)) == 0.0
         assert float(executor.submit("gate", "batch", number(3.0), deadline_s=60.0).result(60)) == 3.0

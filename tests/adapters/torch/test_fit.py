@@ -28,4 +28,4 @@ def test_a_deadline_of_centuries_does_not_end_the_timer() -> None:
     with Executor(engine, {"m": torch.nn.Identity()}, {"cpu": Thread("cpu")}, rules=rules) as executor:
         futures = [executor.submit("m", "q", torch.ones(2)) for _ in range(20)]
         assert all(torch.equal(f.result(10), torch.ones(2)) for f in futures)
-        assert executor._timer.is_alive()
+        assert executor._timer.alive

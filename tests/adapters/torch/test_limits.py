@@ -96,6 +96,7 @@ def test_beyond_what_may_be_queued_submit_raises_and_counts_nothing() -> None:
         ("timeout_s", {"m": "1"}),
         ("max_queued", 0),
         ("max_queued", 1.5),
+        ("progress_s", 0.0),
         ("warmup_calls", -1),
         ("warmup_calls", None),
     ],
@@ -173,3 +174,16 @@ def test_a_cancelled_task_cancels_its_queued_job() -> None:
 
     with Executor(engine(), {"m": gate}, {"cpu": Thread()}) as executor:
         asyncio.run(cancel_one(executor))
+
+
+def test_the_log_tells_progress_while_jobs_are_open(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    with (
+        caplog.at_level("INFO", "tailwise.torch"),
+        Executor(engine(), {"m": gate}, {"cpu": Thread()}, progress_s=0.05) as executor,
+    ):
+        futures = [executor.submit("m", "q", torch.zeros(1)) for _ in range(2)]
+        wait_until(lambda: "nothing ended; 1 running, 1 queued" in caplog.text)
+        gate.opened.set()
+        wait_until(lambda: all(future.done() for future in futures))
+        wait_until(lambda: "2 completed, 2 on time; 0 running, 0 queued" in caplog.text)
