@@ -46,6 +46,7 @@ from _core.posterior cimport kept, merge_sums, n_sums
 from _core.probe cimport doubt_slowness, may_start
 from _core.promise cimport join_job, leave_out_job, set_aside
 from _core.served cimport fresh_offset, prior_of, serve, serve_all_cold, serve_newcomer, serve_some_cold
+from _core.several cimport decide_several, is_plain
 from _core.stream cimport count_produced, tightest_s
 from _core.student cimport normal_quantile, student_cdf, student_quantile
 from _core.together cimport lead_out, set_out, share_forecast, take_along
@@ -56,7 +57,7 @@ from _core.urgency cimport patience
 from _core.versions cimport Kernels, kernels, version_of
 from _core.weigh cimport weigh_all
 from _core.warmup cimport first_after_gap, is_cold, learn_warmup
-from _core.wait cimport n_open, refresh, service_var, update_ahead
+from _core.wait cimport n_open, refresh, service_var, update_ahead, wait_mean
 
 from operator import index
 

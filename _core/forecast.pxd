@@ -91,15 +91,24 @@ cdef inline void forecast_total(Forecast* f, double left_s) noexcept nogil:
         f.wait_s + f.mean_s, f.wait_var + f.var_s2, left_s, f.dof, &f.m_total, &f.s_total)
 
 
-cdef inline double forecast_first(const RouteInfo* route, Forecast* f, double left_s, double* u) noexcept nogil:
-    """Service moments, m_total and s_total; P(wait + service <= left_s), which it returns; spreads_left  # OUT."""
-    cdef Outlook o
+cdef inline void ask_outlook(const RouteInfo* route, const Forecast* f, double left_s, Outlook* o) noexcept nogil:
+    """What an outlook is of: service and wait as forecast."""
     o.m, o.s, o.dof, o.idle_s = f.m, f.s, f.dof, f.idle_s
     o.wait_s, o.wait_var, o.left_s = f.wait_s, f.wait_var, left_s
     o.ln_left = route.ln_deadline if left_s == route.deadline_s else log(max(left_s, 1e-300))
-    kernels.outlook(&o)
+
+
+cdef inline void take_outlook(const Outlook* o, Forecast* f) noexcept nogil:
     f.mean_s, f.var_s2, f.idle_mean_s = o.mean_s, o.var_s2, o.idle_mean_s
     f.m_total, f.s_total = o.m_total, o.s_total
+
+
+cdef inline double forecast_first(const RouteInfo* route, Forecast* f, double left_s, double* u) noexcept nogil:
+    """Service moments, m_total and s_total; P(wait + service <= left_s), which it returns; spreads_left  # OUT."""
+    cdef Outlook o
+    ask_outlook(route, f, left_s, &o)
+    kernels.outlook(&o)
+    take_outlook(&o, f)
     u[0] = o.u
     return o.p
 
@@ -165,16 +174,23 @@ cdef inline void forecast_nothing(Forecast* f, double left_s) noexcept nogil:
     begin_forecast(f, left_s)
 
 
-cdef inline void forecast_lane(
+cdef inline void forecast_start(
     const State* st, const RouteInfo* route, int lane, const double* x, double left_s, int64_t now_ns, Forecast* f
 ) noexcept nogil:
-    """One lane looked at closely: service, wait, completion, claim. What begin_forecast says of the decision stays."""
-    cdef double u
+    """Of forecast_lane what comes before its outlook: service and wait."""
     f.left_s = left_s
     f.pace = 1.0 / route.tpot_s if st.model[route.model].n_signals == 2 else 0.0
     forecast_service(st, route.model, lane, x, st.given, f)
     f.wait_s = wait_mean(st, lane, route.level, now_ns) + profile_at(st, route.model, lane).load_s
     f.wait_var = wait_var(st, lane, route.level) if f.wait_s > 0.0 else 0.0
+
+
+cdef inline void forecast_lane(
+    const State* st, const RouteInfo* route, int lane, const double* x, double left_s, int64_t now_ns, Forecast* f
+) noexcept nogil:
+    """One lane looked at closely: service, wait, completion, claim. What begin_forecast says of the decision stays."""
+    cdef double u
+    forecast_start(st, route, lane, x, left_s, now_ns, f)
     if f.streams:
         u = forecast_bounds(route, f, left_s)
     else:

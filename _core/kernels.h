@@ -55,6 +55,13 @@ TW_INLINE tw_d wait_at(const tw_wait_block *wait, const double *ahead, double no
     return (tw_max_d(left, none) + tw_load_d(ahead + l)) * tw_load_d(wait->inv_slots + l);
 }
 
+/* The same of TW_WIDTH lanes, as float32. */
+TW_INLINE tw_v waits_at(const tw_wait_block *wait, int level, double now_s, int l)
+{
+    const double *ahead = wait->ahead_s + level * LANES;
+    return tw_narrow(wait_at(wait, ahead, now_s, l), wait_at(wait, ahead, now_s, l + TW_DOUBLES));
+}
+
 /* Seconds of all jobs, ten times as many where it is not going to be in time: cost_of of score.pxd. */
 TW_INLINE tw_v cost_at(const tw_stake *stake, const float *row, const float *crowd, tw_v w, tw_v s)
 {
@@ -63,27 +70,42 @@ TW_INLINE tw_v cost_at(const tw_stake *stake, const float *row, const float *cro
     return seconds * tw_load(row + ROW_INV_AVAIL * LANES) + tw_load(row + ROW_OFFSET * LANES);
 }
 
+/* mean'x of the request's entries, TW_WIDTH lanes from l on, for each of `n` requests: the lanes' numbers are loaded once
+ * for all of them. n is a constant where it is inlined. */
+TW_INLINE void locations(const tw_candidates *c, const float *row, float (*x)[MAX_D], int n, tw_v *m)
+{
+    tw_v even[SEVERAL];
+    int k = 1;
+    for (int r = 0; r < n; r++) {
+        m[r] = tw_load(row + ROW_MEAN * LANES);
+        even[r] = tw_splat(0.0f);
+    }
+    for (; k + 1 < c->n_request; k += 2) {      /* two sums, since one alone would wait for itself */
+        tw_v slope = tw_load(row + (ROW_MEAN + k) * LANES), next = tw_load(row + (ROW_MEAN + k + 1) * LANES);
+        for (int r = 0; r < n; r++) {
+            m[r] = m[r] + tw_splat(x[r][k]) * slope;
+            even[r] = even[r] + tw_splat(x[r][k + 1]) * next;
+        }
+    }
+    for (int r = 0; r < n; r++) {
+        if (k < c->n_request)
+            m[r] = m[r] + tw_splat(x[r][k]) * tw_load(row + (ROW_MEAN + k) * LANES);
+        m[r] = m[r] + even[r];
+    }
+}
+
 /* Median service exp(m), wait W and cost of every candidate. */
 static void score(const tw_candidates *c, const tw_stake *stake, const tw_wait_block *wait, double now_s,
                   float *service, float *waiting, float *cost)
 {
-    float x[MAX_D];
-    tw_floats(c->x, c->n_request, x);
+    float x[1][MAX_D];
+    tw_floats(c->x, c->n_request, x[0]);
     for (int at = 0; at < c->n_lanes; at += TW_WIDTH) {
         int h = at % LANES;
         const float *row = c->served + at / LANES * SERVED_ROWS * LANES + h;
         const tw_wait_block *block = wait + at / LANES;
-        const double *ahead = block->ahead_s + stake->level * LANES;
-        tw_v w = tw_narrow(wait_at(block, ahead, now_s, h), wait_at(block, ahead, now_s, h + TW_DOUBLES));
-        tw_v m = tw_load(row + ROW_MEAN * LANES), even = tw_splat(0.0f), raw;
-        int k = 1;
-        for (; k + 1 < c->n_request; k += 2) {      /* two sums, since one alone would wait for itself */
-            m = m + tw_splat(x[k]) * tw_load(row + (ROW_MEAN + k) * LANES);
-            even = even + tw_splat(x[k + 1]) * tw_load(row + (ROW_MEAN + k + 1) * LANES);
-        }
-        if (k < c->n_request)
-            m = m + tw_splat(x[k]) * tw_load(row + (ROW_MEAN + k) * LANES);
-        m = m + even;
+        tw_v w = waits_at(block, stake->level, now_s, h), m, raw;
+        locations(c, row, x, 1, &m);
         for (int i = 0; i < c->n_columns; i++) {
             tw_v z = column_at(c, row, i, at, &raw);
             tw_v slope = tw_load(row + (ROW_MEAN + c->n_request + i) * LANES);
@@ -173,6 +195,16 @@ static void narrow_to_least(const float *value, float *cost, int n_lanes)
         tw_store(cost + at, tw_pick(tw_load(value + at) <= limit, tw_load(cost + at), none));
 }
 
+/* A bit for each of up to 64 lanes from `from` on that costs no more than the limit. */
+TW_INLINE uint64_t within(const float *cost, float limit, int from, int n_lanes)
+{
+    uint64_t word = 0;
+    int end = from + 64 < n_lanes ? from + 64 : n_lanes;
+    for (int at = from; at < end; at += TW_WIDTH)
+        word |= (uint64_t)tw_bits(tw_load(cost + at) <= limit) << (at & 63);
+    return word;
+}
+
 /* A bit for each cost that equals the least. */
 static float tied(const float *cost, int n_lanes, uint64_t *words)
 {
@@ -180,14 +212,55 @@ static float tied(const float *cost, int n_lanes, uint64_t *words)
     if (lowest == INFINITY)
         return lowest;
     limit = tw_tie_limit(lowest);
-    for (int from = 0; from < n_lanes; from += 64) {
-        uint64_t word = 0;
-        int end = from + 64 < n_lanes ? from + 64 : n_lanes;
-        for (int at = from; at < end; at += TW_WIDTH)
-            word |= (uint64_t)tw_bits(tw_load(cost + at) <= limit) << (at & 63);
-        words[from >> 6] = word;
-    }
+    for (int from = 0; from < n_lanes; from += 64)
+        words[from >> 6] = within(cost, limit, from, n_lanes);
     return lowest;
+}
+
+/* The one lane whose cost equals the least; -1 where there are others, or none is a candidate. */
+TW_INLINE int only_least(const float *cost, float lowest, int n_lanes)
+{
+    int lane = -1;
+    for (int from = 0; from < n_lanes && lowest < INFINITY; from += 64) {
+        uint64_t word = within(cost, tw_tie_limit(lowest), from, n_lanes);
+        if (word & (word - 1) || (word && lane >= 0))
+            return -1;
+        if (word)
+            lane = from + __builtin_ctzll(word);
+    }
+    return lane;
+}
+
+/* The nearest lane of each request, by the costs that score, mask and tied would find. */
+static void nearest(const tw_candidates *c, int n, const tw_stake *stake, const tw_wait_block *wait, double now_s,
+                    const uint64_t *words, float *cost, int *lane)
+{
+    enum { ROWS = 4 };      /* as many at once as there are registers for */
+    float x[SEVERAL][MAX_D];
+    tw_v low[SEVERAL];
+    for (int r = 0; r < SEVERAL; r++) {
+        low[r] = tw_splat(INFINITY);
+        tw_floats(c->x + (r < n ? r : n - 1) * MAX_D, c->n_request, x[r]);
+    }
+    for (int at = 0; at < c->n_lanes; at += TW_WIDTH) {
+        int h = at % LANES;
+        const float *row = c->served + at / LANES * SERVED_ROWS * LANES + h;
+        const tw_wait_block *block = wait + at / LANES;
+        tw_v w = waits_at(block, stake->level, now_s, h);
+        for (int from = 0; from < n; from += ROWS) {
+            tw_v m[ROWS];
+            locations(c, row, x + from, ROWS, m);
+            for (int i = 0; i < ROWS; i++) {
+                tw_v v = cost_at(stake + from + i, row, block->crowd + h, w, tw_exp(m[i]));
+                if (words)
+                    v = tw_pick(chosen_at(words, at), v, tw_splat(INFINITY));
+                low[from + i] = tw_min(v, low[from + i]);
+                tw_store(cost + (from + i) * c->stride + at, v);
+            }
+        }
+    }
+    for (int r = 0; r < n; r++)
+        lane[r] = only_least(cost + r * c->stride, tw_least(low[r]), c->n_lanes);
 }
 
 /* TW_WIDTH entries of a column with a given part: ln(1 + (row / scale + stored)), clipped at 6, NaN where unknown. least and
@@ -265,6 +338,6 @@ static double look(const float *close, const double *x, int n, int d, const int3
 }
 
 const tw_kernels TW_VERSION = {
-    encode, encode_given, score, mask, fastest, favour, narrow, narrow_to_least, least, tied, on_time, look, outlook, stream,
-    observe, fade,
+    encode, encode_given, score, mask, fastest, favour, narrow, narrow_to_least, least, tied, nearest, on_time, look, outlook,
+    outlooks, stream, observe, fade,
 };

@@ -70,17 +70,24 @@ TW_INLINE double bounded(double s)
     return s > 1e-6 ? s : 1e-6;
 }
 
-static void outlook(tw_outlook *o)
+/* Moments of the service. */
+TW_INLINE void outlook_service(tw_outlook *o)
 {
     double s = bounded(o->s), idle = bounded(o->idle_s), s2 = s * s, mean = exp(o->m + 0.5 * s2);
-    double idle_mean = o->idle_s == o->s ? mean : exp(o->m + 0.5 * idle * idle);
-    double var = mean * mean * series(s2), total = o->wait_s + mean;
+    o->mean_s = mean;
+    o->idle_mean_s = o->idle_s == o->s ? mean : exp(o->m + 0.5 * idle * idle);
+    o->var_s2 = mean * mean * series(s2);
+}
+
+/* m_total, s_total and u; returns s_total^2. */
+TW_INLINE double outlook_total(tw_outlook *o)
+{
+    double s = bounded(o->s), idle = bounded(o->idle_s), total = o->wait_s + o->mean_s, spread2 = s * s;
     /* float32: neighbours lie further apart than a logarithm is wrong (claim.pxd) */
-    float ratio = (float)fmin(o->left_s / (o->wait_s + idle_mean), FLT_MAX);
+    float ratio = (float)fmin(o->left_s / (o->wait_s + o->idle_mean_s), FLT_MAX);
     double ln_total = total, ln_ratio = ratio > 0.0f ? (double)ratio : 1.0;
-    double spread2 = s2, above, z;
     if (o->wait_s > 0.0) {
-        double r = (o->wait_var + var) / (total * total), w = 1.0 + r, ln_w = w;
+        double r = (o->wait_var + o->var_s2) / (total * total), w = 1.0 + r, ln_w = w;
         ln3(&ln_total, &ln_ratio, &ln_w);
         spread2 = ln_w + (r - (w - 1.0)) / w;
         o->m_total = ln_total - 0.5 * spread2;
@@ -88,14 +95,33 @@ static void outlook(tw_outlook *o)
         ln_ratio = log(ln_ratio);
         o->m_total = o->m;
     }
-    o->mean_s = mean;
-    o->var_s2 = var;
-    o->idle_mean_s = idle_mean;
     o->s_total = sqrt(spread2);
     o->u = ratio > 0.0f ? ln_ratio / o->idle_s + 0.5 * idle * idle / o->idle_s : -INFINITY;
-    above = o->ln_left - o->m_total;
-    z = hill(above * above / (spread2 * o->dof), o->dof);
-    o->p = o->left_s > 0.0 ? phi(above >= 0.0 ? z : -z) : 0.0;
+    return spread2;
+}
+
+TW_INLINE double outlook_p(const tw_outlook *o, double spread2)
+{
+    double above = o->ln_left - o->m_total, z = hill(above * above / (spread2 * o->dof), o->dof);
+    return o->left_s > 0.0 ? phi(above >= 0.0 ? z : -z) : 0.0;
+}
+
+static void outlook(tw_outlook *o)
+{
+    outlook_service(o);
+    o->p = outlook_p(o, outlook_total(o));
+}
+
+/* Step by step, so that no job waits for the logarithms of another. */
+static void outlooks(tw_outlook *o, int n)
+{
+    double spread2[SEVERAL];
+    for (int i = 0; i < n; i++)
+        outlook_service(o + i);
+    for (int i = 0; i < n; i++)
+        spread2[i] = outlook_total(o + i);
+    for (int i = 0; i < n; i++)
+        o[i].p = outlook_p(o + i, spread2[i]);
 }
 
 /* forecast_stream; returns P(ln(seconds per token) <= ln_tpot), 1 where that is +inf. */

@@ -17,6 +17,7 @@ enum {
     H_CELLS = 8,
     PAST_JOBS = 32,     /* ended jobs that a lane remembers the times of */
     MASK_WORDS = 64,    /* 4096 lanes */
+    SEVERAL = 8,        /* jobs of a batch that are scored against one state (several.pxd) */
     N_POOLED = 64,      /* lanes of a model that a rebuild reads and, of those without a result, rewrites (pool.pxd) */
     LENGTH_LIMIT = 16,  /* ln(tokens) of a forecast: nobody writes more than 9 million */
     LN_LIMIT = 60       /* |ln(service)| of a forecast: e^60 s times 2^20 queued jobs still fits float32, so that

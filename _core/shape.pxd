@@ -15,6 +15,7 @@ cdef extern from "shape.h" nogil:
         H_CELLS
         PAST_JOBS
         MASK_WORDS
+        SEVERAL
         N_POOLED
         LENGTH_LIMIT
         LN_LIMIT

@@ -84,12 +84,17 @@ typedef struct {                /* lanes are read and written in whole vectors: 
     float (*least)(const float *cost, int n_lanes);
     /* words [n_lanes / 64 rounded up]  # OUT, unless the least cost, which it returns, is +inf */
     float (*tied)(const float *cost, int n_lanes, uint64_t *words);
+    /* Of n <= SEVERAL requests of a model without columns: x of c [n, MAX_D], stake [SEVERAL] of one level, words NULL = no
+     * mask  # IN; cost [SEVERAL, stride]  # scratch; lane [n], -1 where several tie or none is a candidate  # OUT */
+    void (*nearest)(const tw_candidates *c, int n, const tw_stake *stake, const tw_wait_block *wait, double now_s,
+                    const uint64_t *words, float *cost, int *lane);
     void (*on_time)(const tw_bounds *b);
     /* close: a close_copy of layout.pxd, x [PADDED_D] with zeros beyond d, is_load [d] or NULL  # IN; location: mean'x over the first n entries,
      * idle: |F x|^2 where entries of load are 0  # OUT; |F x|^2 */
     double (*look)(const float *close, const double *x, int n, int d, const int32_t *is_load, double *location,
                    double *idle);
     void (*outlook)(tw_outlook *o);
+    void (*outlooks)(tw_outlook *o, int n);     /* of n <= SEVERAL jobs */
     /* first_s, first_var: moments of the time to the first token; ln_tpot: of the pace's bound  # IN; P(it holds), 1 where
      * that is +inf */
     double (*stream)(tw_stream *o, double first_s, double first_var, double ln_tpot);

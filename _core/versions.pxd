@@ -64,11 +64,15 @@ cdef extern from "versions.h" nogil:
         void (*narrow_to_least)(const float* value, float* cost, int n_lanes) noexcept nogil
         float (*least)(const float* cost, int n_lanes) noexcept nogil
         float (*tied)(const float* cost, int n_lanes, uint64_t* words) noexcept nogil
+        void (*nearest)(
+            const Candidates* c, int n, const Stake* stake, const WaitBlock* wait, double now_s, const uint64_t* words,
+            float* cost, int* lane) noexcept nogil
         void (*on_time)(const Bounds* b) noexcept nogil
         double (*look)(
             const float* close, const double* x, int n, int d, const int32_t* is_load, double* location, double* idle
         ) noexcept nogil
         void (*outlook)(Outlook* o) noexcept nogil
+        void (*outlooks)(Outlook* o, int n) noexcept nogil
         double (*stream)(Stream* o, double first_s, double first_var, double ln_tpot) noexcept nogil
         void (*observe)(double* total, double* lost, const double* x, int d, double y, double c) noexcept nogil
         void (*fade)(double* total, double* lost, double factor, int n) noexcept nogil

@@ -99,6 +99,62 @@ def test_a_batch_is_decided_as_its_jobs_would_be_one_by_one(
     assert one._core.snapshot() == many._core.snapshot()
 
 
+def crowded(seed: int) -> tw.Engine:
+    """Without columns, as jobs that are decided together have none: few speeds, so that lanes tie, some of many slots
+    and some full, of soft capacity, with others' jobs, drained, untried or silent; lines that have run out."""
+    rng = np.random.default_rng(seed)
+    k, calm = int(rng.choice([1, 2, 8, 17, 64, 70])), rng.random() < 0.5
+    soft, slots = rng.random(k) < 0.1, rng.choice([64, 64, 64, 2] if calm else [1, 2, 3], k)
+    resources = [
+        tw.Resource(f"r{i}", max_running=int(n))
+        if s
+        else tw.Resource(f"r{i}", slots=int(n), discipline=str(rng.choice(["fifo", "priority"])))
+        for i, (s, n) in enumerate(zip(soft, slots, strict=True))
+    ]
+    model = tw.Model("m", (tw.Feature("a", typical=4.0, knee=True), tw.Feature("b")))
+    e = tw.Engine(resources, [model], CLASSES, clock=tw.ManualClock(), seed=seed)
+    route, clock = e.route("m", "batch"), e.clock
+    assert isinstance(clock, tw.ManualClock)
+    known = max(1, k - int(rng.choice([0, 0, 3])))
+    speeds = rng.choice([0.01, 0.012, 0.03], k) if rng.random() < 0.5 else rng.uniform(0.01, 0.03, k)
+    for _ in range(12):
+        for lane in range(known):
+            ticket = route.select(tuple(rng.uniform(1.0, 9.0, 2)), mask=1 << lane)
+            clock.advance(0.001)
+            ticket.complete(float(speeds[lane] * rng.lognormal(0.0, 0.1)))
+    for lane in rng.integers(0, k, 2 if calm else 2 * k):
+        busy.append(route.select((4.0, 1.0), mask=1 << int(lane)))
+    if rng.random() < 0.3:
+        e.report("r0", running=int(rng.integers(0, 5)), waiting=int(rng.integers(0, 3)))
+    if k > 1 and rng.random() < 0.2:
+        e.drain("r1")
+    clock.advance(float(rng.choice([0.0, 0.004, 0.03, 0.7])))
+    return e
+
+
+@pytest.mark.usefixtures("each_path")
+@given(
+    seed=st.integers(0, 10**6), n=st.integers(0, 40), qos=st.sampled_from(CLASSES[:2]), masked=st.booleans()
+)
+@settings(max_examples=120)
+def test_jobs_that_are_decided_together_are_decided_as_one_by_one(
+    seed: int, n: int, qos: tw.QoS, masked: bool
+) -> None:
+    one, many = crowded(seed), crowded(seed)
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(0.5, 20.0, (n, 2)).round(int(rng.integers(0, 3)) + 1)
+    mask = int(rng.integers(1, 2**62)) % (1 << len(one.resources)) or 1 if masked else None
+    deadlines = rng.choice([0.02, 0.05, 5.0], n) if rng.random() < 0.5 else np.full(n, 5.0)
+    arrival_s = 1e-9 * one.clock.now_ns() - float(rng.choice([0.0, 0.03]))
+    a = [
+        one.route("m", qos.name).select(tuple(x), mask=mask, deadline_s=s, arrival_s=arrival_s)
+        for x, s in zip(X, deadlines, strict=True)
+    ]
+    b = many.route("m", qos.name).select_many(X, mask=mask, deadline_s=deadlines, arrival_s=arrival_s)
+    assert list(map(told, a)) == list(map(told, b))
+    assert one._core.snapshot() == many._core.snapshot()
+
+
 def test_one_deadline_and_one_block_serve_all() -> None:
     one, many = engine(), engine()
     X, Z = requests(1, 7)
