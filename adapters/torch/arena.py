@@ -26,6 +26,9 @@ Place = tuple[int, int, tuple[int, ...]]
 _DTYPES = sorted({d for d in vars(torch).values() if isinstance(d, torch.dtype)}, key=str)
 _NUMBERS = {dtype: i for i, dtype in enumerate(_DTYPES)}
 
+#: Views that an arena keeps: one of a tensor that was there before takes a tenth of the time of a new one.
+_N_VIEWS = 64
+
 _PLACE = struct.Struct("<BBQ")
 
 #: What the packed bytes of a value begin with.
@@ -43,8 +46,9 @@ class Arena:
         """fd: from `create`, or inherited. It is closed with the arena: never under a thread that still packs."""
         self.fd = fd
         weakref.finalize(self, os.close, fd)
-        self._memory = self._map()
         self._used = 0
+        self._views: dict[Place, torch.Tensor] = {}  # jobs mostly look like those before
+        self._map()
 
     @staticmethod
     def create(n_bytes: int = 1 << 20) -> Arena:
@@ -61,7 +65,7 @@ class Arena:
         """Overwrites the arena with the tensors inside `value`; returns the rest as bytes for `unpack`."""
         self._used = 0
         if type(value) is torch.Tensor:
-            return _TENSOR + packed_place(self.put((value.detach(),)))
+            return _TENSOR + packed_place(self.put((value,)))
         out = io.BytesIO()
         out.write(_PICKLE)
         _Pickler(out, self).dump(value)
@@ -71,37 +75,53 @@ class Arena:
         """The value that the other side packed, in memory of its own."""
         if data[:1] == _TENSOR:
             place, _ = unpacked_place(data, 1)
-            return self.view(place).clone()
+            return self._view(place).clone()
         return _Unpickler(io.BytesIO(data[1:]), self).load()
 
     def pack_joined(self, batch: Sequence[tuple[torch.Tensor, ...]]) -> list[Place]:
         """Overwrites the arena with a batch's inputs, each joined along dimension 0; one member's as they are."""
         self._used = 0
-        with torch.no_grad():
-            return [self.put(tensors) for tensors in zip(*batch, strict=True)]
+        if len(batch) == 1:
+            return [self.put((tensor,)) for tensor in batch[0]]
+        return [self.put(tensors) for tensors in zip(*batch, strict=True)]
 
     def put(self, tensors: tuple[torch.Tensor, ...]) -> Place:
         """Copies what is to be one tensor behind what lies there already."""
         first = tensors[0]
         shape = tuple(first.shape)
+        n_bytes = first.nbytes
         if len(tensors) > 1:
             shape = (sum(t.shape[0] for t in tensors), *shape[1:])
+            n_bytes = sum(t.nbytes for t in tensors)
         start = -(-self._used // _ALIGN) * _ALIGN
-        self._used = start + sum(t.numel() for t in tensors) * first.element_size()
+        self._used = start + n_bytes
         if self._used > len(self._memory):
-            # views of the old mapping keep it alive; the pages are the same
             os.ftruncate(self.fd, max(self._used, 2 * len(self._memory)))
-            self._memory = self._map()
+            self._map()
         place = (_NUMBERS[first.dtype], start, shape)
-        view = self.view(place)
+        view = self._view(place)
+        if any(t.requires_grad for t in tensors):
+            tensors = tuple(t.detach() for t in tensors)
         if len(tensors) > 1:
             torch.cat(tensors, out=view)
         else:
-            view.copy_(first)
+            view.copy_(tensors[0])
         return place
 
     def view(self, place: Place) -> torch.Tensor:
-        """A tensor that lies in the arena until the next message."""
+        """A tensor of the caller's own that lies in the arena until the next message."""
+        return self._view(place).view(place[2])
+
+    def _view(self, place: Place) -> torch.Tensor:
+        known = self._views.get(place)
+        if known is not None:
+            return known
+        if len(self._views) >= _N_VIEWS:
+            self._views.clear()
+        view = self._views[place] = self._new_view(place)
+        return view
+
+    def _new_view(self, place: Place) -> torch.Tensor:
         number, start, shape = place
         dtype = _DTYPES[number]
         count = 1
@@ -110,11 +130,13 @@ class Arena:
         if count == 0:
             return torch.empty(shape, dtype=dtype)
         if start + count * dtype.itemsize > len(self._memory):
-            self._memory = self._map()
+            self._map()
         return torch.frombuffer(self._memory, dtype=dtype, count=count, offset=start).view(shape)
 
-    def _map(self) -> mmap.mmap:
-        return mmap.mmap(self.fd, os.fstat(self.fd).st_size)
+    def _map(self) -> None:
+        """The file as large as it is now. Views of the old mapping keep it alive; the pages are the same."""
+        self._memory = mmap.mmap(self.fd, os.fstat(self.fd).st_size)
+        self._views.clear()
 
 
 def packed_place(place: Place) -> bytes:
@@ -135,7 +157,7 @@ class _Pickler(pickle.Pickler):
         self._arena = arena
 
     def persistent_id(self, obj: Any) -> Place | None:
-        return self._arena.put((obj.detach(),)) if isinstance(obj, torch.Tensor) else None
+        return self._arena.put((obj,)) if isinstance(obj, torch.Tensor) else None
 
 
 class _Unpickler(pickle.Unpickler):

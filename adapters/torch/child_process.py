@@ -172,6 +172,7 @@ class _Line:
         self._slots = slots
         self._arenas = Arena.create(), Arena.create()
         self._job: Job | None = None
+        self._sent: tuple[Request, bytes] | None = None  # jobs mostly look like the one before
 
     def fds(self, theirs: socket.socket) -> tuple[int, int, int]:
         """What the child inherits."""
@@ -183,8 +184,11 @@ class _Line:
         places = inputs.pack_joined(job.batch)
         job.copy_ns = time.monotonic_ns() - begin_ns
         self._job = job
+        request = Request(job.entry, job.on_output is not None, places, job.sizes)
+        if self._sent is None or self._sent[0] != request:
+            self._sent = request, request.pack()
         with contextlib.suppress(OSError):  # it just died: its open jobs end by that
-            self.channel.send(Request(job.entry, job.on_output is not None, places, job.sizes).pack())
+            self.channel.send(self._sent[1])
 
     def close(self) -> None:
         self.channel.close()

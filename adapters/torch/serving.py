@@ -100,9 +100,7 @@ class Serving:
         if error is None or n == 1 or whole:
             self.pieces.append((n, value, error))
             return
-        del value, error  # its traceback holds what the call had in memory
-        if self.out_of_memory:
-            self._path.empty_cache()
+        del value, error  # its traceback holds what the call had in memory, too
         self._run(first, n // 2)
         self._run(first + n // 2, n - n // 2)
 
@@ -118,10 +116,15 @@ class Serving:
             self.lost = error
         if _is_out_of_memory(error):
             self.out_of_memory = True
-            traceback.clear_frames(error.__traceback__)
-            if n == 1:
-                self._path.empty_cache()
+            traceback.clear_frames(error.__traceback__)  # they hold what the call had in memory
+            self._empty_cache()
         return None, error, self.lost is not None or isinstance(error, _NoBatchError)
+
+    def _empty_cache(self) -> None:
+        try:
+            self._path.empty_cache()
+        except Exception as error:  # where CUDA tells that the device was lost meanwhile
+            self.lost = error
 
     def _call(self, first: int, n: int) -> Any:
         path = self._path
@@ -166,12 +169,19 @@ class _NoBatchError(WorkerError):
 def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY)
+    return isinstance(error, RuntimeError) and any(words in _text(error) for words in _NO_MEMORY)
 
 
 def _is_lost(error: Exception) -> bool:
     if not isinstance(error, RuntimeError) or _is_out_of_memory(error):
         return False
-    text = str(error)
-    from_device = isinstance(error, torch.AcceleratorError) or "CUDA error" in text or "HIP error" in text
-    return from_device and any(words in text.lower() for words in _LOST)
+    text = _text(error)
+    from_device = isinstance(error, torch.AcceleratorError) or "cuda error" in text or "hip error" in text
+    return from_device and any(words in text for words in _LOST)
+
+
+def _text(error: Exception) -> str:
+    try:
+        return str(error).lower()
+    except Exception:  # a model may raise anything
+        return ""

@@ -18,7 +18,16 @@ from tailwise.adapters.torch.device import Device, open_device
 from tailwise.adapters.torch.loading import load
 from tailwise.adapters.torch.serving import Path, Serving
 from tailwise.adapters.torch.slots import Job, Slots
-from tailwise.adapters.torch.worker import Done, Handle, Inputs, Loaded, ModelSource, OnOutput, Outcome
+from tailwise.adapters.torch.worker import (
+    Done,
+    Handle,
+    Inputs,
+    Loaded,
+    ModelSource,
+    OnOutput,
+    Outcome,
+    as_exception,
+)
 from tailwise.errors import WorkerError
 
 __all__ = ["ThreadWorker"]
@@ -161,7 +170,13 @@ class _Runner:
         with torch.inference_mode():
             while (job := self.jobs.get()) is not None:
                 if not job.ended:
-                    self._serve(job)
+                    try:
+                        self._serve(job)
+                    except BaseException as error:  # not of the model: the slot goes on whatever it was
+                        log.exception("a batch of %r could not be served", job.model)
+                        now_ns = time.monotonic_ns()
+                        failure = as_exception(error)
+                        self._slots.end(job, Outcome.failed(failure, len(job.batch), job.start_ns, now_ns))
                 del job  # nothing of it is kept until the next one comes
 
     def _serve(self, job: Job) -> None:

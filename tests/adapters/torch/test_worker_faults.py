@@ -61,6 +61,12 @@ def test_only_the_member_that_raises_fails(worker: Worker, culprit: int) -> None
             assert torch.equal(result.value, torch.full((1, 2), 2.0 * i))
 
 
+def test_an_error_that_cannot_be_printed_fails_its_job_alone(worker: Worker) -> None:
+    for _ in range(worker.slots + 1):
+        assert isinstance(run(worker, "RaisesUnprintable", torch.ones(1)).error, RuntimeError)
+    assert run(worker, "Double", torch.ones(1)).error is None
+
+
 def test_an_output_of_another_size_is_named_and_costs_one_call(worker: Worker) -> None:
     outcome = run_batch(worker, "Mixes", rows(1, 2, 3))
     assert outcome.n_calls == 1

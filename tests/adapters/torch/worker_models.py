@@ -41,7 +41,7 @@ class RaisesUnpicklable(torch.nn.Module):
 
 class RaisesUnprintable(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        class UnprintableError(Exception):
+        class UnprintableError(RuntimeError):
             def __str__(self) -> str:
                 raise LookupError("no words")
 
