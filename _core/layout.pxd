@@ -2,37 +2,8 @@
 # the block can move into shared memory. Units: seconds float64, clock readings int64 nanoseconds.
 from libc.stdint cimport int8_t, int32_t, int64_t, uint32_t, uint64_t
 
+from _core.evidence cimport *
 from _core.shape cimport *
-
-cdef struct Evidence:                # sufficient statistics of one signal, data only
-    double total[MAX_SUMS]           # sum w x x' (packed), sum w x y, sum w y^2; y = ln(s) - y0
-    double lost[MAX_SUMS]            # what rounding took from `total` (compensated summation)
-
-cdef struct Drift:                   # CUSUM of standardised residuals since the last alarm
-    double slower, faster
-
-cdef struct Level:                   # one profile's own data, for comparing resources with each other
-    double ln_s                      # mean of ln(seconds) less slopes'x: a typical job on the idle resource
-    double n                         # results behind it; 0 = none
-    double told                      # n when sparse profiles last heard of it
-
-cdef struct Offset:                  # what the resource's other models say of a profile with little data
-    double shift                     # to be added to the pooled intercept
-    double l0                        # precision of the sum in units of 1 / sigma^2; 0 = they say nothing
-
-cdef struct Given:                   # a user's profile, the prior of one (model, resource)
-    double ln, spread                # ln of the median seconds, sd of ln(seconds)
-    double weight                    # its pseudo-observations; 0 = nothing given
-    double n                         # the same before alarms discounted it
-    double slope[MAX_D]              # of encoded features, where bit i of has_slope is set
-    int32_t has_slope, _pad
-
-cdef struct Work:                    # what was done in completed jobs, decayed together; zero = nothing yet
-    double items, busy_s             # and the seconds from start to end that it took
-    double n                         # jobs behind it
-
-cdef struct Joint:                   # of the last runs of a model whose jobs are joined (joint.pxd); zero = none
-    double run_s, alone_s            # what they took; and what their jobs were forecast to take one by one
 
 cdef struct Profile:                 # belief about one (model, resource)
     Evidence signal[N_SIGNALS]
@@ -256,17 +227,23 @@ cdef struct State:                   # typed views of the one block
     float* close                     # [max_models, N_SIGNALS, max_resources, CLOSE]: see close_copy
     PriceBlock* price                # [n_blocks]
     int8_t* excluded                 # [max_models, max_resources], the static bound (Verdict) that keeps a lane out
-    float *cost, *service, *waiting  # scratch [n_blocks * LANES] each
+    float* cost                      # scratch [n_blocks * LANES], and so the next two
+    float* service
+    float* waiting
     float* given                     # scratch [MAX_COLUMNS, n_blocks * LANES]: by column, where Z has a part in it
     Load* kept_load                  # scratch like `load` and `wait`, for prefer
     WaitBlock* kept_wait
     Level* fresh_level               # scratch like `level`, for readers
-    float *var, *model_var           # scratch of decisions among the feasible, [n_blocks * LANES] each: s^2, and its part that
-    float *mean_s, *wait_sd          # is not knowing; E[service],
-    float *on_time, *fits            # raw P(on time), what a bound compares,
+    float* var                       # scratch of decisions among the feasible, [n_blocks * LANES] each: s^2,
+    float* model_var                 # the part of it that is not knowing,
+    float* mean_s                    # E[service],
+    float* wait_sd
+    float* on_time                   # raw P(on time),
+    float* fits                      # what a bound compares,
     float* drawn                     # median service as the policy takes it,
     float* pick                      # the cost of those left to choose from, +inf for the others
-    float *pace, *harm               # median seconds per token, what the jobs already there lose by this one
+    float* pace                      # median seconds per token,
+    float* harm                      # seconds that the jobs already there lose by this one
 
 
 cdef inline float* served_block(const State* st, int model, int signal, int block) noexcept nogil:
