@@ -74,6 +74,20 @@ MUTANTS = (
         G + "test_g04_classes.py",
     ),
     Mutant(
+        4,
+        "engine/_queues/queue.pxi",
+        "        self.heap = Heap(True)",
+        "        self.heap = Heap(False)",
+        G + "test_g04_batches.py",
+    ),
+    Mutant(
+        4,
+        "engine/_queues/joining.pxi",
+        "            if batch.n_open:",
+        "            if False:",
+        G + "test_g04_batches.py",
+    ),
+    Mutant(
         5,
         "_core/among.pxd",
         "if weighed(route, f) >= route.on_time:",
@@ -92,6 +106,13 @@ MUTANTS = (
         "_core/tickets.pxd",
         "    st.head.n_open -= 1",
         "    st.head.n_open -= 0",
+        G + "test_g07_settles_once.py",
+    ),
+    Mutant(
+        7,
+        "_core/tickets.pxd",
+        "    if st.ticket[t].state == TICKET_RIDING:",
+        "    if False:",
         G + "test_g07_settles_once.py",
     ),
     Mutant(
