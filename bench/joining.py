@@ -190,9 +190,7 @@ def main() -> None:
     parser.add_argument("--worker", choices=("process", "thread"), default="process")
     parser.add_argument("--max-items", type=int, default=64)
     parser.add_argument("--hold-ms", type=float, default=0.0)
-    parser.add_argument(
-        "--load", type=float, default=1.2, help="share of what can be served one by one"
-    )
+    parser.add_argument("--load", type=float, default=1.2, help="share of what can be served one by one")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--block-s", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=1)

@@ -23,6 +23,10 @@ __all__ = ["Service", "Watch"]
 
 log = logging.getLogger("tailwise.torch")
 
+#: How long a resource that ran out of memory gets smaller batches of the model, nanoseconds: what else was in its
+#: memory may be gone by then.
+_CAUTIOUS_NS = 60_000_000_000
+
 
 @dataclass(slots=True, eq=False)
 class Watch:
@@ -59,6 +63,7 @@ class Service:
         self._names = tuple(r.name for r in fit.engine.resources)
         self._timers: Timers[Watch] = Timers()
         self._counts = Counts((q.name for q in fit.engine.qos), len(self._names))
+        self._limits: dict[tuple[int, str], tuple[int, int]] = {}  # by lane and model: items, until when (ns)
         self._progress = Progress(self._counts, progress_s)
 
     def accept(self, orders: Orders[Work]) -> None:
@@ -143,6 +148,7 @@ class Service:
             now_ns = self._now_ns()
             self._timers.stop(watch.timer)
             self._counts.served(lane, outcome)
+            self._heed_memory(watch, outcome, now_ns)
             slot_lost = outcome.worker_died and not self._pool.lost_slot(lane)
             for run, result in zip(watch.runs, outcome.results, strict=True):
                 work = run.job.payload
@@ -164,6 +170,24 @@ class Service:
                 _add(orders, self._dispatch.look_again(1 << lane, now_ns))
             self._accept(orders)
         return orders
+
+    def _heed_memory(self, watch: Watch, outcome: Outcome, now_ns: int) -> None:
+        """Halves the batches of a model on a resource that did not hold one of them, for a while. Under the lock."""
+        key = watch.lane, watch.model
+        limit = self._limits.get(key)
+        if outcome.out_of_memory and len(watch.runs) > 1:
+            items = max(sum(len(run.job.payload.inputs[0]) for run in watch.runs) // 2, 1)
+            self._limits[key] = items, now_ns + _CAUTIOUS_NS
+            log.warning(
+                "%s: out of memory; batches of %r are of at most %d items",
+                self._names[watch.lane],
+                key[1],
+                items,
+            )
+            self._dispatch.limit_batch(*key, items)
+        elif limit is not None and now_ns >= limit[1]:
+            del self._limits[key]
+            self._dispatch.limit_batch(*key, None)
 
     def _output(self, run: Run[Work], work: Work, value: Any, now_ns: int) -> None:
         """One output of a generator: timed, taught, passed on."""
@@ -222,6 +246,7 @@ class Service:
                     self._pool[lane].alive,
                     self._pool[lane].slots,
                     self._dispatch.load(lane),
+                    {model: items for (at, model), (items, _) in self._limits.items() if at == lane},
                     [state for state in states if state.resource == name],
                 )
                 for lane, name in enumerate(self._names)

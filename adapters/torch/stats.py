@@ -42,7 +42,8 @@ class ResourceStats:
     """One resource. n_served: runs that ended, each of one job or of several that were joined, n_jobs in all.
     n_failed: runs with a job that failed. n_out_of_memory: runs that the device's memory did not hold at once.
     n_deaths: runs that ended because the worker did. device_s, copy_s: seconds of runs on the device, and of them
-    copying. models: what it has in memory."""
+    copying. max_items: models whose batches are kept smaller for now, since it ran out of memory. models: what it has
+    in memory."""
 
     resource: str
     alive: bool
@@ -56,6 +57,7 @@ class ResourceStats:
     n_deaths: int
     device_s: float
     copy_s: float
+    max_items: dict[str, int]
     models: tuple[Residence, ...]
 
 
@@ -124,6 +126,7 @@ class Counts:
         alive: bool,
         slots: int,
         load: tuple[int, int],
+        max_items: dict[str, int],
         models: Sequence[Residence],
     ) -> ResourceStats:
         counts, ns = self._lanes[lane], self._ns[lane]
@@ -141,6 +144,7 @@ class Counts:
             n_deaths=counts["n_deaths"],
             device_s=ns["device"] * 1e-9,
             copy_s=ns["copy"] * 1e-9,
+            max_items=max_items,
             models=tuple(models),
         )
 

@@ -29,6 +29,7 @@ cdef class Joints(Places):
     """Places whose jobs may be served together. `Dispatch` inherits it."""
 
     cdef dict joints                    # model -> Joint
+    cdef dict limits                    # (lane, model) -> items of a batch at most, where that is less than of the Joint
     cdef dict held                      # lane -> Timer of its hold, whether it came due or not
     cdef bint holds                     # may slots be held at all?
     cdef bint start_test, spare_urgent
@@ -37,7 +38,7 @@ cdef class Joints(Places):
         Places.__init__(self, slots, policy, min_share)
         cdef Joint joint
         declared = {model.name: model for model in models}
-        self.joints, self.held, self.holds = {}, {}, False
+        self.joints, self.limits, self.held, self.holds = {}, {}, {}, False
         for name, rule in (batching or {}).items():
             require(isinstance(rule, Batching), "Dispatch", f"batching[{name!r}]", rule, "a Batching")
             require(name in declared, "Dispatch", "batching", name, f"names of models={list(declared)!r}")
@@ -46,6 +47,22 @@ cdef class Joints(Places):
             joint.at = items_at(declared[name])
             self.joints[name] = joint
             self.holds = self.holds or joint.hold_ns > 0
+
+    def limit_batch(self, int lane, model, max_items):
+        """A resource holds no larger batches of the model for now, of jobs that are not larger by themselves (it ran
+        out of memory, say). max_items > 0; None = as many as `batching` says. Raises InputError."""
+        if max_items is None:
+            self.limits.pop((lane, model), None)
+            return
+        require(is_positive(as_number(max_items)), "limit_batch", "max_items", max_items, "a number > 0 or None", InputError)
+        self.limits[lane, model] = float(max_items)
+
+    cdef double room_for(self, Run run):
+        """Items of a batch that the run is the lead of, at most."""
+        cdef Joint joint = run.job.joint
+        if not self.limits:
+            return joint.max_items
+        return min(joint.max_items, self.limits.get((run.lane, run.job.model), joint.max_items))
 
     cdef void check_shape(self, model, features, shape) except *:
         """Before anything is decided. Raises InputError."""
@@ -92,7 +109,7 @@ cdef class Joints(Places):
         cdef Heap heap = head.kin.heap
         cdef Queued entry
         cdef Run run = <Run>head.job
-        cdef double items = run.job.items, most = run.job.joint.max_items
+        cdef double items = run.job.items, most = self.room_for(run)
         cdef list members = [head]
         while items < most and (entry := <Queued>heap.top()) is not None:
             heap.drop()
@@ -182,7 +199,7 @@ cdef class Joints(Places):
         cdef Hold hold
         for entry in members:
             items += (<Run>entry.job).job.items
-        if not joint.hold_ns or items > joint.max_items or self._queues.line_of(entry.lane).length > len(members):
+        if not joint.hold_ns or items > self.room_for(<Run>entry.job) or self._queues.line_of(entry.lane).length > len(members):
             return False
         until_ns = self.held_until(members, tightest, now_ns)
         if until_ns <= now_ns:

@@ -430,3 +430,31 @@ def test_a_batch_of_tailwise_is_one_run_of_its_features() -> None:
     assert e.profile("r", "m").n_results == 2
     assert (e.in_flight, len(play.dispatch)) == (0, 0)
     assert [e.certificate(q).n for q in ("high", "low")] == [2, 1]
+
+
+def test_a_resource_that_was_limited_gets_smaller_batches_until_the_limit_is_lifted() -> None:
+    play = Play(Sized())
+    play.dispatch.limit_batch(0, "m", 2)
+    for name in "abcdefghi":
+        play.submit(name)
+    play.end("a", 1.0)
+    play.end("b+c", 2.0)
+    play.dispatch.limit_batch(0, "m", None)
+    play.end("d+e", 3.0)
+    assert play.starts == ["a", "b+c", "d+e", "f+g+h+i"]
+
+
+def test_a_limit_is_of_one_resource_and_one_model() -> None:
+    play = Play(Sized())
+    play.dispatch.limit_batch(1, "m", 1)
+    play.dispatch.limit_batch(0, "k", 1)
+    for name in "abc":
+        play.submit(name)
+    play.end("a", 1.0)
+    assert play.starts == ["a", "b+c"]
+
+
+@pytest.mark.parametrize("items", [0, -1, float("nan"), "2"])
+def test_a_limit_that_is_no_number_of_items_is_refused(items: object) -> None:
+    with pytest.raises(InputError, match="max_items"):
+        Play(Sized()).dispatch.limit_batch(0, "m", items)  # type: ignore[arg-type]

@@ -114,6 +114,42 @@ def test_one_bad_member_fails_alone() -> None:
     assert ex.engine.in_flight == 0
 
 
+class Small(Rows):
+    """Holds three rows."""
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 3:
+            raise torch.OutOfMemoryError(f"{len(x)} rows")
+        return super().__call__(x)
+
+
+def test_a_batch_that_the_memory_does_not_hold_is_split_and_the_next_ones_are_smaller() -> None:
+    small = Small()
+    with executor(small) as ex:
+        for future in waiting(ex, small, *[torch.ones(1, 2)] * 8):
+            assert torch.equal(future.result(60), torch.full((1, 2), 2.0))
+        seen = ex.stats().resources[0]
+        assert (seen.n_out_of_memory, seen.n_failed, seen.max_items) == (1, 0, {"m": 4})
+        small.calls.clear()
+        small.entered.clear()
+        small.opened.clear()
+        for future in waiting(ex, small, *[torch.ones(1, 2)] * 8):
+            future.result(60)
+        assert max(small.calls) <= 3
+        assert ex.stats().resources[0].max_items == {"m": 2}
+    assert ex.engine.in_flight == 0
+
+
+def test_a_job_that_the_memory_does_not_hold_alone_fails_and_the_next_one_is_served() -> None:
+    small = Small()
+    small.opened.set()
+    with executor(small) as ex:
+        with pytest.raises(torch.OutOfMemoryError):
+            ex.submit("m", "urgent", torch.ones(4, 2)).result(60)
+        assert ex.submit("m", "urgent", torch.ones(3, 2)).result(60).shape == (3, 2)
+        assert ex.stats().resources[0].n_out_of_memory == 1
+
+
 def test_a_class_below_rides_along_with_the_one_above() -> None:
     rows = Rows()
     with executor(rows) as ex:
