@@ -31,9 +31,18 @@ def test_the_executor_example_runs_on_cpu_devices() -> None:
     assert torch.equal(scope["logits"], torch.ones(8, 3, 4, 4))  # type: ignore[arg-type]
 
 
-def test_the_language_model_example_runs_and_teaches_both_signals() -> None:
+def test_the_example_of_jobs_that_tailwise_runs_runs() -> None:
     scope: dict[str, object] = {}
     exec(BLOCKS[2], scope)
+    answers, exact = scope["answers"], scope["exact"]
+    assert [tuple(answer.shape) for answer in answers] == [(4, 10)] * 50  # type: ignore[attr-defined]
+    assert exact.record.model == "large"  # type: ignore[attr-defined]
+    assert scope["executor"].stats().n_open == 0  # type: ignore[attr-defined]
+
+
+def test_the_language_model_example_runs_and_teaches_both_signals() -> None:
+    scope: dict[str, object] = {}
+    exec(BLOCKS[3], scope)
     engine = scope["engine"]
     assert engine.in_flight == 0  # type: ignore[attr-defined]
     assert engine.length("llama-70b").n == 1.0  # type: ignore[attr-defined]
