@@ -131,12 +131,52 @@ def test_outputs_after_giving_up_are_dropped(mortal: Worker, tmp_path: Path) -> 
     handle = mortal.submit("YieldsUntil", batch, ends.append, on_output=lambda v, _: outputs.append(v))
     wait_until((tmp_path / "gate.running").exists)
     wait_until(lambda: len(outputs) == 1)
-    threads = {t for t in threading.enumerate() if t.name.startswith("tailwise-mortal")}
+    threads = of(mortal)
     handle.give_up(TimeoutError("too long"))
     (tmp_path / "gate").touch()
     mortal.close()
     wait_until(lambda: not any(t.is_alive() for t in threads))
     assert len(outputs) == len(ends) == 1
+
+
+def of(worker: Worker) -> set[threading.Thread]:
+    return {t for t in threading.enumerate() if t.name.startswith(f"tailwise-{worker.name}")}
+
+
+def test_outputs_without_end_stop_when_they_are_given_up(mortal: Worker) -> None:
+    mortal.start({"Endless": SOURCES["Endless"]})
+    ends: list[Outcome] = []
+    came = threading.Event()
+    handle = mortal.submit("Endless", [(torch.ones(1),)], ends.append, on_output=lambda *_: came.set())
+    assert came.wait(60)
+    threads = of(mortal)
+    handle.give_up(TimeoutError("enough"))
+    mortal.close()
+    wait_until(lambda: not any(thread.is_alive() for thread in threads))
+    assert len(ends) == 1
+
+
+def test_what_was_given_up_does_not_end_the_job_that_has_its_slot_now(mortal: Worker, tmp_path: Path) -> None:
+    mortal.start({"Until": SOURCES["Until"]})
+    old: list[Outcome] = []
+    new: list[Outcome] = []
+    handle = mortal.submit("Until", [(spelled(tmp_path / "old"),)], old.append)
+    wait_until((tmp_path / "old.running").exists)
+    threads = of(mortal)
+    handle.give_up(TimeoutError("too long"))
+    if old[0].worker_died:
+        mortal.start({"Until": SOURCES["Until"]})
+    path = spelled(tmp_path / "new")
+    mortal.submit("Until", [(path,)], new.append)
+    (tmp_path / "old").touch()
+    wait_until(lambda: not any(thread.is_alive() for thread in threads))
+    assert not new
+    with pytest.raises(WorkerError, match="slots"):
+        mortal.submit("Until", [(path,)], new.append)
+    (tmp_path / "new").touch()
+    wait_until(lambda: len(new) == 1)
+    assert torch.equal(new[0].results[0].value, path)
+    assert len(old) == 1
 
 
 def test_giving_up_a_batch_that_has_ended_does_nothing(worker: Worker) -> None:

@@ -138,6 +138,12 @@ class YieldsUntil(torch.nn.Module):
         yield Until()(path)
 
 
+class Endless(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        while True:
+            yield x
+
+
 class LosesTheDevice(torch.nn.Module):
     """Raises what torch does when a kernel asserts: nothing but a CUDA device could do so itself."""
 
@@ -162,6 +168,7 @@ MODELS = (
     Contains,
     Counts,
     YieldsUntil,
+    Endless,
     LosesTheDevice,
 )
 
