@@ -1,5 +1,7 @@
-"""What all tests share: one reproducible hypothesis profile, and `long` tests only where they are asked for."""
+"""What all tests share: one reproducible hypothesis profile, `long` tests only where they are asked for, and those of
+the executor and of the command line only where torch is installed."""
 
+import importlib.util
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +14,9 @@ settings.register_profile("hunt", deadline=None, max_examples=2000)  # by hand: 
 # to see that a broken line is noticed, no smallest example is needed (tests/mutants.py)
 settings.register_profile("mutant", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate])
 settings.load_profile("ci")
+
+if importlib.util.find_spec("torch") is None:
+    collect_ignore = ["adapters", "bench/test_gpu_check.py"]
 
 
 @pytest.fixture(scope="module", params=PATHS)

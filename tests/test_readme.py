@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
@@ -17,8 +19,7 @@ def test_the_embedding_example_runs_and_teaches_a_profile() -> None:
 
 def test_the_executor_example_runs_on_cpu_devices() -> None:
     """The README names a GPU and a module of the reader's; here both stand on what every machine has."""
-    import torch
-
+    torch = pytest.importorskip("torch")
     scope: dict[str, object] = {}
     exec(BLOCKS[0], scope)
     scope["images"] = torch.ones(8, 3, 4, 4)
@@ -32,6 +33,7 @@ def test_the_executor_example_runs_on_cpu_devices() -> None:
 
 
 def test_the_example_of_jobs_that_tailwise_runs_runs() -> None:
+    pytest.importorskip("torch")
     scope: dict[str, object] = {}
     exec(BLOCKS[2], scope)
     answers, exact = scope["answers"], scope["exact"]
