@@ -3,13 +3,15 @@ run there waits, but in its batch; nor is a job of a higher class left behind by
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 import tailwise as tw
 from tailwise.dispatch import Dispatch
 from tailwise.job import Job, Orders, Run
-from tailwise.policy import Learned
+from tailwise.policy import Assignment, Learned
 
 SECOND = 1_000_000_000
 CLASSES = [tw.QoS(f"q{p}", 0.5 + p, priority=p, contract="best_effort") for p in range(3)]
@@ -29,6 +31,38 @@ ACTIONS = st.lists(
 )
 
 
+class Watched(Learned):
+    """At each start it looks at who waits on that lane: later in the same call others may move there."""
+
+    life: Life
+
+    def started(self, assignment: Assignment) -> None:
+        super().started(assignment)
+        self.life.check_start([assignment])
+
+    def started_batch(self, assignments: Sequence[Assignment], features: tuple[float, ...]) -> None:
+        super().started_batch(assignments, features)
+        self.life.check_start(assignments)
+
+    def assign(
+        self,
+        model: str,
+        qos: str,
+        features: tuple[float, ...],
+        mask: int | None,
+        deadline_s: float | None = None,
+    ) -> Assignment:
+        assignment = super().assign(model, qos, features, mask, deadline_s)
+        self.life.level[id(assignment.ticket)] = int(qos[1:])
+        return assignment
+
+    def copy(self, assignment: Assignment, mask: int | None) -> Assignment | None:
+        copy = super().copy(assignment, mask)
+        if copy is not None:
+            self.life.level[id(copy.ticket)] = 0
+        return copy
+
+
 class Life:
     """All rules on, a learning engine, resources that fail and drain, batches whose members end one by one."""
 
@@ -42,16 +76,20 @@ class Life:
             clock=self.clock,
             seed=1,
         )
+        policy = Watched(self.engine)
+        policy.life = self
+        self.level: dict[int, int] = {}  # by id of the ticket
         self.dispatch: Dispatch[int] = Dispatch(
             self.slots,
-            Learned(self.engine),
+            policy,
             rules=tw.Rules(hedge_budget=1.0),
             batching={model.name: tw.Batching(MAX_ITEMS, hold_s) for model in MODELS},
             models=MODELS,
         )
         self.now_ns = 0
         self.batches: list[list[Run[int]]] = []  # in service: those whose end was not said
-        self.n_jobs = 0
+        self.n_jobs = self.n_overtaken = 0
+        self.by_ticket: dict[int, Job[int]] = {}
         self.ended: list[int] = []
         self.jobs: list[Job[int]] = []
 
@@ -65,10 +103,6 @@ class Life:
             if len(batch) > 1:
                 assert len({(run.job.model, run.job.shape) for run in batch}) == 1
                 assert sum(run.job.features[0] for run in batch) <= MAX_ITEMS
-            for waiting in self.dispatch.queued(lead.lane):
-                if waiting.job.deadline_ns > self.now_ns:
-                    assert waiting.job.qos.priority >= lead.job.qos.priority
-                    self.stays_behind(waiting, batch)
         self.ended += [job.payload for job in orders.ended]
         for lane, n in enumerate(self.slots):
             assert sum(batch[0].lane == lane for batch in self.batches) <= n
@@ -76,18 +110,28 @@ class Life:
             assert running <= n
         assert self.engine.in_flight == len(self.dispatch)
 
-    def stays_behind(self, waiting: Run[int], batch: tuple[Run[int], ...]) -> None:
-        """Of its kin, nobody who rides is behind it in the queue."""
-        job, last = waiting.job, batch[-1].job
-        if len(batch) > 1 and (job.model, job.shape) == (last.model, last.shape):
-            assert (last.qos.priority, last.deadline_ns) <= (job.qos.priority, job.deadline_ns)
+    def check_start(self, assignments: Sequence[Assignment]) -> None:
+        """Nobody of a higher class than the lead's waits there, nor any of its kin that is ahead of a rider."""
+        last = self.by_ticket.get(id(assignments[-1].ticket)) if len(assignments) > 1 else None
+        for waiting in self.dispatch.queued(assignments[0].lane):
+            job = waiting.job
+            if job.deadline_ns <= self.now_ns:
+                continue
+            self.n_overtaken += job.qos.priority < self.level[id(assignments[0].ticket)]
+            if last is not None and (job.model, job.shape) == (last.model, last.shape):
+                here, rider = ((j.qos.priority, j.deadline_ns) for j in (job, last))
+                self.n_overtaken += here < rider
 
     def submit(self, k: int, items: float) -> None:
         model, qos, shape = MODELS[k == 0].name, CLASSES[k % 3], None if k in (1, 2) else "s"
-        job, orders = self.dispatch.submit(self.n_jobs, model, qos, (items,), self.now_ns, shape=shape)
+        deadline_s = 0.4 + 2.0 * (5 * k % 4)  # of its own: queue order is not order of deadlines
+        job, orders = self.dispatch.submit(
+            self.n_jobs, model, qos, (items,), self.now_ns, shape=shape, deadline_s=deadline_s
+        )
         self.n_jobs += job.end != "rejected"
         if job.end != "rejected":
             self.jobs.append(job)
+            self.by_ticket[id(job.assignment.ticket)] = job
             self.carry_out(orders)
 
     def end(self, k: int, how: str) -> None:
@@ -132,6 +176,7 @@ def test_classes_keep_their_order_and_no_job_is_lost_or_doubled_where_jobs_are_s
     life.tick(10 * SECOND)
     while life.batches:  # what was held
         life.end(0, "completed")
+    assert life.n_overtaken == 0
     assert sorted(life.ended) == list(range(life.n_jobs))
     assert len(life.dispatch) == life.engine.in_flight == 0
     assert [life.engine.load(f"r{lane}") for lane in range(2)] == [(0, 0)] * 2
