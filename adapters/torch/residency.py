@@ -226,7 +226,9 @@ class Residency:
             return []
         now_s, copies = self._now_s(), memory.copies
         short = memory.taken() - memory.resource.memory_bytes
-        short += 0 if model is None else copies[model].n_bytes
+        # one that is too large anyway is refused (`_load`), not waited for
+        new = 0 if model is None else copies[model].n_bytes
+        short += new if new <= memory.resource.memory_bytes else 0
         idle = [name for name, c in copies.items() if c.state == "ready" and not c.n_running and c.n_bytes]
         leaving: list[str] = []
         for name in sorted(idle, key=lambda name: copies[name].wanted(now_s)):
@@ -265,6 +267,9 @@ class Residency:
     def _load(self, memory: _Memory, model: str) -> None:
         copy, resource, failure = memory.copies[model], memory.resource.name, None
         try:
+            budget = memory.resource.memory_bytes
+            if budget is not None and copy.n_bytes > budget:
+                raise WorkerError(f"it takes {copy.n_bytes} bytes, and {resource!r} has {budget}")
             loaded = memory.worker.load(model, self._sources[model])
         except Exception as error:
             failure = error

@@ -129,6 +129,15 @@ def test_a_model_that_cannot_be_loaded_fails_its_jobs_and_nothing_else() -> None
         run(ex, "a")
 
 
+def test_a_model_that_turned_out_larger_than_the_memory_fails_its_jobs_and_holds_no_slot() -> None:
+    with executor(engine(MEGABYTE // 2, "a", declared=0)) as ex:
+        wait_until(lambda: states(ex) == {"a": "absent"})
+        for _ in range(2):
+            with pytest.raises(WorkerError, match=f"takes {MEGABYTE} bytes"):
+                ex.submit("a", "q", torch.zeros(1, 512)).result(60)
+        assert states(ex) == {"a": "failed"}
+
+
 def test_what_is_refused_often_for_want_of_a_model_is_loaded_unasked() -> None:
     """A second of loading is more than the deadline allows, so that no job would ever ask for it."""
     with executor(engine(MEGABYTE, "a", "b", deadline_s=0.5)) as ex:
