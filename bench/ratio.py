@@ -11,7 +11,6 @@ median pass, so that none has warmer caches and a pass that was preempted is no 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -30,6 +29,7 @@ from bench.bare import Bare
 from bench.single import single_calls
 from bench.streams import BareStreams, Streams
 from bench.subject import N_REQUESTS, Subject
+from bench.turns import in_turns
 
 SIZES = (8, 64, 256)
 N_PASSES = 15
@@ -144,20 +144,8 @@ def pairs_per_s(subject: Subject, rounds: int, console: Console) -> float:
 def interleaved(
     runs: Mapping[str, Callable[[], T]], rounds: int, title: str, console: Console
 ) -> dict[str, list[T]]:
-    """What each run gave in each round, their order rotated. One turn before is not kept: it compiles and warms."""
-    results: dict[str, list[T]] = {name: [] for name in runs}
-    names = list(runs)
-    for run in runs.values():
-        run()
-    gc.disable()
-    try:
-        for r in track(range(rounds), description=title, console=console, transient=True):
-            turn = r % len(names)
-            for name in names[turn:] + names[:turn]:
-                results[name].append(runs[name]())
-    finally:
-        gc.enable()
-    return results
+    """See `in_turns`; with a bar that says how far it is."""
+    return in_turns(runs, track(range(rounds), description=title, console=console, transient=True))
 
 
 def median_pass(pass_ns: Callable[[], float]) -> float:
