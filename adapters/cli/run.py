@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Sequence
 from concurrent.futures import wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +160,7 @@ class _Session:
             lag_s = max(lag_s, record.completion_s - future.record.completion_s)
             if record.end == "completed" and not arrival.request.check(future.result()):
                 wrong += 1
-                record = replace(record, end="failed", on_time=False)
+                record = record._replace(end="failed", on_time=False)
             records.append(record)
         return Block(
             round=round_,
@@ -197,8 +197,8 @@ def _from_schedule(record: JobRecord, due_s: float, deadline_s: float) -> JobRec
     late_s = record.arrival_s - due_s
     completion_s = record.completion_s + late_s
     on_time = record.end == "completed" and completion_s <= deadline_s
-    return replace(
-        record, arrival_s=due_s, queue_s=record.queue_s + late_s, completion_s=completion_s, on_time=on_time
+    return record._replace(
+        arrival_s=due_s, queue_s=record.queue_s + late_s, completion_s=completion_s, on_time=on_time
     )
 
 

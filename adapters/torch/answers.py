@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import InvalidStateError
 
 from tailwise.adapters.torch.job import JobRecord, Work
@@ -21,25 +20,21 @@ log = logging.getLogger("tailwise.torch")
 Listener = Callable[[JobRecord], None]
 
 
-class Callbacks:
-    """Which threads run callbacks of jobs: whoever waits for all jobs to end must not be one of them."""
+class Callbacks(threading.local):
+    """Entered by threads that may run callbacks of jobs meanwhile: whoever waits for all jobs to end must not be one
+    of them."""
 
-    def __init__(self) -> None:
-        self._here = threading.local()
+    _depth = 0
 
-    @contextlib.contextmanager
-    def run(self) -> Iterator[None]:
-        """Callbacks may run in this thread meanwhile."""
-        before = getattr(self._here, "run", False)
-        self._here.run = True
-        try:
-            yield
-        finally:
-            self._here.run = before
+    def __enter__(self) -> None:
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
 
     def refuse(self, call: str) -> None:
         """Raises WorkerError in such a thread."""
-        if getattr(self._here, "run", False):
+        if self._depth:
             raise WorkerError(
                 f"{call}() may wait for the thread that runs this callback of a job: call it in another one"
             )
@@ -70,7 +65,7 @@ def _tell(job: Job[Work], listeners: Sequence[Listener]) -> None:
             listener(future.record)
         except Exception:
             log.exception("a listener raised")
-    with contextlib.suppress(InvalidStateError):  # cancelled by its owner at the same moment
+    try:
         if job.end == "rejected":
             reason = str(job.reason)
             message = f"{job.model!r} in class {job.qos.name!r} was refused: {reason}"
@@ -85,6 +80,8 @@ def _tell(job: Job[Work], listeners: Sequence[Listener]) -> None:
                 future.set_result(result.value)
             else:
                 future.set_exception(result.error)
+    except InvalidStateError:  # cancelled by its owner at the same moment
+        return
 
 
 def _why_dropped(job: Job[Work]) -> str:

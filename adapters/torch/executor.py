@@ -19,7 +19,7 @@ from tailwise.adapters.torch.pool import Pool
 from tailwise.adapters.torch.service import Service, Watch
 from tailwise.adapters.torch.stats import ExecutorStats
 from tailwise.adapters.torch.stream import JobStream
-from tailwise.adapters.torch.timer import Timer
+from tailwise.adapters.torch.timer import Timer, sooner
 from tailwise.adapters.torch.worker import ModelSource, Worker, WorkerSpec
 from tailwise.batching import Batching
 from tailwise.dispatch import Dispatch
@@ -81,12 +81,12 @@ class Executor:
         self._listeners = tuple(listeners)
         self._now_ns = engine.clock.now_ns
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._empty = threading.Condition(self._lock)  # of jobs: for whoever drains
         self._resources = engine.resources
+        for resource in self._resources:
+            engine.own_queue(resource.name)
         self._callbacks = Callbacks()
         self._closed = False
-        for resource in engine.resources:
-            engine.own_queue(resource.name)
         self._pool = Pool(engine, models, workers, warmup_calls, self._worker_back)
         self._dispatch: Dispatch[Work] = Dispatch(
             [r.slots for r in engine.resources],
@@ -100,7 +100,7 @@ class Executor:
         self._service = Service(
             self._dispatch, self._pool, self._fit, self._lock, self._accept, self._carry_out, progress_s
         )
-        self._timer = Timer(self._changed, self._now_ns, self._due, self._next_due_ns)
+        self._timer = Timer(self._lock, self._now_ns, self._due, self._next_due_ns)
         self._pool.start()
         self._timer.start()
 
@@ -221,8 +221,8 @@ class Executor:
         that `future.cancel()` calls.
         """
         self._callbacks.refuse("drain")
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._dispatch, timeout_s)
+        with self._empty:
+            return self._empty.wait_for(lambda: not self._dispatch, timeout_s)
 
     def close(self, *, drain: bool = True, timeout_s: float = 10.0) -> None:
         """Takes no more jobs, ends what runs, then the workers. Idempotent.
@@ -259,14 +259,16 @@ class Executor:
     def _accept(self, orders: Orders[Work]) -> None:
         """Takes note of what is to be done. Under the lock."""
         self._service.accept(orders)
-        if self._timer.is_late() or not self._dispatch:
-            self._changed.notify_all()
+        self._timer.hurry()
+        if not self._dispatch:
+            self._empty.notify_all()
 
     def _carry_out(self, orders: Orders[Work]) -> None:
         """Starts what is to run and wakes whoever waits for what ended; not under the lock, since callbacks run."""
-        with self._callbacks.run():
-            self._service.launch(orders)
-            answer(orders, self._listeners)
+        if orders.start or orders.ended:
+            with self._callbacks:
+                self._service.launch(orders)
+                answer(orders, self._listeners)
 
     def _withdraw(self, job: Job[Work]) -> None:
         """Takes a job that has not started out of its queue."""
@@ -276,8 +278,7 @@ class Executor:
                 job.payload.future.withdraw = None  # a caller who keeps the future keeps no inputs
 
     def _next_due_ns(self) -> int | None:
-        moments = (self._dispatch.next_due_ns(), self._service.next_due_ns())
-        return min((at for at in moments if at is not None), default=None)
+        return sooner(self._dispatch.next_due_ns(), self._service.next_due_ns())
 
     def _due(self, now_ns: int) -> Callable[[], None] | None:
         """What the clock brings: queued jobs expire or are looked at again, running ones are given up."""

@@ -75,12 +75,15 @@ class Fit:
         features: tuple[float, ...] | None,
     ) -> tuple[tuple[torch.Tensor, ...], tuple[float, ...]]:
         """A job's inputs and features. Raises UnknownName, InputError, and what the user's function raises."""
-        self.variants(model)
+        if model not in self._variants:
+            self.variants(model)
         inputs = inputs if isinstance(inputs, tuple) else (inputs,)
-        if not all(isinstance(tensor, torch.Tensor) for tensor in inputs):
-            raise InputError(f"inputs of {model!r}: a tensor or a tuple of tensors is expected")
+        for tensor in inputs:
+            if not isinstance(tensor, torch.Tensor):
+                raise InputError(f"inputs of {model!r}: a tensor or a tuple of tensors is expected")
         if features is None:
-            features = self._features[model](inputs) if model in self._features else ()
+            of_inputs = self._features.get(model)
+            features = () if of_inputs is None else of_inputs(inputs)
         return inputs, features
 
     def shape(self, model: str, inputs: tuple[torch.Tensor, ...]) -> Hashable:

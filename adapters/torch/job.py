@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -15,8 +15,7 @@ from tailwise.job import Job, Run
 __all__ = ["JobFuture", "JobRecord", "Work"]
 
 
-@dataclass(frozen=True, slots=True)
-class JobRecord:
+class JobRecord(NamedTuple):
     """How one job went; moments in seconds of the monotonic clock, durations in seconds."""
 
     model: str  #: the variant that ran it, where it was submitted for a family

@@ -151,20 +151,15 @@ class Residency:
             self._wake(memory)
             return False
 
-    def used(self, lane: int, model: str) -> None:
-        """The run is over; room may be made where it was."""
+    def used(self, lane: int, model: str) -> bool:
+        """The run is over; room may be made where it was. Whether it was among the first after a load."""
         memory = self._memories[lane]
         with self._lock:
             copy = memory.copies[model]
             copy.n_running -= 1
-            if copy.n_running == 0:
-                self._wake(memory)
-
-    def is_cold(self, lane: int, model: str) -> bool:
-        """Counts a call; whether it is among the first after a load."""
-        with self._lock:
-            copy = self._memories[lane].copies[model]
             copy.n_calls += 1
+            if copy.n_running == 0 and memory.managed:
+                self._wake(memory)
             return copy.n_calls <= self._warmup_calls
 
     def missed(self, models: Sequence[str]) -> None:
@@ -229,6 +224,8 @@ class Residency:
         # one that is too large anyway is refused (`_load`), not waited for
         new = 0 if model is None else copies[model].n_bytes
         short += new if new <= memory.resource.memory_bytes else 0
+        if short <= 0:
+            return []
         idle = [name for name, c in copies.items() if c.state == "ready" and not c.n_running and c.n_bytes]
         leaving: list[str] = []
         for name in sorted(idle, key=lambda name: copies[name].wanted(now_s)):

@@ -13,6 +13,7 @@ from tailwise.adapters.torch.fit import Fit
 from tailwise.adapters.torch.job import Work
 from tailwise.adapters.torch.pool import Pool
 from tailwise.adapters.torch.stats import Counts, ExecutorStats, Progress
+from tailwise.adapters.torch.timer import sooner
 from tailwise.adapters.torch.worker import Handle, Outcome, as_exception
 from tailwise.dispatch import Dispatch
 from tailwise.errors import JobTimedOut
@@ -140,9 +141,9 @@ class Service:
     def _end(self, watch: Watch, outcome: Outcome) -> Orders[Work]:
         """Settles runs that were served as one and frees their slot; what then starts and ends."""
         lane = watch.lane
-        self._pool.residency.used(lane, watch.model)
+        cold = self._pool.residency.used(lane, watch.model)
         # the first calls after a load, and those of a batch that was split, are no measure of jobs like these
-        unlike = self._pool.residency.is_cold(lane, watch.model) or outcome.n_calls > 1
+        unlike = cold or outcome.n_calls > 1
         orders: Orders[Work] = Orders()
         with self._lock:
             now_ns = self._now_ns()
@@ -210,8 +211,7 @@ class Service:
 
     def next_due_ns(self) -> int | None:
         """When a running job is given up next, or progress is told. Under the lock."""
-        moments = (self._timers.next_ns(), self._progress.due_ns())
-        return min((at for at in moments if at is not None), default=None)
+        return sooner(self._timers.next_ns(), self._progress.due_ns())
 
     def progress(self, now_ns: int) -> str | None:
         """A line for the log, when it is time for one. Under the lock."""

@@ -86,13 +86,25 @@ class ExecutorStats:
         return "\n".join(lines)
 
 
+@dataclass(slots=True)
+class _Lane:
+    """As `ResourceStats` has them."""
+
+    n_served: int = 0
+    n_jobs: int = 0
+    n_failed: int = 0
+    n_out_of_memory: int = 0
+    n_deaths: int = 0
+    device_ns: int = 0
+    copy_ns: int = 0
+
+
 class Counts:
     """The counters behind it. Called under the executor's lock."""
 
     def __init__(self, classes: Iterable[str], n_lanes: int) -> None:
         self._ends: dict[str, Counter[str]] = {name: Counter() for name in classes}
-        self._lanes = [Counter[str]() for _ in range(n_lanes)]
-        self._ns = [Counter[str]() for _ in range(n_lanes)]
+        self._lanes = [_Lane() for _ in range(n_lanes)]
 
     def ended(self, record: JobRecord) -> None:
         ends = self._ends[record.qos]
@@ -100,14 +112,17 @@ class Counts:
         ends["on_time"] += record.on_time
 
     def served(self, lane: int, outcome: Outcome) -> None:
-        counts, ns = self._lanes[lane], self._ns[lane]
-        counts["n_served"] += 1
-        counts["n_jobs"] += len(outcome.results)
-        counts["n_failed"] += any(result.error is not None for result in outcome.results)
-        counts["n_out_of_memory"] += outcome.out_of_memory
-        counts["n_deaths"] += outcome.worker_died
-        ns["device"] += outcome.end_ns - outcome.start_ns
-        ns["copy"] += outcome.copy_ns
+        counts, results = self._lanes[lane], outcome.results
+        counts.n_served += 1
+        counts.n_jobs += len(results)
+        for result in results:
+            if result.error is not None:
+                counts.n_failed += 1
+                break
+        counts.n_out_of_memory += outcome.out_of_memory
+        counts.n_deaths += outcome.worker_died
+        counts.device_ns += outcome.end_ns - outcome.start_ns
+        counts.copy_ns += outcome.copy_ns
 
     def total(self) -> Counter[str]:
         """Ends of all classes."""
@@ -129,7 +144,7 @@ class Counts:
         max_items: dict[str, int],
         models: Sequence[Residence],
     ) -> ResourceStats:
-        counts, ns = self._lanes[lane], self._ns[lane]
+        counts = self._lanes[lane]
         running, queued = load
         return ResourceStats(
             resource=name,
@@ -137,13 +152,13 @@ class Counts:
             slots=slots,
             running=running,
             queued=queued,
-            n_served=counts["n_served"],
-            n_jobs=counts["n_jobs"],
-            n_failed=counts["n_failed"],
-            n_out_of_memory=counts["n_out_of_memory"],
-            n_deaths=counts["n_deaths"],
-            device_s=ns["device"] * 1e-9,
-            copy_s=ns["copy"] * 1e-9,
+            n_served=counts.n_served,
+            n_jobs=counts.n_jobs,
+            n_failed=counts.n_failed,
+            n_out_of_memory=counts.n_out_of_memory,
+            n_deaths=counts.n_deaths,
+            device_s=counts.device_ns * 1e-9,
+            copy_s=counts.copy_ns * 1e-9,
             max_items=max_items,
             models=tuple(models),
         )

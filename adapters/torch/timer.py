@@ -6,13 +6,25 @@ import logging
 import threading
 from collections.abc import Callable
 
-__all__ = ["Timer"]
+__all__ = ["Timer", "sooner"]
 
 log = logging.getLogger("tailwise.torch")
 
 
+#: It looks no more often: a look takes two switches of threads from the jobs that run, and quick ones would have one
+#: each. So much later than due may a queued job be told that it expired.
+_GRAIN_NS = 500_000
+
+
+def sooner(one_ns: int | None, other_ns: int | None) -> int | None:
+    """The earlier moment; None = never."""
+    if one_ns is None or other_ns is None:
+        return other_ns if one_ns is None else one_ns
+    return min(one_ns, other_ns)
+
+
 class Timer:
-    """Sleeps until the next thing is due, under the owner's condition.
+    """Sleeps until the next thing is due. lock: the owner's; nobody else is woken with it, nor it with others.
 
     due(now_ns): under the lock; does what is due, and returns what of it is left to do, not under the lock, or None
     when nothing was due. next_due_ns(): under the lock, None while nothing is coming.
@@ -20,12 +32,12 @@ class Timer:
 
     def __init__(
         self,
-        changed: threading.Condition,
+        lock: threading.Lock,
         now_ns: Callable[[], int],
         due: Callable[[int], Callable[[], None] | None],
         next_due_ns: Callable[[], int | None],
     ) -> None:
-        self._changed = changed
+        self._hurried = threading.Condition(lock)
         self._now_ns = now_ns
         self._due = due
         self._next_due_ns = next_due_ns
@@ -40,31 +52,35 @@ class Timer:
     def start(self) -> None:
         self._thread.start()
 
-    def is_late(self) -> bool:
-        """Something is due before it looks: wake it. Under the lock."""
+    def hurry(self) -> None:
+        """Wakes it where something is due before it looks. Under the lock."""
         due_ns = self._next_due_ns()
-        return due_ns is not None and (self._wakes_ns is None or due_ns < self._wakes_ns)
+        if due_ns is not None and (self._wakes_ns is None or due_ns + _GRAIN_NS < self._wakes_ns):
+            self._wakes_ns = due_ns
+            self._hurried.notify_all()
 
     def close(self) -> None:
         """Idempotent."""
-        with self._changed:
+        with self._hurried:
             self._ended = True
-            self._changed.notify_all()
+            self._hurried.notify_all()
         self._thread.join()
+
+    def _sleep(self, now_ns: int) -> None:
+        due_ns = self._next_due_ns()
+        self._wakes_ns = None if due_ns is None else max(due_ns, now_ns + _GRAIN_NS)
+        # a wait of centuries overflows; waking once an hour costs nothing
+        self._hurried.wait(None if self._wakes_ns is None else min((self._wakes_ns - now_ns) * 1e-9, 3600.0))
 
     def _run(self) -> None:
         while True:
-            with self._changed:
+            with self._hurried:
                 if self._ended:
                     return
                 now_ns = self._now_ns()
                 left = self._due(now_ns)
                 if left is None:
-                    due_ns = self._wakes_ns = self._next_due_ns()
-                    # a wait of centuries overflows; waking once an hour costs nothing
-                    self._changed.wait(
-                        None if due_ns is None else min(max(due_ns - now_ns, 0) * 1e-9, 3600.0)
-                    )
+                    self._sleep(now_ns)
                     continue
             try:
                 left()

@@ -95,9 +95,9 @@ def test_a_bin_of_few_claims_is_left_out() -> None:
 
 
 def test_a_job_that_never_started_has_no_share() -> None:
-    elsewhere = replace(record(BATCH, end="expired"), resource="cpu&old")
+    elsewhere = record(BATCH, end="expired")._replace(resource="cpu&old")
     assert plots.shares(run_of(record(BATCH), elsewhere)) == plots.shares(run_of(record(BATCH)))
-    started = replace(record(BATCH), resource="cpu&old")
+    started = record(BATCH)._replace(resource="cpu&old")
     assert plots.shares(run_of(record(BATCH), started)) != plots.shares(run_of(record(BATCH)))
 
 
@@ -127,7 +127,7 @@ def test_copies_of_one_resource_share_a_colour_and_a_line_of_the_legend() -> Non
 
 def test_the_shares_of_copies_are_added() -> None:
     def drawn(*ran_on: str) -> str:
-        run = run_of(*(replace(record(BATCH), resource=name) for name in ran_on))
+        run = run_of(*(record(BATCH)._replace(resource=name) for name in ran_on))
         run.resources = [{"name": name, "slots": 1} for name in ("cpu-0", "cpu-1", "cpu-old")]
         return plots.shares(run)
 
