@@ -15,7 +15,7 @@ import torch
 from tailwise.adapters.torch.worker import Loaded, ModelSource
 from tailwise.errors import ConfigError, WorkerError
 
-__all__ = ["Shipped", "load", "ship", "unship"]
+__all__ = ["Shipped", "load", "n_bytes_of", "ship", "unship"]
 
 #: A source as it crosses to another process: ("path" | "file", text) or ("object", pickled bytes).
 Shipped = tuple[str, str | bytes]
@@ -27,7 +27,7 @@ def load(name: str, source: ModelSource, device: str) -> tuple[Callable[..., Any
     begin_s = time.monotonic()
     before = torch.cuda.memory_allocated(device) if on_cuda else 0
     model = _load(name, source, device)
-    n_bytes = _n_bytes(model)
+    n_bytes = n_bytes_of(model)
     if on_cuda:
         # jobs use it on other streams than the one that its copies went through
         torch.cuda.current_stream(torch.device(device)).synchronize()
@@ -50,7 +50,8 @@ def _load(name: str, source: ModelSource, device: str) -> Callable[..., Any]:
     return loaded
 
 
-def _n_bytes(model: Callable[..., Any]) -> int:
+def n_bytes_of(model: Callable[..., Any]) -> int:
+    """Of its parameters and buffers; 0 for what is no module."""
     if not isinstance(model, torch.nn.Module):
         return 0
     tensors = [*model.parameters(), *model.buffers()]

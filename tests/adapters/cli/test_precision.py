@@ -8,6 +8,7 @@ from torch import nn
 
 from tailwise.adapters.cli.workloads import code, digits, precision
 from tailwise.adapters.cli.workloads.cache import folder, remembered
+from tailwise.adapters.torch.variants import in_bfloat16, in_int8
 
 
 def network() -> nn.Module:
@@ -15,7 +16,7 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Linear(32, 64), nn.Tanh(), nn.Linear(64, 4)).eval()
 
 
-@pytest.mark.parametrize("convert", [precision.in_bfloat16, precision.in_int8])
+@pytest.mark.parametrize("convert", [in_bfloat16, in_int8])
 def test_a_copy_in_fewer_bits_gives_nearly_the_same_and_leaves_the_original_alone(convert: object) -> None:
     """bfloat16 keeps 8 bits of each number and int8 seven and a sign: errors of 2^-8 of the largest activation (1)
     and weight add up over 64 terms like a random walk, 8 x 2^-7 at most here; being the same would be no copy."""
@@ -32,7 +33,7 @@ def test_a_copy_in_fewer_bits_gives_nearly_the_same_and_leaves_the_original_alon
 def test_whole_numbers_reach_a_model_in_bfloat16_as_they_are() -> None:
     model = nn.Embedding(1000, 3)
     with torch.inference_mode():
-        rows = precision.in_bfloat16(model)(torch.tensor([999, 257]))
+        rows = in_bfloat16(model)(torch.tensor([999, 257]))
     assert torch.allclose(rows, model.weight[[999, 257]], rtol=2**-8)
 
 
