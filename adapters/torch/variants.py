@@ -45,9 +45,9 @@ def variants(
     base: what all have in common; its name is the family's, those of the variants are "NAME-KIND". network: on the
     CPU, in eval mode from here on. validation: inputs of a call with what is expected of it, one at least. score: of
     an answer and what was expected, in [0, 1]; None = `top1`. Accuracies are means over the calls, in (0, 1].
-    Which of them is fast depends on the processor, and is learned. Raises ConfigError (an unknown kind, no validation,
-    a variant that is never right, an int8 that this torch cannot do). Cost: each kind runs the whole set once; what is
-    compiled is compiled for it, which takes seconds to minutes.
+    Which of them is fast depends on the processor, and is learned. Raises ConfigError: an unknown kind, no
+    validation, a variant that is never right, an int8 that this torch cannot do. Cost: each kind runs the whole set
+    once; what is compiled is compiled for it, which takes seconds to minutes.
     """
     if not validation:
         raise ConfigError(
