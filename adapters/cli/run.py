@@ -75,7 +75,7 @@ def run(
 
         engine = new_engine()
         sources_by_path = {spec.name: workload.model_path(spec) for spec in workload.models}
-        with Executor(engine, sources_by_path, workers) as executor:
+        with Executor(engine, sources_by_path, workers, batching=workload.batching()) as executor:
             playing = players(
                 engine, new_engine, policies, seed, fixed_choice(workload, may, accuracy, first)
             )

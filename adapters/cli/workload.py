@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+from tailwise.batching import Batching, items_at
 from tailwise.errors import ConfigError, UnknownName
 from tailwise.qos import QoS
 from tailwise.types import Feature, Model
@@ -57,7 +58,8 @@ class ModelSpec:
     factory that makes a source of requests; or inputs: shapes of random float32 tensors. prepare: import path of
     a function that trains or fetches what the source needs and returns what it measured by source name. variant_of:
     the family that it is a variant of; its variants get the same requests. accuracy: where it is given, else the one
-    that `prepare` measured. items: the feature that counts a job's items."""
+    that `prepare` measured. items: the feature that counts a job's items. max_items: jobs that wait for it are joined
+    to one call of so many items at most, whatever the policy; absent = served one by one."""
 
     name: str
     source: str
@@ -68,6 +70,7 @@ class ModelSpec:
     variant_of: str | None = None
     accuracy: float | None = None
     items: str | None = None
+    max_items: int | None = None
 
     @property
     def asked(self) -> str:
@@ -135,6 +138,10 @@ class Workload:
     models: tuple[ModelSpec, ...]
     qos: tuple[ClassSpec, ...]
     mix: tuple[MixEntry, ...]
+
+    def batching(self) -> dict[str, Batching]:
+        """How jobs are joined, by model. Raises ConfigError."""
+        return {m.name: Batching(m.max_items) for m in self.models if m.max_items is not None}
 
     def model_path(self, spec: ModelSpec) -> str:
         """The source as a worker takes it: an import path, or an absolute file name."""
@@ -251,7 +258,10 @@ def _check_models(workload: Workload) -> None:
     for m in workload.models:
         here = f"{workload.name}: [[model]] {m.name!r}"
         try:
-            m.declare()
+            declared = m.declare()
+            if m.max_items is not None:
+                Batching(m.max_items)
+                items_at(declared)
         except ConfigError as error:
             raise ConfigError(f"{workload.name}: [[model]] {error}") from None
         if (m.requests is None) == (not m.inputs):

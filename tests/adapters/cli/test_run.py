@@ -1,5 +1,6 @@
 """`tailwise run` end to end on a small workload of real tensors and real workers."""
 
+import importlib
 import json
 import os
 import signal
@@ -171,3 +172,40 @@ def test_ctrl_c_ends_cleanly_and_prints_what_it_has(workload: Path, tmp_path: Pa
     assert "interrupted" in output
     assert "By policy and class" in rest
     assert json.loads(figures.read_text())["interrupted"] is True
+
+
+def test_jobs_are_joined_where_the_workload_says_so(tmp_path: Path) -> None:
+    """One slot and an overload: whoever waits is served together."""
+    path = tmp_path / "w.toml"
+    text = WORKLOAD.replace("load = 0.3", "load = 1.5").replace(
+        'source = "torch.nn:Identity"\ninputs = [[64, 64]]',
+        'source = "rows:model"\nrequests = "rows:Source"\nitems = "rows"\nmax_items = 64\n'
+        'feature = [{ name = "rows", typical = 2.0 }]',
+    )
+    path.write_text(text.replace('[[resource]]\nname = "process"\n', ""))
+    (tmp_path / "rows.py").write_text(
+        "from functools import partial\n"
+        "import torch\n"
+        "from tailwise.adapters.cli.workloads.answers import has_shape\n"
+        "from tailwise.adapters.cli.workloads.request import Request\n"
+        "\n"
+        "SEEN = []\n"
+        "\n"
+        "def model():\n"
+        "    w = torch.ones(500, 500)\n"
+        "    def call(x):\n"
+        "        SEEN.append(len(x))\n"
+        "        return x * (w @ w @ w @ w)[0, 0]\n"
+        "    return call\n"
+        "\n"
+        "class Source:\n"
+        "    def draw(self, rng):\n"
+        "        n = int(rng.integers(1, 4))\n"
+        "        return Request((torch.ones(n, 8),), (float(n),), partial(has_shape, shape=(n, 8)))\n"
+        "    def accuracy(self):\n"
+        "        return None\n"
+    )
+    result = CliRunner().invoke(app, ["run", str(path), "--seconds", "1"])
+    assert result.exit_code == 0, result.output
+    seen = importlib.import_module("rows").SEEN
+    assert 3 < max(seen) <= 64  # a job has three at most

@@ -76,6 +76,8 @@ def test_a_relative_deadline_is_a_multiple_of_the_mean_service(tmp_path: Path) -
         ),
         ('name = "m"', 'name = "m"\naccuracy = 1.5', r"w\.toml: \[\[model\]\].*accuracy"),
         ('name = "m"', 'name = "m"\nitems = "batch"', r"w\.toml: \[\[model\]\].*items"),
+        ('name = "m"', 'name = "m"\nmax_items = 8', r"w\.toml: \[\[model\]\].*items"),
+        ('name = "m"', 'name = "m"\nmax_items = 0', r"w\.toml: \[\[model\]\].*max_items"),
         ('name = "m"', 'name = "m"\nvariant_of = "m"', r"w\.toml.*variant_of='m' is a model's name"),
         (
             "inputs = [[1, 4]]",
