@@ -4,6 +4,7 @@
 #ifndef TAILWISE_ON_TIME_H
 #define TAILWISE_ON_TIME_H
 #include "columns.h"
+#include "student.h"
 #include "vector.h"
 #include "versions.h"
 

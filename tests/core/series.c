@@ -2,6 +2,7 @@
  * each, relative or absolute as their comments have it. Every vector holds different numbers. */
 #include <stdio.h>
 #include "outlook.h"
+#include "student.h"
 #include "vector.h"
 
 enum { N = 400000 };
