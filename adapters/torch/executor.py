@@ -54,8 +54,8 @@ class Executor:
     what was done, seconds > 0, while jobs are open; None = never. listeners: called with the `JobRecord` of every job
     that has ended.
     Where a resource has `memory_bytes`, the models that it loads are kept within it: see `Residency`.
-    A resource that joins the engine later has no worker here and gets no jobs from this executor.
-    Raises ConfigError, UnknownName, and what loading a model raises. Use as a context manager, or call `close`.
+    A resource that joins the engine later has no worker here and gets no jobs. Use it in a `with`, or call `close`.
+    Raises ConfigError, UnknownName, and what loading a model raises.
     """
 
     def __init__(

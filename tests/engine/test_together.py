@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
 from random import Random
 
 import numpy as np
@@ -12,43 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tailwise as tw
-
-N = (tw.Feature("n", typical=4.0, knee=True),)
-COLUMNS = (
-    tw.Column("busy", scale=2.0, tracked="running"),
-    tw.Column("line", scale=4.0, tracked="waiting"),
-    tw.Column("own", scale=4.0),
-)
-CLASSES = (
-    tw.QoS("high", 5.0, on_time=0.9, priority=0, contract="best_effort"),
-    tw.QoS("low", 9.0, on_time=0.5, priority=1, contract="best_effort"),
-)
-
-
-def engine(**options: object) -> tuple[tw.Engine, tw.ManualClock]:
-    """One resource that its owner queues for, another one, and models with and without columns."""
-    clock = tw.ManualClock(1.0)
-    made = tw.Engine(
-        [tw.Resource("r", discipline="priority"), tw.Resource("other", slots=4, discipline="priority")],
-        [
-            tw.Model("m", N, items="n"),
-            tw.Model("columns", N, COLUMNS, items="n"),
-            tw.Model("chat", ("prompt_tokens",), signals=("ttft", "tpot")),
-        ],
-        CLASSES,
-        clock=clock,
-        seed=1,
-        **options,  # type: ignore[arg-type]
-    )
-    return made, clock
-
-
-def select(e: tw.Engine, model: str = "m", n: float = 1.0, qos: str = "high", lane: int = 0) -> tw.Ticket:
-    return e.route(model, qos).select((n,), mask=1 << lane)
-
-
-def queued(e: tw.Engine, sizes: Sequence[float], model: str = "m") -> list[tw.Ticket]:
-    return [select(e, model, n, ("high", "low")[k % 2]) for k, n in enumerate(sizes)]
+from tests.engine.riding import CLASSES, engine, queued, select
 
 
 @given(
@@ -132,91 +95,6 @@ def test_riders_keep_their_promises_and_teach_nothing(ends: list[str], lead_at: 
         first.fail()
         assert e.profile("r", "m").n_results == 1
     assert (e.in_flight, e.load("r"), e._core.promised()) == (0, (0, 0), [])
-
-
-def a_started_one(e: tw.Engine) -> tw.Ticket:
-    ticket = select(e)
-    ticket.start()
-    return ticket
-
-
-def a_settled_one(e: tw.Engine) -> tw.Ticket:
-    ticket = select(e)
-    ticket.cancel()
-    return ticket
-
-
-def a_rider(e: tw.Engine) -> tw.Ticket:
-    lead, rider = queued(e, [1.0, 1.0])
-    lead.start_batch([rider], (2.0,))
-    e.held = lead  # type: ignore[attr-defined]
-    return rider
-
-
-def a_refused_one(e: tw.Engine) -> tw.Ticket:
-    e.drain("r")
-    return select(e)
-
-
-@pytest.mark.parametrize(
-    ("error", "other"),
-    [
-        (tw.TicketError, a_started_one),
-        (tw.TicketError, a_settled_one),
-        (tw.TicketError, a_rider),
-        (tw.TicketError, a_refused_one),
-        (tw.TicketError, lambda e: select(e, lane=1)),
-        (tw.InputError, lambda e: select(e, "columns")),
-        (tw.InputError, lambda e: select(engine()[0])),
-        (tw.InputError, lambda e: "a"),
-    ],
-    ids=[
-        "started",
-        "settled",
-        "rides",
-        "refused",
-        "elsewhere",
-        "of another model",
-        "of another engine",
-        "none",
-    ],
-)
-@pytest.mark.parametrize("leads", [False, True])
-def test_who_cannot_be_served_with_a_waiting_job_is_refused_by_name_and_nothing_changes(
-    error: type[Exception], other: Callable[[tw.Engine], tw.Ticket], leads: bool
-) -> None:
-    e, _ = engine()
-    waiting, bad = queued(e, [1.0, 1.0, 1.0]), other(e)
-    if leads and not isinstance(bad, str):
-        waiting, bad = [bad, *waiting[1:]], waiting[0]
-    before = e._core.snapshot()
-    with pytest.raises(error):
-        waiting[0].start_batch([*waiting[1:], bad], (4.0,))
-    assert e._core.snapshot() == before
-
-
-def test_what_is_no_batch_is_refused_and_nothing_changes() -> None:
-    e, _ = engine()
-    a, b = queued(e, [1.0, 1.0])
-    chat = e.route("chat", "low").select((9.0,), mask=1)
-    before = e._core.snapshot()
-    for lead, others, x in (
-        (a, [a], (2.0,)),
-        (a, [b, b], (2.0,)),
-        (a, None, (2.0,)),
-        (a, [b], (0.0,)),
-        (a, [b], (1.0, 1.0)),
-        (a, [b], "far"),
-        (chat, [], (9.0,)),
-    ):
-        with pytest.raises(tw.InputError):
-            lead.start_batch(others, x)  # type: ignore[arg-type]
-    for x, p in (((2.0,), 0.0), ((2.0,), 1.0), ((2.0,), None), ((-2.0,), 0.5), ((), 0.5)):
-        with pytest.raises(tw.InputError):
-            a.service_within_s(x, p)  # type: ignore[arg-type]
-    with pytest.raises(tw.InputError):
-        chat.service_within_s((9.0,), 0.5)
-    assert e._core.snapshot() == before
 
 
 def test_members_of_a_batch_neither_move_nor_are_copied() -> None:
