@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -30,8 +29,6 @@ from tailwise.policy import Learned, Policy
 from tailwise.rules import Rules
 
 __all__ = ["Executor"]
-
-log = logging.getLogger("tailwise.torch")
 
 Features = Callable[[tuple[torch.Tensor, ...]], tuple[float, ...]]
 
@@ -291,9 +288,7 @@ class Executor:
 
     def _carry_out_due(self, orders: Orders[Work], overdue: list[Watch], progress: str | None) -> None:
         self._carry_out(orders)
-        self._service.give_up(overdue)
-        if progress is not None:
-            log.info(progress)
+        self._service.give_up(overdue, progress)
 
     def _worker_back(self, lane: int, n_slots: int) -> None:
         """A replaced worker is ready: its slots are free again."""

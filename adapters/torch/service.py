@@ -224,7 +224,10 @@ class Service:
             late.append(watch)
         return late
 
-    def give_up(self, late: list[Watch]) -> None:
+    def give_up(self, late: list[Watch], progress: str | None) -> None:
+        """Not under the lock: the callers of these runs are told. progress: a line for the log."""
+        if progress is not None:
+            log.info(progress)
         for watch in late:
             limit_s = self._fit.timeout_s(watch.model)
             name = self._names[watch.lane]

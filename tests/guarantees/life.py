@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 import tailwise as tw
-from tests.guarantees.machine import MAX_TICKETS, PAIRS, RESOURCES, Machine
+from tests.guarantees.machine import MAX_TICKETS, PAIRS
+from tests.guarantees.operated import NAMES, Operated, seconds
 
-NAMES = [resource.name for resource in RESOURCES]
-seconds = st.one_of(st.floats(1e-9, 1e6), st.floats(0.001, 0.1))
 sizes = st.one_of(st.floats(1e-3, 1e9), st.floats(1.0, 64.0))
 columns = st.one_of(st.just(math.nan), st.floats(0.0, 1e6), st.just(5e-324))
 routes = st.integers(0, len(PAIRS) - 1)
@@ -21,8 +20,8 @@ which = st.integers(0, 99)
 has_open = precondition(lambda self: self.open)
 
 
-class Life(Machine):
-    """The rules; `Machine` holds the record and the invariants."""
+class Life(Operated):
+    """The rules; `Operated` has those of who runs the engine, `Machine` the record and the invariants."""
 
     # --- decisions ----------------------------------------------------------------------------------------
 
@@ -242,41 +241,6 @@ class Life(Machine):
     def report(self, name: str, kv: float, at: float | None, empty: bool) -> None:
         if name in self.there:
             self.engine.report(name, at=at, **({} if empty else {"kv": kv}))
-
-    @rule(
-        mode=st.sampled_from(["active", "active", "shadow", "bypass", "frozen"]),
-        rollout=st.sampled_from([1.0, 0.5, 0.0]),
-    )
-    def switch(self, mode: str, rollout: float) -> None:
-        self.engine.mode(mode, rollout=rollout)  # type: ignore[arg-type]
-
-    @rule(name=st.sampled_from(NAMES), on=st.booleans())
-    def drain(self, name: str, on: bool) -> None:
-        if name in self.there:
-            (self.engine.drain if on else self.engine.undrain)(name)
-            (self.shut.add if on else self.shut.discard)(name)
-
-    @rule(name=st.sampled_from(NAMES))
-    def add_or_remove(self, name: str) -> None:
-        if name not in self.there:
-            self.there[name] = self.again(name)
-            self.engine.add(self.there[name])
-        elif len(self.there) > 2:
-            self.engine.remove(name)
-            del self.there[name]
-            self.shut.discard(name)
-
-    @rule(name=st.sampled_from(NAMES), model=st.sampled_from([None, "plain", "stream"]))
-    def forget(self, name: str, model: str | None) -> None:
-        if name in self.there:
-            self.engine.reset(name, model)
-
-    @rule(name=st.sampled_from(NAMES))
-    def operator_says_it_changed(self, name: str) -> None:
-        if name in self.there:
-            self.engine.changed(name)
-            assert self.engine.take_disturbed() >> self.engine.lane(name) & 1
-            assert self.engine.take_disturbed() == 0
 
     # --- bad input ----------------------------------------------------------------------------------------
 
