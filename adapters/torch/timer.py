@@ -13,7 +13,7 @@ log = logging.getLogger("tailwise.torch")
 
 #: It looks no more often: a look takes two switches of threads from the jobs that run, and quick ones would have one
 #: each. So much later than due may a queued job be told that it expired.
-_GRAIN_NS = 500_000
+_GRAIN_NS = 1_000_000
 
 
 def sooner(one_ns: int | None, other_ns: int | None) -> int | None:
