@@ -76,7 +76,7 @@ def overhead(scene: Scene) -> list[Row]:
     torch.manual_seed(0)
     small = torch.nn.Linear(64, 64)
     cases = {
-        "net": (scene.network(), scene.images(BATCH), scene.n_jobs),
+        "net": (scene.network(), scene.images(BATCH), scene.n_jobs // 4),
         "small": (small, torch.rand(1, 64), 200),
     }
     models = {name: module for name, (module, _, _) in cases.items()}
@@ -87,7 +87,7 @@ def overhead(scene: Scene) -> list[Row]:
             through = _through(ex, name, x, n)
             times = in_turns(
                 {"loop": lambda: _seconds(_loop(loop, x, n)), "executor": lambda: _seconds(through)},  # noqa: B023
-                range(scene.rounds),
+                range(4 * scene.rounds),
             )
             pairs = list(zip(times["executor"], times["loop"], strict=True))
             if name == "net":
