@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <time.h>
 #include "loop.h"
+#include "student.h"
 #include "vector.h"
 
 enum { LANES = 16, MAX_D = 12, MAX_LANES = 4096 };

@@ -236,7 +236,8 @@ cdef class Dispatch(Joints):
         orders.start.append(run)
         if self.forecasts and self.hedges and run.job.priority == 0 and len(run.job.runs) == 1:
             hedge_at_s = self._policy.hedge_at_s(run.assignment)
-            run.timer = self.timers.begin(run, now_ns + nanoseconds(hedge_at_s))
+            # most jobs shorter than a look have ended by then: a copy of one would not be back before it
+            run.timer = self.timers.begin(run, now_ns + max(LOOK_NS, nanoseconds(hedge_at_s)))
 
     cdef void reconsider(self, Run run, int64_t now_ns, Orders orders):
         cdef int left = run.lane
