@@ -16,7 +16,9 @@ cdef class Dispatch(Joints):
     """Owns the queues and slots of all resources, on behalf of a policy.
 
     No thread, no lock, no clock reading: the owner (executor, gateway, replay) passes `now_ns`, holds its own lock,
-    and carries out the `Orders` that every call returns.
+    and carries out the `Orders` that every call returns. What the policy raises comes through: the jobs are where they
+    would be without it, and what was ordered by then is among the orders of the next call (of `free` with no slots,
+    which goes on filling the lane, if there is none).
 
     slots: by lane; `set_slots` says them of a resource that joins later, or takes the lane of one that was removed.
     min_share: by class name, see `QoS`. usable: the lanes that may be chosen now (bit set, None = all that have
@@ -54,8 +56,8 @@ cdef class Dispatch(Joints):
         model. None = with none.
 
         model: of a model or, where the policy knows families, of one; then `job.model` is the variant that it chose.
-        A refused job has `end` "rejected" and occupies nothing. Raises InputError and what the policy does, and then
-        changes nothing.
+        A refused job has `end` "rejected" and occupies nothing. Raises InputError and what the policy's `assign` does,
+        and then changes nothing.
         """
         budget_s = min(qos.deadline_s, qos.ttft_s)      # as in a decision: of what the class bounds first
         if deadline_s is not None:
@@ -66,7 +68,7 @@ cdef class Dispatch(Joints):
             self.check_shape(model, features, shape)
         assignment = self._policy.assign(model, qos.name, features, self.open_lanes(), deadline_s)
         cdef Job job = Job.__new__(Job)
-        cdef Orders orders = Orders.__new__(Orders)
+        cdef Orders orders = self.take_orders()
         job.payload, job.qos, job.features = payload, qos, features
         job.model = model if assignment.model is None else assignment.model
         job.arrival_ns = now_ns
@@ -84,7 +86,7 @@ cdef class Dispatch(Joints):
             orders.ended.append(job)
         else:
             self.place(job, assignment, now_ns, orders)
-        return job, orders
+        return job, self.hand_out(orders)
 
     def ended(self, Run run not None, end, int64_t now_ns, *, bint slot_lost=False, bint warmup=False, tokens=None):
         """A started run has ended; its slot is free, unless it was lost with its worker (then `free` it later). Of a
@@ -94,10 +96,9 @@ cdef class Dispatch(Joints):
         end: "completed", "failed", "cancelled", or "timed_out", given up while it ran. warmup: it was slow because
         nothing was warm (a model just loaded); tokens: of the whole answer of a model with two signals, None =
         unknown; both as in `Ticket.complete`, and heard by policies that forecast. Raises InputError, and TicketError
-        where it has ended already or is still queued, and then changes nothing; what the policy raises comes when
-        the slot is free.
+        where it has ended already or is still queued, and then changes nothing.
         """
-        cdef Orders orders = Orders.__new__(Orders)
+        cdef Orders orders = self.take_orders()
         cdef Job job = run.job
         if end not in ENDS:
             raise InputError(f"ended: end={end!r}, {' or '.join(map(repr, ENDS))} is expected")
@@ -107,23 +108,25 @@ cdef class Dispatch(Joints):
             raise TicketError(f"the run on lane {run.lane} is {run.end} already: a run ends once")
         if not run.has_started:
             raise TicketError(f"the run on lane {run.lane} has not started: cancel its job instead")
+        if job.speaker is not None and job.speaker is not run and end == "completed":
+            end = "cancelled"
         try:
             self.settle(run, end, now_ns, warmup, tokens)
         finally:
             self.release(run, slot_lost)
-        if job.end is None and (job.n_open == 0 or end == "completed"):
-            self.end_job(job, run, end, None, now_ns, orders)
+            if job.end is None and (job.n_open == 0 or end == "completed" or job.speaker is run):
+                self.end_job(job, run, end, None, now_ns, orders)
         self.heed(now_ns, orders)
         self.fill(run.lane, now_ns, orders)
-        return orders
+        return self.hand_out(orders)
 
     def free(self, int lane, int n_slots, int64_t now_ns):
         """Slots that were lost with a worker are back."""
-        cdef Orders orders = Orders.__new__(Orders)
+        cdef Orders orders = self.take_orders()
         for _ in range(n_slots):
             self._queues.release(lane)
         self.fill(lane, now_ns, orders)
-        return orders
+        return self.hand_out(orders)
 
     def set_slots(self, lane, n_slots, int64_t now_ns):
         """How many jobs a lane serves at once from now on, >= 0; jobs in service beyond that end as ever. Those
@@ -134,33 +137,17 @@ cdef class Dispatch(Joints):
         say this once a resource has joined the engine and its own queue (`Engine.add`, `Engine.own_queue`). Raises
         InputError, and then changes nothing.
         """
-        cdef Orders orders = Orders.__new__(Orders)
+        cdef Orders orders = self.take_orders()
         self._queues.set_slots(lane, n_slots)
         if n_slots:
             self.fill(lane, now_ns, orders)
         else:
             self.look_at(1 << int(lane), now_ns, orders)
-        return orders
-
-    def cancel(self, Job job not None, int64_t now_ns):
-        """Takes a job out of the queues. What already runs goes on, and then the job ends as that does."""
-        cdef Orders orders = Orders.__new__(Orders)
-        cdef Run run
-        for run in job.runs:
-            if run.entry is not None and self._queues.remove(run.entry):
-                self.leave(run, "cancelled", None, now_ns, orders)
-        return orders
-
-    def clear(self, int64_t now_ns):
-        """Cancels everything that is queued."""
-        cdef Orders orders = Orders.__new__(Orders)
-        for run in self._queues.clear():
-            self.leave(<Run>run, "cancelled", None, now_ns, orders)
-        return orders
+        return self.hand_out(orders)
 
     def due(self, int64_t now_ns):
         """What the clock brings: expiries, re-decisions, hedges. Call it at `next_due_ns`."""
-        cdef Orders orders = Orders.__new__(Orders)
+        cdef Orders orders = self.take_orders()
         cdef Run run
         while (run := <Run>self._queues.expire_first(now_ns)) is not None:
             self.leave(run, "expired", "expired", now_ns, orders)
@@ -172,7 +159,7 @@ cdef class Dispatch(Joints):
                 self.reconsider(<Run>item, now_ns, orders)
             else:
                 self.hedge(<Run>item, now_ns, orders)
-        return orders
+        return self.hand_out(orders)
 
     def next_due_ns(self):
         """When `due` has work next; None while the clock brings nothing."""
@@ -183,9 +170,9 @@ cdef class Dispatch(Joints):
 
     def look_again(self, lanes, int64_t now_ns):
         """Decides again on every job queued at these lanes (bit set): one of them is down, say."""
-        cdef Orders orders = Orders.__new__(Orders)
+        cdef Orders orders = self.take_orders()
         self.look_at(lanes, now_ns, orders)
-        return orders
+        return self.hand_out(orders)
 
     # --- inside: one job's way through ----------------------------------------------------------------------
 
@@ -232,8 +219,8 @@ cdef class Dispatch(Joints):
     cdef void start(self, Run run, int64_t now_ns, Orders orders):
         cdef double hedge_at_s
         self.begin(run, now_ns)
-        self._policy.started(run.assignment)
         orders.start.append(run)
+        self._policy.started(run.assignment)
         if self.forecasts and self.hedges and run.job.priority == 0 and len(run.job.runs) == 1:
             hedge_at_s = self._policy.hedge_at_s(run.assignment)
             # most jobs shorter than a look have ended by then: a copy of one would not be back before it
@@ -256,7 +243,7 @@ cdef class Dispatch(Joints):
         cdef Job job = run.job
         cdef int64_t again_ns
         copy = None
-        if job.end is not None or now_ns >= job.deadline_ns:
+        if job.end is not None or job.speaker is not None or now_ns >= job.deadline_ns:
             return
         if self.saved >= 1.0:
             copy = self._policy.copy(run.assignment, self.mask(run))

@@ -18,6 +18,7 @@ cdef class Job:
     cdef readonly int64_t end_ns
     cdef readonly object reason         #: stable id: of a refusal, or "expired" and "late_start" of a dropped job
     cdef readonly Run last
+    cdef Run speaker                    # that gives its answer in parts; None = none has begun to
     cdef readonly object shape          #: jobs of one model and equal shape may be served together; None = none
     cdef double items                   # of its features, what is summed when it is
     cdef Joint joint                    # how; None = it is served alone

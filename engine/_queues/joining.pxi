@@ -239,13 +239,13 @@ cdef class Joints(Places):
         for run in runs:
             self.begin(run, now_ns)
             run.together, run.n_together = batch, <int>batch.n_open
+        orders.start.append(runs[0])
         if self.sizes:
             x = joined([(<Run>run).job.features for run in runs], (<Run>runs[0]).job.joint.at)
             self._policy.started_batch([(<Run>run).assignment for run in runs], x)
         else:
             for run in runs:
                 self._policy.started(run.assignment)
-        orders.start.append(runs[0])
 
     cdef void begin(self, Run run, int64_t now_ns):
         self.timers.end(run.timer)

@@ -19,6 +19,7 @@ cdef class Places:
     cdef Py_ssize_t n_open
     cdef object _policy
     cdef bint forecasts, sizes          # does the policy forecast, and so jobs that are joined?
+    cdef Orders owed                    # of a call that the policy ended with an exception; None = of none
 
     def __cinit__(self, *_, **__):
         self._queues = Queues(())
@@ -60,6 +61,46 @@ cdef class Places:
         """Open runs: queued or in service, copies and what is left of ended jobs included."""
         return self.n_open
 
+    def cancel(self, Job job not None, int64_t now_ns):
+        """Takes a job out of the queues. What already runs goes on, and then the job ends as that does."""
+        cdef Orders orders = self.take_orders()
+        self.withdraw(job, now_ns, orders)
+        return self.hand_out(orders)
+
+    def clear(self, int64_t now_ns):
+        """Cancels everything that is queued."""
+        cdef Orders orders = self.take_orders()
+        cdef Queued entry
+        for place in self._queues._expiry.in_order():
+            entry = <Queued>place
+            if entry.open:
+                self.leave(<Run>self._queues.leave(entry), "cancelled", None, now_ns, orders)
+        return self.hand_out(orders)
+
+    def speaks(self, Run run not None, int64_t now_ns):
+        """A started run has handed out a part of its answer: its job ends as this run does. It gets no copy from now
+        on, one that is queued leaves, and one that runs counts as cancelled at its end."""
+        cdef Job job = run.job
+        if job is None or job.end is not None or job.speaker is not None:
+            return
+        job.speaker = run
+        self.withdraw(job, now_ns, self.owed)       # it orders nothing: the job is open
+
+    cdef Orders take_orders(self):
+        if self.owed is None:
+            self.owed = Orders.__new__(Orders)
+        return self.owed
+
+    cdef Orders hand_out(self, Orders orders):
+        self.owed = None
+        return orders
+
+    cdef void withdraw(self, Job job, int64_t now_ns, Orders orders):
+        cdef Run run
+        for run in job.runs:
+            if run.entry is not None and self._queues.remove(run.entry):
+                self.leave(run, "cancelled", None, now_ns, orders)
+
     cdef Run add_run(self, Job job, assignment):
         self._queues.line_of(assignment.lane)       # raises where there is no such lane: before anything is counted
         cdef Run run = Run.__new__(Run)
@@ -82,14 +123,15 @@ cdef class Places:
         cdef Job job = run.job
         cdef Run other
         run.entry = None
-        self.settle(run, end, now_ns)
-        if job.end is not None or job.n_open:
-            return
-        for other in job.runs:
-            if other.end == "failed" or other.end == "timed_out":
-                self.end_job(job, other, other.end, None, now_ns, orders)
-                return
-        self.end_job(job, run, end, reason, now_ns, orders)
+        try:
+            self.settle(run, end, now_ns)
+        finally:
+            if job.end is None and job.n_open == 0:
+                for other in job.runs:
+                    if other.end == "failed" or other.end == "timed_out":
+                        run, end, reason = other, other.end, None
+                        break
+                self.end_job(job, run, end, reason, now_ns, orders)
 
     cdef void end_job(self, Job job, Run run, end, reason, int64_t now_ns, Orders orders):
         """First result wins: a copy that is still queued leaves, one that runs ends by itself and teaches."""

@@ -29,9 +29,14 @@ FAST = tw.QoS(Tier.FAST, 10.0)
 
 @dataclass
 class Failing(Script):
-    """Raises at an end while told to."""
+    """Raises at an end, or at a start, while told to."""
 
     fails: bool = False
+    fails_to_start: bool = False
+
+    def started(self, assignment: Assignment) -> None:
+        if self.fails_to_start:
+            raise OSError("told to")
 
     def ended(self, assignment: Assignment, end: End, service_s: float, completion_s: float) -> None:
         if self.fails:
@@ -76,10 +81,45 @@ def test_a_policy_that_raises_at_an_end_keeps_no_slot() -> None:
     with pytest.raises(OSError, match="told to"):
         dispatch.ended(run, "completed", 1)
     policy.fails = False
-    assert submit(dispatch, "b").start_ns == 0
+    job, orders = dispatch.submit("b", "m", FAST, (), 2)
+    assert job.runs[0].start_ns == 2
+    assert [ended.payload for ended in orders.ended] == ["a"]  # what the call that raised had ordered
+    assert orders.start == job.runs
 
 
-def test_a_policy_that_raises_at_an_expiry_keeps_the_other_jobs() -> None:
+@pytest.mark.parametrize("n", [1, 2], ids=["alone", "together"])
+def test_a_policy_that_raises_at_a_start_loses_no_run_and_no_slot(n: int) -> None:
+    policy = Failing()
+    model = tw.Model("m", (tw.Feature("u", typical=1.0),), items="u")
+    dispatch: Dispatch[str] = Dispatch([1], policy, batching={"m": tw.Batching(4)}, models=[model])
+    first = dispatch.submit("first", "m", FAST, (1.0,), 0, shape="s")[0].runs[0]
+    jobs = [dispatch.submit(name, "m", FAST, (1.0,), 0, shape="s")[0] for name in "abc"[:n]]
+    policy.fails_to_start = True
+    with pytest.raises(OSError, match="told to"):
+        dispatch.ended(first, "completed", 1)
+    policy.fails_to_start = False
+    orders = dispatch.free(0, 0, 2)
+    assert [job.payload for job in orders.ended] == ["first"]
+    assert [run.batch for run in orders.start] == [tuple(job.runs[0] for job in jobs)]
+    for job in jobs:
+        dispatch.ended(job.runs[0], "completed", 3)
+    assert dispatch.load(0) == (0, 0)
+
+
+def test_a_policy_that_raises_while_all_are_cancelled_loses_no_job() -> None:
+    policy = Failing()
+    dispatch: Dispatch[str] = Dispatch([1], policy)
+    for name in "abc":
+        submit(dispatch, name)
+    policy.fails = True
+    for _ in range(2):
+        with pytest.raises(OSError, match="told to"):
+            dispatch.clear(1)
+    assert [job.payload for job in dispatch.clear(1).ended] == ["b", "c"]
+    assert dispatch.n_queued == 0
+
+
+def test_a_policy_that_raises_at_an_expiry_loses_no_job() -> None:
     policy = Failing()
     dispatch: Dispatch[str] = Dispatch([1], policy)
     for name in "abc":
@@ -88,7 +128,7 @@ def test_a_policy_that_raises_at_an_expiry_keeps_the_other_jobs() -> None:
     with pytest.raises(OSError, match="told to"):
         dispatch.due(20 * SECOND)
     policy.fails = False
-    assert [job.payload for job in dispatch.due(20 * SECOND).ended] == ["c"]
+    assert [job.payload for job in dispatch.due(20 * SECOND).ended] == ["b", "c"]
 
 
 def test_a_place_is_started_once() -> None:

@@ -184,3 +184,36 @@ def test_a_move_and_a_copy_keep_the_variant() -> None:
     e.clock.advance(60.0)  # type: ignore[attr-defined]
     copy = policy.copy(moved, 0b01)
     assert copy is None or copy.model == "fp32"
+
+
+@pytest.mark.parametrize("how", ["completed", "failed"])
+def test_a_job_that_has_begun_to_answer_ends_as_the_run_that_did(how: str) -> None:
+    play = Play(Script(hedge_at=1.0, copies_to=1), rules=tw.Rules(hedge_budget=1.0))
+    job = play.submit("a", qos=SLOW)
+    play.due(2.0)
+    assert play.started == [("a", 0), ("a", 1)]
+    first, copy = job.runs
+    play.dispatch.speaks(first, 2 * SECOND)
+    play.dispatch.speaks(copy, 2 * SECOND)  # too late
+    play.end("a", 1, 3.0)
+    assert (job.end, copy.end) == (None, "cancelled")
+    play.end("a", 0, 4.0, how)
+    assert (job.end, job.last) == (how, first)
+    assert len(play.dispatch) == 0
+
+
+def test_a_job_that_has_begun_to_answer_gets_no_copy_and_loses_the_one_that_waits() -> None:
+    policy = Script(hedge_at=1.0, copies_to=1, lane=1)
+    play = Play(policy, rules=tw.Rules(hedge_budget=1.0))
+    play.submit("holds lane 1")
+    policy.lane = 0
+    job = play.submit("a", qos=SLOW)
+    play.due(1.5)
+    assert play.waiting(1) == ["a"]
+    play.dispatch.speaks(job.runs[0], 2 * SECOND)
+    assert play.waiting(1) == []
+    play.end("a", 0, 3.0)
+    job = play.submit("b", 3.0, SLOW)
+    play.dispatch.speaks(job.runs[0], 3 * SECOND)
+    play.due(9.0)
+    assert not job.hedged
