@@ -10,7 +10,7 @@ except ImportError as error:
 from tailwise.adapters.torch.answers import Listener
 from tailwise.adapters.torch.executor import Executor
 from tailwise.adapters.torch.job import JobFuture, JobRecord
-from tailwise.adapters.torch.residency import Residence
+from tailwise.adapters.torch.memory import Residence
 from tailwise.adapters.torch.stats import ClassStats, ExecutorStats, ResourceStats
 from tailwise.adapters.torch.stream import JobStream
 from tailwise.adapters.torch.worker import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tailwise.adapters.torch.job import JobRecord
-from tailwise.adapters.torch.residency import Residence
+from tailwise.adapters.torch.memory import Residence
 from tailwise.adapters.torch.worker import Outcome
 
 __all__ = ["ClassStats", "Counts", "ExecutorStats", "Progress", "ResourceStats"]
