@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import InvalidStateError
 
-from tailwise.adapters.torch.job import JobRecord, Work
+from tailwise.adapters.torch.job import JobFuture, JobRecord, Work
+from tailwise.adapters.torch.worker import Result
 from tailwise.errors import JobExpired, JobRejected, WorkerError
 from tailwise.job import Job, Orders
 
@@ -59,12 +60,24 @@ def _tell(job: Job[Work], listeners: Sequence[Listener]) -> None:
     future, result = work.future, work.result
     # a run that lost holds on to its job, and a caller to its future
     work.outcome = work.result = future.withdraw = None
+    try:
+        hear(future, listeners)
+    finally:  # sys.exit in one of them, say
+        _resolve(job, result)
+
+
+def hear(future: JobFuture, listeners: Sequence[Listener]) -> None:
+    """Tells the listeners of a job that has ended."""
     for listener in listeners:
         try:
             assert future.record is not None
             listener(future.record)
         except Exception:
             log.exception("a listener raised")
+
+
+def _resolve(job: Job[Work], result: Result | None) -> None:
+    future = job.payload.future
     try:
         if job.end == "rejected":
             reason = str(job.reason)

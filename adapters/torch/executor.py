@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from tailwise.adapters.torch.answers import Callbacks, Listener, answer
-from tailwise.adapters.torch.fit import Fit
+from tailwise.adapters.torch.fit import Features, Fit
 from tailwise.adapters.torch.job import JobFuture, Work
 from tailwise.adapters.torch.pool import Pool
 from tailwise.adapters.torch.service import Service, Watch
@@ -29,8 +29,6 @@ from tailwise.policy import Learned, Policy
 from tailwise.rules import Rules
 
 __all__ = ["Executor"]
-
-Features = Callable[[tuple[torch.Tensor, ...]], tuple[float, ...]]
 
 
 class Executor:
@@ -97,7 +95,8 @@ class Executor:
         self._service = Service(
             self._dispatch, self._pool, self._fit, self._lock, self._accept, self._carry_out, progress_s
         )
-        self._timer = Timer(self._lock, self._now_ns, self._due, self._next_due_ns)
+        coming = (self._dispatch.next_due_ns, self._service.next_due_ns)
+        self._timer = Timer(self._lock, self._now_ns, self._due, lambda: sooner(coming[0](), coming[1]()))
         self._pool.start()
         self._timer.start()
 
@@ -264,18 +263,20 @@ class Executor:
         """Starts what is to run and wakes whoever waits for what ended; not under the lock, since callbacks run."""
         if orders.start or orders.ended:
             with self._callbacks:
-                self._service.launch(orders)
-                answer(orders, self._listeners)
+                try:
+                    self._service.launch(orders)
+                finally:  # Ctrl-C in a caller's thread
+                    answer(orders, self._listeners)
 
     def _withdraw(self, job: Job[Work]) -> None:
         """Takes a job that has not started out of its queue."""
         with self._lock:
-            if not job.payload.running:
-                self._accept(self._dispatch.cancel(job, self._now_ns()))
-                job.payload.future.withdraw = None  # a caller who keeps the future keeps no inputs
-
-    def _next_due_ns(self) -> int | None:
-        return sooner(self._dispatch.next_due_ns(), self._service.next_due_ns())
+            if job.payload.running:
+                return
+            orders = self._dispatch.cancel(job, self._now_ns())
+            self._accept(orders)
+        self._service.launch(orders)
+        answer(orders, self._listeners)  # not among `_callbacks`: this thread is the caller's own
 
     def _due(self, now_ns: int) -> Callable[[], None] | None:
         """What the clock brings: queued jobs expire or are looked at again, running ones are given up."""

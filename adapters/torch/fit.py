@@ -13,8 +13,9 @@ from tailwise.errors import ConfigError, InputError, UnknownName
 from tailwise.qos import QoS
 from tailwise.validate import as_number, is_positive, is_whole, require
 
-__all__ = ["Fit", "same_names"]
+__all__ = ["Features", "Fit", "same_names"]
 
+#: A job's raw features from its inputs.
 Features = Callable[[tuple[torch.Tensor, ...]], tuple[float, ...]]
 
 

@@ -141,6 +141,8 @@ class Service:
     def _end(self, watch: Watch, outcome: Outcome) -> Orders[Work]:
         """Settles runs that were served as one and frees their slot; what then starts and ends."""
         lane = watch.lane
+        if watch.runs[0].settled:  # Ctrl-C came when its worker had it already
+            return Orders()
         cold = self._pool.residency.used(lane, watch.model)
         # the first calls after a load, and those of a batch that was split, are no measure of jobs like these
         unlike = cold or outcome.n_calls > 1
@@ -148,29 +150,43 @@ class Service:
         with self._lock:
             now_ns = self._now_ns()
             self._timers.stop(watch.timer)
+            watch.timer = watch.handle = None  # the handle knows the inputs, and who is to be told: this
             self._counts.served(lane, outcome)
             self._heed_memory(watch, outcome, now_ns)
             slot_lost = outcome.worker_died and not self._pool.lost_slot(lane)
             for run, result in zip(watch.runs, outcome.results, strict=True):
                 work = run.job.payload
-                if not run.settled and run.job.end is None:
+                if run.job.end is None and work.speaker in (None, run):
                     work.outcome, work.result = outcome, result
                 n_outputs = work.n_outputs if self._fit.streams(watch.model) else 0
-                _add(
-                    orders,
-                    self._dispatch.ended(
+                try:
+                    more = self._dispatch.ended(
                         run,
                         _end_of(result.error),
                         now_ns,
                         slot_lost=slot_lost,
                         warmup=unlike,
                         tokens=n_outputs or None,
-                    ),
-                )
+                    )
+                except Exception:
+                    more = self._owed(lane, now_ns)
+                _add(orders, more)
             if slot_lost:
-                _add(orders, self._dispatch.look_again(1 << lane, now_ns))
+                try:
+                    _add(orders, self._dispatch.look_again(1 << lane, now_ns))
+                except Exception:
+                    _add(orders, self._owed(lane, now_ns))
             self._accept(orders)
         return orders
+
+    def _owed(self, lane: int, now_ns: int) -> Orders[Work]:
+        """What a call has ordered by the moment at which the policy raised. Under the lock."""
+        log.exception("the policy raised; the jobs go on")
+        try:
+            return self._dispatch.free(lane, 0, now_ns)
+        except Exception:  # then the next call has it
+            log.exception("the policy raised again")
+            return Orders()
 
     def _heed_memory(self, watch: Watch, outcome: Outcome, now_ns: int) -> None:
         """Halves the batches of a model on a resource that did not hold one of them, for a while. Under the lock."""
@@ -195,6 +211,8 @@ class Service:
         with self._lock:
             if run.settled or work.speaker not in (None, run):
                 return
+            if work.speaker is None:
+                self._speaks(run, now_ns)
             work.speaker = run
             work.n_outputs += 1
             work.last_ns = now_ns
@@ -208,6 +226,12 @@ class Service:
                     ticket.progress(work.n_outputs)
         assert work.sink is not None
         work.sink(value)
+
+    def _speaks(self, run: Run[Work], now_ns: int) -> None:
+        try:
+            self._dispatch.speaks(run, now_ns)
+        except Exception:
+            log.exception("the policy raised; the jobs go on")
 
     def next_due_ns(self) -> int | None:
         """When a running job is given up next, or progress is told. Under the lock."""

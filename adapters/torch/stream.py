@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from typing import Any
@@ -13,7 +14,8 @@ __all__ = ["JobStream"]
 
 
 class JobStream:
-    """Iterate it, or `async for`, in one place: each output once, in order; then the error of the job, if any.
+    """Iterate it, or `async for`: each output once, in order; then the error of the job, if any. Of several that do
+    each gets some.
 
     future: of the whole job; its result is the number of outputs. Outputs that nobody has fetched yet are kept.
     """
@@ -23,7 +25,7 @@ class JobStream:
     def __init__(self) -> None:
         self._outputs: deque[Any] = deque()
         self._changed = threading.Condition()
-        self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
+        self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._closed = False
 
     def close(self) -> None:
@@ -56,7 +58,7 @@ class JobStream:
                     break
                 loop = asyncio.get_running_loop()
                 waiter = loop.create_future()
-                self._waiter = loop, waiter
+                self._waiters.append((loop, waiter))
             await waiter
         self.future.result()
         raise StopAsyncIteration
@@ -74,10 +76,9 @@ class JobStream:
 
     def _wake(self) -> None:
         self._changed.notify_all()
-        if self._waiter is not None:
-            loop, waiter = self._waiter
-            self._waiter = None
-            if not loop.is_closed():
+        waiters, self._waiters = self._waiters, []
+        for loop, waiter in waiters:
+            with contextlib.suppress(RuntimeError):  # the loop was closed
                 loop.call_soon_threadsafe(_release, waiter)
 
 

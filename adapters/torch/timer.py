@@ -16,6 +16,10 @@ log = logging.getLogger("tailwise.torch")
 _GRAIN_NS = 1_000_000
 
 
+#: Seconds until it looks again when that raised: what is due may raise every time.
+_AFTER_ERROR_S = 0.1
+
+
 def sooner(one_ns: int | None, other_ns: int | None) -> int | None:
     """The earlier moment; None = never."""
     if one_ns is None or other_ns is None:
@@ -78,7 +82,12 @@ class Timer:
                 if self._ended:
                     return
                 now_ns = self._now_ns()
-                left = self._due(now_ns)
+                try:
+                    left = self._due(now_ns)
+                except BaseException:  # of a policy: no later job would expire
+                    log.exception("the timer goes on")
+                    self._hurried.wait(_AFTER_ERROR_S)
+                    continue
                 if left is None:
                     self._sleep(now_ns)
                     continue

@@ -11,6 +11,8 @@ import torch
 import tailwise as tw
 from tailwise.adapters.torch import Executor, Process, Thread
 from tailwise.errors import JobExpired
+from tests.adapters.torch.jobs import wait_until
+from tests.engine.script import Script
 
 WORKERS = {"thread": Thread(), "process": Process()}
 
@@ -145,3 +147,63 @@ def test_submit_of_a_generator_gives_the_list() -> None:
         {"cpu": Thread()},
     ) as executor:
         assert [float(x) for x in executor.submit("count", "chat", torch.tensor(2)).result(60)] == [2.0, 1.0]
+
+
+def test_a_stream_and_its_copy_are_one_answer_that_ends_with_who_spoke_first() -> None:
+    """The copy ends sooner; what it would have said is not what was heard, so the job goes on."""
+    copied, spoken, go_on = (threading.Event() for _ in range(3))
+
+    def model(x: torch.Tensor) -> Iterator[str]:
+        if threading.current_thread().name.startswith("tailwise-b"):
+            copied.set()
+            assert spoken.wait(60)
+            yield from ["copy"] * 3
+        else:
+            assert copied.wait(60)
+            yield "one"
+            assert go_on.wait(60)
+            yield "two"
+
+    e = tw.Engine(
+        [tw.Resource(name) for name in "ab"],
+        [tw.Model("m")],
+        [tw.QoS("chat", 60.0, priority=0)],
+        seed=1,
+    )
+    with Executor(
+        e,
+        {"m": model},
+        {"a": Thread(), "b": Thread()},
+        policy=Script(copies_to=1, hedge_at=0.0),
+        rules=tw.Rules(hedge_budget=1.0),
+    ) as executor:
+        stream = executor.stream("m", "chat", torch.tensor(1))
+        assert next(stream) == "one"
+        spoken.set()
+        wait_until(lambda: executor.stats().resources[1].n_served == 1)
+        assert not stream.future.done()
+        go_on.set()
+        assert list(stream) == ["two"]
+        assert stream.future.result(60) == 2
+        assert stream.future.record is not None
+        assert (stream.future.record.resource, stream.future.record.n_outputs) == ("a", 2)
+
+
+def test_all_who_wait_for_a_stream_are_woken() -> None:
+    counter = Counter()
+
+    async def consume() -> list[list[float]]:
+        stream = executor.stream("count", "chat", torch.tensor(3))
+        await anext(stream)
+
+        async def rest() -> list[float]:
+            return [float(x) async for x in stream]
+
+        tasks = [asyncio.create_task(rest()) for _ in range(3)]
+        await asyncio.sleep(0)  # each waits for an output
+        counter.gate.release(2)
+        return await asyncio.gather(*tasks)
+
+    with Executor(engine(), {"count": counter}, {"cpu": Thread()}) as executor:
+        heard = asyncio.run(asyncio.wait_for(consume(), 60))
+        assert sorted(x for one in heard for x in one) == [1.0, 2.0]
