@@ -110,9 +110,20 @@ def test_a_job_with_a_budget_beyond_what_nanoseconds_hold_is_queued_and_ends_as_
     assert (job.end, len(dispatch), e.in_flight) == ("completed", 0, 0)
 
 
-def test_a_job_of_a_class_without_a_deadline_waits_for_its_turn_however_late() -> None:
+def test_a_job_whose_class_bounds_the_first_token_waits_no_longer_than_that_for_its_turn() -> None:
     dispatch: Dispatch[str] = Dispatch([1], Script())
-    endless = tw.QoS("first words", math.inf, ttft_s=1.0)
+    first_words = tw.QoS("first words", 10.0, ttft_s=1.0)
+    dispatch.submit("a", "m", first_words, (), 0)
+    waiting, _ = dispatch.submit("b", "m", first_words, (), 0)
+    own, _ = dispatch.submit("c", "m", first_words, (), 0, deadline_s=2.0)
+    assert dispatch.due(10**9 - 1).ended == []
+    assert dispatch.due(10**9).ended == [waiting]
+    assert dispatch.due(2 * 10**9).ended == [own]
+
+
+def test_a_deadline_of_centuries_waits_for_its_turn_however_late() -> None:
+    dispatch: Dispatch[str] = Dispatch([1], Script())
+    endless = tw.QoS("some day", 1e10)
     running = dispatch.submit("a", "m", endless, (), 0)[1].start
     waiting, _ = dispatch.submit("b", "m", endless, (), 0)
     ten_years_ns = 10 * 365 * 86_400 * 10**9
