@@ -96,7 +96,7 @@ MUTANTS = (
     ),
     Mutant(
         6,
-        "_core/kernels.h",
+        "_core/choose.h",
         "tw_pick(tw_load(fits + at) >= limit, tw_load(cost + at), tw_splat(INFINITY))",
         "tw_load(cost + at)",
         G + "test_g06_hard_bounds.py",
@@ -152,7 +152,7 @@ MUTANTS = (
     ),
     Mutant(
         11,
-        "_core/kernels.h",
+        "_core/choose.h",
         "(words[at >> 6] >> (at & 63)) & 0xffff",
         "(words[at >> 6] >> (at & 63) | !at) & 0xffff",
         G + "test_g11_masked_lane.py",
