@@ -123,5 +123,6 @@ def test_a_job_with_a_time_limit_keeps_its_inputs_no_longer_than_it_runs() -> No
             del inputs
             executor.submit("m", "q", X).result(60)  # a slot's thread lets the last job go
             wait_until(lambda: alive() is None)
+            assert alive() is None
         finally:
             gc.enable()
