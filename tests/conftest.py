@@ -16,7 +16,7 @@ settings.register_profile("mutant", settings.get_profile("ci"), phases=[Phase.ex
 settings.load_profile("ci")
 
 if importlib.util.find_spec("torch") is None:
-    collect_ignore = ["adapters", "bench/gpu_check"]
+    collect_ignore = ["adapters/cli", "adapters/torch", "bench/gpu_check"]
 
 
 @pytest.fixture(scope="module", params=PATHS)
