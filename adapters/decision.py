@@ -1,0 +1,103 @@
+"""One decision of an adapter and what became of it, and the verdict on its job."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Protocol, TypeAlias
+
+from tailwise.explanation import Explanation
+from tailwise.qos import QoS
+
+__all__ = ["Decision", "End", "Job", "Listener", "verdict"]
+
+End: TypeAlias = Literal["completed", "failed", "timed_out", "cancelled"]
+
+
+@dataclass(slots=True)
+class Decision:
+    """One decision and what became of it. Seconds; probabilities in [0, 1]; None = not known, or not yet.
+
+    job: number of its first decision, itself unless it is a retry or a copy. at_s: seconds since 1970.
+    preferred: what we would have chosen, where somebody else's choice stood. left_s: to the deadline (where the class
+    has a ttft_s: to the first token). completion_s, ttft_s: from the job's first decision on. on_time: the job's
+    verdict, written on the decision that brought it.
+    """
+
+    number: int
+    job: int
+    at_s: float
+    model: str
+    qos: str
+    request_id: str | None
+    resource: str | None
+    preferred: str | None
+    regret_s: float | None
+    reason: str | None
+    retry_after_s: float | None
+    attempt: int
+    copied: bool
+    probe: bool
+    p_on_time: float | None
+    wait_s: float | None
+    service_s: float | None
+    expected_s: float | None
+    bound_s: float | None
+    left_s: float
+    explanation: Explanation | None = None
+    end: End | None = None
+    on_time: bool | None = None
+    completion_s: float | None = None
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    tokens: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and texts; what is not finite is None, the explanation a table of texts."""
+        told = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "explanation"}
+        out = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in told.items()}
+        if self.explanation is not None:
+            out["explanation"] = {"title": self.explanation.title, "cells": self.explanation.cells()}
+        return out
+
+
+class Listener(Protocol):
+    """Hears of every decision and of every end, in whichever thread it came; must be quick, and may not raise."""
+
+    def decided(self, decision: Decision) -> None: ...
+    def ended(self, decision: Decision) -> None: ...
+
+
+@dataclass(slots=True)
+class Job:
+    """What the entries of one job share. start_ns: the engine's clock at its first decision, left_s from there."""
+
+    number: int
+    qos: QoS
+    start_ns: int
+    left_s: float
+    tpot_bound_s: float
+    n_open: int = 0
+    end: End | None = None
+
+
+def verdict(decision: Decision, job: Job, end: End) -> bool | None:
+    """Whether the job kept every bound, by the rule of `Certificate`: None of one that was cancelled before its
+    deadline, and where nobody said what tells."""
+    completion_s, qos = decision.completion_s, job.qos
+    if completion_s is None:  # failed, and refused elsewhere
+        return False
+    if end == "cancelled":
+        over = decision.ttft_s is None and completion_s > job.left_s
+        return False if over else None
+    if end != "completed":
+        return False
+    if qos.ttft_s == math.inf:
+        return completion_s <= job.left_s
+    if decision.ttft_s is None:
+        return None
+    if decision.ttft_s > job.left_s or completion_s > job.left_s + (qos.deadline_s - qos.ttft_s):
+        return False
+    if job.tpot_bound_s == math.inf or decision.tokens == 1:
+        return True
+    return None if decision.tpot_s is None else decision.tpot_s <= job.tpot_bound_s
