@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tailwise.adapters.decision import Decision
 from tailwise.adapters.journal import Journal
+from tailwise.adapters.tally import ClassTally
 from tailwise.engine import Engine
 from tailwise.errors import InputError, MissingExtra
 
@@ -32,10 +33,9 @@ _Rows = Iterable[tuple[tuple[str, ...], float]]
 class TailwiseCollector:
     """Register it: `prometheus_client.REGISTRY.register(TailwiseCollector(journal))`.
 
-    journal: whose decisions are counted; of a bare Engine its beliefs, breakers and certificates alone. headroom: says
-    by class how much more load it could take, as a share; None = unknown, and then it is left out, as is everything
-    else that is not known: absent is unknown, never 0.
-    Cost of a scrape: some 30 us for each (resource, model); of a decision: a dictionary and three comparisons.
+    source: a journal, whose decisions are counted; of a bare Engine its beliefs, breakers and certificates alone.
+    headroom: says by class how much more load it could take, as a share; None = unknown, and then it is left out, as
+    is all else that is not known: absent is unknown, never 0. `metrics/` has a Grafana dashboard and alert rules.
     """
 
     def __init__(self, source: Journal | Engine, *, headroom: Headroom | None = None) -> None:
@@ -143,35 +143,31 @@ class TailwiseCollector:
         ]
         labels = ("resource", "model", "signal")
         known = [((r, m, s), p) for r, m, s, p in seen if p.source != "unknown"]
-        for name, text, of in (
-            ("median_seconds", "Median of the forecast at typical features.", lambda p: p.median_s),
-            ("p99_seconds", "99% quantile of the forecast at typical features.", lambda p: p.quantile(0.99)),
-        ):
-            yield _gauge(f"forecast_{name}", text, labels, [(who, of(p)) for who, p in known])
+        text = "Median of the forecast at typical features."
+        yield _gauge("forecast_median_seconds", text, labels, [(who, p.median_s) for who, p in known])
+        text = "99% quantile of the forecast at typical features."
+        yield _gauge("forecast_p99_seconds", text, labels, [(who, p.quantile(0.99)) for who, p in known])
         rows = [((r, m, s), p.n) for r, m, s, p in seen]
         yield _gauge("observations", "Effective number of results behind a profile.", labels, rows)
 
     def _of_jobs(self, journal: Journal) -> Iterator[Metric]:
         tallies = list(journal.classes.values())
-        for name, text, of in (
+        counts: tuple[tuple[str, str, Callable[[ClassTally], int]], ...] = (
             ("offered_jobs", "Jobs that came.", lambda t: t.offered),
-            (
-                "known_jobs",
-                "Jobs of which it is known whether they were on time; refused ones are not.",
-                lambda t: t.known,
-            ),
+            ("known_jobs", "Jobs of which it is known whether they were on time.", lambda t: t.known),
             ("on_time_jobs", "Jobs that kept every bound of their class.", lambda t: t.on_time),
             ("retries", "Further tries of jobs that had failed.", lambda t: t.retries),
             ("hedges", "Copies of jobs that were stuck.", lambda t: t.copies),
             ("probes", "Jobs sent to find something out, outside the promise.", lambda t: t.probes),
-        ):
-            yield _counter(name, text, ("qos",), [((t.qos,), float(of(t))) for t in tallies])
+        )
+        for name, text, of in counts:
+            yield _counter(name, text, ("qos",), [((t.qos,), of(t)) for t in tallies])
         yield _gauge(
             "open_jobs", "Jobs admitted and not ended.", ("qos",), [((t.qos,), t.open) for t in tallies]
         )
-        ended = [((t.qos, end), float(n)) for t in tallies for end, n in t.ended.items()]
+        ended = [((t.qos, end), float(n)) for t in tallies for end, n in list(t.ended.items())]
         yield _counter("ended_jobs", "Jobs by how they ended.", ("qos", "end"), ended)
-        refused = [((t.qos, reason), float(n)) for t in tallies for reason, n in t.refused.items()]
+        refused = [((t.qos, reason), float(n)) for t in tallies for reason, n in list(t.refused.items())]
         yield _counter("refused_jobs", "Jobs refused, by reason.", ("qos", "reason"), refused)
 
 

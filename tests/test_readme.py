@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+EMBEDDING = 'tw.QoS("interactive", deadline_s=0.05, on_time=0.99, priority=0)'
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_embedding_example_runs_and_teaches_a_profile() -> None:
     scope: dict[str, object] = {}
-    exec(BLOCKS[0], scope)
+    exec(block(EMBEDDING), scope)
     engine = scope["engine"]
     assert engine.in_flight == 0  # type: ignore[attr-defined]
     assert sum(engine.profile(r, "resnet50").n for r in ("cuda:0", "cpu")) == 1.0  # type: ignore[attr-defined]
@@ -21,10 +22,10 @@ def test_the_executor_example_runs_on_cpu_devices() -> None:
     """The README names a GPU and a module of the reader's; here both stand on what every machine has."""
     torch = pytest.importorskip("torch")
     scope: dict[str, object] = {}
-    exec(BLOCKS[0], scope)
+    exec(block(EMBEDDING), scope)
     scope["images"] = torch.ones(8, 3, 4, 4)
     program = (
-        BLOCKS[1]
+        block('models={"resnet50": "mypackage.models:resnet50"}')
         .replace('Thread("cuda:0")', 'Thread("cpu")')
         .replace("mypackage.models:resnet50", "torch.nn:Identity")
     )
@@ -35,7 +36,7 @@ def test_the_executor_example_runs_on_cpu_devices() -> None:
 def test_the_example_of_jobs_that_tailwise_runs_runs() -> None:
     pytest.importorskip("torch")
     scope: dict[str, object] = {}
-    exec(BLOCKS[2], scope)
+    exec(block('tw.Model("large"'), scope)
     answers, exact = scope["answers"], scope["exact"]
     assert [tuple(answer.shape) for answer in answers] == [(4, 10)] * 50  # type: ignore[attr-defined]
     assert exact.record.model == "large"  # type: ignore[attr-defined]
@@ -44,7 +45,26 @@ def test_the_example_of_jobs_that_tailwise_runs_runs() -> None:
 
 def test_the_language_model_example_runs_and_teaches_both_signals() -> None:
     scope: dict[str, object] = {}
-    exec(BLOCKS[3], scope)
+    exec(block('"llama-70b",'), scope)
     engine = scope["engine"]
     assert engine.in_flight == 0  # type: ignore[attr-defined]
     assert engine.length("llama-70b").n == 1.0  # type: ignore[attr-defined]
+
+
+def block(line: str) -> str:
+    """The block that has `line`."""
+    [found] = [text for text in BLOCKS if line in text]
+    return found
+
+
+def test_the_metrics_example_runs_and_prints_what_it_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    prometheus_client = pytest.importorskip("prometheus_client")
+    scope: dict[str, object] = {}
+    exec(block("TailwiseCollector(journal)"), scope)
+    prometheus_client.REGISTRY.unregister(next(iter(_collectors(prometheus_client.REGISTRY))))
+    assert 'tailwise_ended_jobs_total{end="completed",qos="interactive"} 1.0' in capsys.readouterr().out
+
+
+def _collectors(registry: object) -> list[object]:
+    kept = registry._collector_to_names  # type: ignore[attr-defined]
+    return [c for c in kept if type(c).__name__ == "TailwiseCollector"]

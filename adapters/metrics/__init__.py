@@ -1,0 +1,1 @@
+"""What monitoring systems load: a Grafana dashboard and alert rules for Prometheus."""
