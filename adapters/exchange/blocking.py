@@ -1,0 +1,124 @@
+"""The transport for callers that block."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from tailwise.adapters.entry import Entry
+from tailwise.adapters.exchange.exchange import Exchange, Fault, Leg
+from tailwise.adapters.exchange.sender import Sender
+
+__all__ = ["BlockingSender"]
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+
+class BlockingSender(Sender, Generic[Request, Response]):
+    """A transport for a library's blocking client. May be used from several threads; see `Sender`."""
+
+    _body: ClassVar[type[Any]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._body = type("Body", (Body, cls.http.SyncByteStream), {})
+
+    def _own(self) -> Any:
+        return self.http.HTTPTransport(limits=self._limits())
+
+    def handle_request(self, request: Request) -> Response:
+        exchange = self._open(request)
+        if exchange is None:
+            return self._inner.handle_request(request)  # type: ignore[no-any-return]
+        if not exchange.entry.admitted:
+            return self._refused(exchange.entry)  # type: ignore[no-any-return]
+        while True:
+            leg = self._try(exchange, exchange.entry, request)
+            if not exchange.again(leg):
+                break
+            if leg.response is not None:
+                leg.response.close()
+        if leg.error is not None:
+            raise leg.error
+        return self._response(leg, self._body(self, leg))  # type: ignore[no-any-return]
+
+    def _try(self, exchange: Exchange, entry: Entry, request: Any) -> Leg:
+        """Sends it to one backend, and waits for the first bytes of what may be handed on."""
+        leg = Leg(entry)
+        try:
+            response = self._inner.handle_request(self._addressed(request, entry))
+            self._heard(exchange, leg, request, response)
+            if not leg.answer.failed and leg.answer.status != 101:
+                leg.body = iter(response.stream)
+                self._first_bytes(leg)
+        except Exception as error:
+            leg.error, leg.fault = error, self._fault(error)
+            close(leg)
+        except BaseException:
+            close(leg)
+            entry.cancel()
+            raise
+        return leg
+
+    def _first_bytes(self, leg: Leg) -> None:
+        for chunk in leg.body:
+            if chunk:
+                leg.answer.feed(chunk)
+                leg.chunks.append(chunk)
+                return
+        self._ended(leg)
+
+    def _ended(self, leg: Leg) -> None:
+        """Raises what the library raises of an answer that was cut off."""
+        missing = leg.answer.end()
+        if missing is not None:
+            raise self.http.RemoteProtocolError(missing)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def __enter__(self) -> Self:
+        self._inner.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self._inner.__exit__(kind, error, traceback)
+
+
+class Body:
+    """The body of an answer, told to its job as it is read."""
+
+    def __init__(self, sender: BlockingSender[Any, Any], leg: Leg) -> None:
+        self._sender = sender
+        self._leg = leg
+
+    def __iter__(self) -> Iterator[bytes]:
+        leg, answer = self._leg, self._leg.answer
+        try:
+            yield from leg.chunks
+            for chunk in leg.response.stream if leg.body is None else leg.body:
+                answer.feed(chunk)
+                yield chunk
+            self._sender._ended(leg)
+        except Exception as error:
+            answer.broke(timed_out=self._sender._fault(error) is Fault.TIMED_OUT)
+            raise
+
+    def close(self) -> None:
+        self._leg.answer.close()
+        self._leg.response.close()
+
+
+def close(leg: Leg) -> None:
+    """Lets go of its connection; what that raises is nothing to the job."""
+    if leg.response is not None:
+        with contextlib.suppress(Exception):
+            leg.response.close()

@@ -1,0 +1,105 @@
+"""One job over HTTP: which backends tried it, and whether another may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from tailwise.adapters.entry import Entry
+from tailwise.adapters.exchange.answer import Answer
+from tailwise.adapters.exchange.ask import Ask
+from tailwise.errors import CapacityError
+from tailwise.family import Family
+from tailwise.route import Route
+
+__all__ = ["Exchange", "Fault", "Leg"]
+
+
+class Fault(Enum):
+    """What an exception says of the backend that it came from."""
+
+    UNREACHED = "unreached"  # it never had the request
+    BROKEN = "broken"  # it may have begun with it
+    TIMED_OUT = "timed out"
+    OURS = "ours"  # the request was never fit to be sent, or a limit of our own was met
+    UNKNOWN = "unknown"  # it failed, and nobody knows whether another would not
+
+
+@dataclass(slots=True)
+class Leg:
+    """One try on one backend: either an answer, up to the first bytes of its body, or an error."""
+
+    entry: Entry
+    answer: Answer = field(init=False)  #: unless there is an error
+    response: Any = None
+    body: Any = None  #: iterator over the rest of it
+    chunks: list[bytes] = field(default_factory=list)
+    retry_after_s: float | None = None
+    error: Exception | None = None
+    fault: Fault = Fault.UNKNOWN
+
+    @property
+    def failed(self) -> bool:
+        return self.error is not None or self.answer.failed
+
+
+class Exchange:
+    """A job's tries. `replay`: its body can be sent twice; `attempts`: how often at most, hedges not counted."""
+
+    __slots__ = ("_attempts", "_replay", "_route", "ask", "entry", "mask")
+
+    def __init__(
+        self, ask: Ask, route: Route | Family, entry: Entry, mask: Any, *, replay: bool, attempts: int
+    ) -> None:
+        self.ask = ask
+        self.entry = entry
+        self.mask = mask
+        self._route = route
+        self._replay = replay
+        self._attempts = attempts
+
+    @property
+    def repeatable(self) -> bool:
+        """May it be sent though a backend may have begun with it?"""
+        return self._replay and self.ask.repeatable
+
+    def again(self, leg: Leg) -> bool:
+        """Settles a leg that failed. True: `entry` is another try; False: this leg's end is the job's."""
+        if not leg.failed or leg.entry.settled:
+            return False
+        if self._may_repeat(leg):
+            return self._repeat(leg)
+        self.settle(leg)
+        return False
+
+    def settle(self, leg: Leg) -> None:
+        """It failed, and is not tried again."""
+        if leg.error is not None and leg.fault is Fault.TIMED_OUT:
+            leg.entry.timeout()
+        elif leg.error is not None and leg.fault is Fault.OURS:
+            leg.entry.cancel()
+        else:
+            leg.entry.fail(retry_after_s=leg.retry_after_s)
+
+    def _may_repeat(self, leg: Leg) -> bool:
+        if leg.entry.decision.attempt >= self._attempts or leg.entry.end_left_s <= 0.0:
+            return False
+        if leg.error is not None:
+            unreached = leg.fault is Fault.UNREACHED  # and then nothing was read of the body
+            return unreached or (leg.fault is Fault.BROKEN and self.repeatable)
+        return self._replay and (self.ask.repeatable or leg.answer.status == 429)  # it was turned away
+
+    def _repeat(self, leg: Leg) -> bool:
+        entry, Z = leg.entry, self.ask.given(self._route)
+        try:
+            second = entry.retry(Z, mask=self.mask, retry_after_s=leg.retry_after_s)
+        except CapacityError:
+            self.settle(leg)
+            return False
+        if second.admitted:
+            self.entry = second
+        return second.admitted
+
+    def copy(self, entry: Entry) -> Entry | None:
+        return entry.copy(self.ask.given(self._route), mask=self.mask)

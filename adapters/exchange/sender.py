@@ -1,0 +1,161 @@
+"""What both transports of a library share: from a request to its job, its backend and its answer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tailwise.adapters.entry import Entry
+from tailwise.adapters.exchange.answer import Answer
+from tailwise.adapters.exchange.ask import Ask
+from tailwise.adapters.exchange.backends import Backends
+from tailwise.adapters.exchange.exchange import Exchange, Fault, Leg
+from tailwise.adapters.exchange.wait import retry_after_s
+from tailwise.adapters.journal import Journal
+from tailwise.errors import ConfigError, UnknownName
+from tailwise.family import Family
+from tailwise.route import Route
+
+__all__ = ["Sender"]
+
+log = logging.getLogger("tailwise.adapters")
+
+
+class Sender:
+    """Sends each job to one of several backends.
+
+    backends: base URLs by the names of their resources. ask: what a request asks for, the same of all or by the
+    request, None = it is none of ours and goes on as it is; by default what `request.extensions["tailwise"]` says, an
+    Ask. attempts: on how many backends a job may fail before its caller hears of it. hedge: whether a job of
+    priority 0 that outlives its forecast may have a copy (`AsyncTransport` only). give_up: whether a job is given up
+    at its deadline while nothing of its answer has come; what has begun to come is never cut. inner: the transport
+    that sends; by default the library's own, without a limit on connections, since admission is the engine's.
+    on_response: told of each backend's answer, by resource and headers, before its body is read. wall: seconds since
+    1970.
+    """
+
+    http: Any  #: the library's module
+
+    def __init__(
+        self,
+        journal: Journal,
+        backends: Mapping[str, str],
+        ask: Ask | Callable[[Any], Ask | None] | None = None,
+        *,
+        attempts: int = 2,
+        hedge: bool = True,
+        give_up: bool = True,
+        inner: Any = None,
+        on_response: Callable[[str, Any], None] | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        if attempts < 1:
+            raise ConfigError(f"attempts={attempts!r}: 1 (no second try) or more")
+        self.journal = journal
+        self.backends = Backends(journal.engine, backends)
+        self._ask = ask
+        self._attempts = attempts
+        self._hedge = hedge
+        self._give_up = give_up
+        self._inner = self._own() if inner is None else inner
+        self._on_response = on_response
+        self._wall = wall
+        self._routes: dict[tuple[str, str], Route | Family] = {}
+
+    def _own(self) -> Any:
+        raise NotImplementedError
+
+    def _limits(self) -> Any:
+        """keepalive_expiry: below the 5 s after which uvicorn and others close what is idle; httpx's own 5 s meet
+        them, and a request on a connection that is closing reads like a failed backend."""
+        return self.http.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=4.0)
+
+    def _open(self, request: Any) -> Exchange | None:
+        """Decides. None: the request is none of ours."""
+        ask = self._asked(request)
+        if ask is None:
+            return None
+        route = self._route(ask.model, ask.qos)
+        mask = self.backends.mask(ask.mask)
+        entry = self.journal.select(route, ask.x, ask.given(route), mask=mask, **ask.options())
+        replay = isinstance(request.stream, self.http.ByteStream)
+        return Exchange(ask, route, entry, mask, replay=replay, attempts=self._attempts)
+
+    def _asked(self, request: Any) -> Ask | None:
+        if isinstance(self._ask, Ask):
+            return self._ask
+        if self._ask is not None:
+            return self._ask(request)
+        ask: Ask | None = request.extensions.get("tailwise")
+        return ask
+
+    def _route(self, model: str, qos: str) -> Route | Family:
+        route = self._routes.get((model, qos))
+        if route is None:
+            engine = self.journal.engine
+            try:
+                route = engine.route(model, qos)
+            except UnknownName:
+                route = engine.family(model, qos)
+            self._routes[model, qos] = route
+        return route
+
+    def _addressed(self, request: Any, entry: Entry) -> Any:
+        """The request as its backend gets it: URL and Host replaced, what is ours taken out."""
+        url = self.http.URL(self.backends.url(entry.resource or "", request.url))
+        headers = request.headers.copy()
+        headers["host"] = url.netloc.decode("ascii")
+        extensions = {k: v for k, v in request.extensions.items() if k != "tailwise"}
+        if self._give_up and (left_s := entry.end_left_s) < float("inf"):
+            own = extensions.get("timeout", {})
+            phases = ("connect", "read", "write", "pool")
+            extensions["timeout"] = {p: shorter(own.get(p), max(left_s, 1e-3)) for p in phases}
+        return self.http.Request(
+            request.method, url, headers=headers, stream=request.stream, extensions=extensions
+        )
+
+    def _heard(self, exchange: Exchange, leg: Leg, request: Any, response: Any) -> None:
+        """The head of an answer is there."""
+        leg.response = response
+        status, headers = response.status_code, response.headers
+        leg.answer = Answer(leg.entry, request.method, status, headers, exchange.ask.tokens)
+        if leg.answer.failed:
+            leg.retry_after_s = retry_after_s(headers.get("retry-after"), self._wall())
+        if self._on_response is not None:
+            try:
+                self._on_response(leg.entry.resource or "", headers)
+            except Exception:
+                log.exception("on_response raised; the answer goes on")
+
+    def _fault(self, error: Exception) -> Fault:
+        http = self.http
+        if isinstance(error, (http.ConnectError, http.ConnectTimeout, http.ProxyError)):
+            return Fault.UNREACHED
+        if isinstance(error, (http.PoolTimeout, http.LocalProtocolError, http.UnsupportedProtocol)):
+            return Fault.OURS
+        if isinstance(error, http.TimeoutException):
+            return Fault.TIMED_OUT
+        return Fault.BROKEN if isinstance(error, http.TransportError) else Fault.UNKNOWN
+
+    def _refused(self, entry: Entry) -> Any:
+        """The answer to a job that no backend took."""
+        wait_s = entry.decision.retry_after_s
+        status = 503 if entry.reason == "no_resource" else 429
+        headers = {} if wait_s is None else {"retry-after": str(max(1, round(wait_s)))}
+        told = {"error": {"type": "refused", "code": entry.reason, "message": f"refused: {entry.reason}"}}
+        return self.http.Response(
+            status, headers=headers, json=told, extensions={"tailwise": entry, "http_version": b"HTTP/1.1"}
+        )
+
+    def _response(self, leg: Leg, body: Any) -> Any:
+        response = leg.response
+        extensions = {**response.extensions, "tailwise": leg.entry}
+        return self.http.Response(
+            response.status_code, headers=response.headers, stream=body, extensions=extensions
+        )
+
+
+def shorter(own_s: float | None, left_s: float) -> float:
+    return left_s if own_s is None else min(own_s, left_s)
