@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tailwise._core.core import Ticket
 from tailwise.adapters.decision import Decision, Job
 from tailwise.errors import TicketError
+from tailwise.qos import QoS
 
 if TYPE_CHECKING:
     from tailwise.adapters.journal import Journal
@@ -43,6 +44,11 @@ class Entry:
     @property
     def reason(self) -> str | None:
         return self.decision.reason
+
+    @property
+    def qos(self) -> QoS:
+        """The job's class, as declared."""
+        return self._job.qos
 
     @property
     def settled(self) -> bool:
