@@ -76,9 +76,24 @@ class Journal:
         with self._lock:
             return self._classes[qos].recent.total(int(self._wall()))
 
+    def by_second(self, qos: str) -> list[tuple[int, int, int, int]]:
+        """The same of each second of the last minute, the latest last."""
+        with self._lock:
+            return self._classes[qos].recent.by_second(int(self._wall()))
+
+    def now_s(self) -> float:
+        """Seconds since 1970."""
+        return self._wall()
+
     def listen(self, listener: Listener) -> None:
         """Tells it of every decision and end from now on."""
-        self._listeners = (*self._listeners, listener)
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+
+    def unlisten(self, listener: Listener) -> None:
+        """Tells it nothing more; one that does not listen is no error."""
+        with self._lock:
+            self._listeners = tuple(known for known in self._listeners if known is not listener)
 
     def since_s(self, at_ns: int) -> float:
         """Seconds since a reading of the engine's clock."""

@@ -36,12 +36,18 @@ class Recent:
 
     def total(self, second: int) -> tuple[int, int, int, int]:
         """(offered, refused, known, on time) in the minute that ends with `second`."""
-        kept = [
-            counts
-            for at, counts in zip(self._seconds, self._counts, strict=True)
-            if second - WINDOW_S < at <= second
-        ]
-        offered, refused, known, on_time = (sum(counts[i] for counts in kept) for i in range(4))
+        offered, refused, known, on_time = map(sum, zip(*self.by_second(second), strict=True))
+        return offered, refused, known, on_time
+
+    def by_second(self, second: int) -> list[tuple[int, int, int, int]]:
+        """The same of each second of that minute, the latest last."""
+        return [self._at(second - ago) for ago in reversed(range(WINDOW_S))]
+
+    def _at(self, second: int) -> tuple[int, int, int, int]:
+        place = second % WINDOW_S
+        if self._seconds[place] != second:
+            return 0, 0, 0, 0
+        offered, refused, known, on_time = self._counts[place]
         return offered, refused, known, on_time
 
 

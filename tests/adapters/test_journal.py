@@ -180,6 +180,7 @@ def test_the_last_minute_is_forgotten_by_the_second(world: World) -> None:
     assert world.journal.recent("plain") == (2, 0, 2, 1)
     world.clock.advance(40.0)
     assert world.journal.recent("plain") == (1, 0, 1, 0)
+    assert [n for n in world.journal.by_second("plain") if n != (0, 0, 0, 0)] == [(1, 0, 1, 0)]
     world.clock.advance(60.0)
     assert world.journal.recent("plain") == (0, 0, 0, 0)
 
