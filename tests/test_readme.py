@@ -1,9 +1,13 @@
 """What the README shows is run."""
 
 import re
+import socket
+import threading
 from pathlib import Path
 
 import pytest
+
+import tailwise as tw
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 EMBEDDING = 'tw.QoS("interactive", deadline_s=0.05, on_time=0.99, priority=0)'
@@ -68,3 +72,25 @@ def test_the_metrics_example_runs_and_prints_what_it_counted(capsys: pytest.Capt
 def _collectors(registry: object) -> list[object]:
     kept = registry._collector_to_names  # type: ignore[attr-defined]
     return [c for c in kept if type(c).__name__ == "TailwiseCollector"]
+
+
+def test_the_load_report_example_tells_the_engine(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("prometheus_client")
+    pytest.importorskip("httpx2")
+    page = b"vllm:num_requests_running 2\nvllm:num_requests_waiting 1\n"
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(page)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=_answer, args=(listener, head + page))
+        server.start()
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+        engine = tw.Engine([tw.Resource("gpu-0")], [tw.Model("m")], [tw.QoS("q", 5.0)])
+        exec(block("Poller, Target").replace("10.0.0.7:8000", host), {"engine": engine})
+        server.join()
+    assert "'running': 2.0" in capsys.readouterr().out
+
+
+def _answer(listener: socket.socket, answer: bytes) -> None:
+    caller, _ = listener.accept()
+    with caller:
+        caller.recv(65536)
+        caller.sendall(answer)
