@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from tailwise.adapters.slo import read
+from tailwise.engine import Engine
+from tailwise.errors import InputError
 from tailwise.family import Family
 from tailwise.route import Route
 
-__all__ = ["Ask", "TokenReader"]
+__all__ = ["Ask", "TokenReader", "asked_by"]
 
 
 class TokenReader(Protocol):
@@ -60,9 +63,25 @@ class Ask:
     repeatable: bool = True
 
     def options(self) -> dict[str, Any]:
-        """What was said, as keywords of `Journal.select`."""
-        names = ("deadline_s", "tpot_s", "arrival_s", "default", "request_id")
+        """What was said, as keywords of `Journal.select`; but for its bounds in time, which `narrow` makes."""
+        names = ("tpot_s", "default", "request_id")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def given(self, route: Route | Family) -> Any:
         return self.Z(route) if callable(self.Z) else self.Z
+
+
+def asked_by(request: Any, engine: Engine) -> Ask:
+    """The Ask in `request.extensions["tailwise"]`; else what its headers say (`tailwise.adapters.slo`), of the one
+    model that the engine has. Raises InputError: neither tells which job it is."""
+    ask = request.extensions.get("tailwise")
+    if isinstance(ask, Ask):
+        return ask
+    if ask is not None or len(engine.models) != 1:
+        raise InputError(
+            f"extensions['tailwise']={ask!r}: an Ask, which names one of the models "
+            + ", ".join(repr(model.name) for model in engine.models)
+        )
+    slo = read(request.headers, engine)
+    bounds = {"deadline_s": slo.budget_s, "tpot_s": slo.tpot_s, "request_id": slo.request_id}
+    return Ask(engine.models[0].name, slo.qos, **bounds)  # type: ignore[arg-type]

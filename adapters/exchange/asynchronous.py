@@ -18,11 +18,19 @@ __all__ = ["AsyncSender"]
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
+#: Copies per decision: the executor's, `Rules.hedge_budget`.
+HEDGE_BUDGET = 0.02
+
 
 class AsyncSender(Sender, Generic[Request, Response]):
     """A transport for a library's asynchronous client, on asyncio; see `Sender`."""
 
     _body: ClassVar[type[Any]]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._n_decisions = self._n_copies = 0
+        self._closing: set[asyncio.Task[Any]] = set()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -37,14 +45,60 @@ class AsyncSender(Sender, Generic[Request, Response]):
             return await self._inner.handle_async_request(request)  # type: ignore[no-any-return]
         if not exchange.entry.admitted:
             return self._refused(exchange.entry)  # type: ignore[no-any-return]
-        while True:
-            leg = await self._try(exchange, exchange.entry, request)
-            if not exchange.again(leg):
-                break
-            await close(leg)
-        if leg.error is not None:
-            raise leg.error
-        return self._response(leg, self._body(self, leg))  # type: ignore[no-any-return]
+        try:
+            while exchange.again(leg := await self._first_of(exchange, request)):
+                await close(leg)
+            if leg.error is not None:
+                raise leg.error
+            return self._response(leg, self._body(self, leg))  # type: ignore[no-any-return]
+        except BaseException:
+            exchange.abandon()
+            raise
+
+    async def _first_of(self, exchange: Exchange, request: Any) -> Leg:
+        """The leg of the job, or of a copy where the copy is first; the other one is dropped."""
+        at_s = self._hedge_at_s(exchange)
+        if at_s is None:
+            return await self._try(exchange, exchange.entry, request)
+        legs = {asyncio.create_task(self._try(exchange, exchange.entry, request)): exchange.entry}
+        try:
+            while True:
+                done, _ = await asyncio.wait(legs, timeout=at_s, return_when=asyncio.FIRST_COMPLETED)
+                if not done and at_s is not None:
+                    copy = exchange.copy() if self._may_copy() else None
+                    at_s = 2.0 * at_s if copy is None else None
+                    if copy is not None:
+                        self._n_copies += 1
+                        legs[asyncio.create_task(self._try(exchange, copy, request))] = copy
+                for task in done:
+                    del legs[task]
+                    leg = task.result()
+                    if not leg.failed or not legs:
+                        exchange.entry = leg.entry
+                        return leg
+                    exchange.settle(leg)
+                    await close(leg)
+                    at_s = None
+        finally:
+            for task, entry in legs.items():
+                self._drop(task, entry)
+
+    def _hedge_at_s(self, exchange: Exchange) -> float | None:
+        self._n_decisions += 1
+        at_s = exchange.hedge_at_s if self._hedge else None
+        return None if at_s is None or at_s >= exchange.entry.end_left_s else at_s
+
+    def _may_copy(self) -> bool:
+        return self._n_copies + 1 <= HEDGE_BUDGET * self._n_decisions
+
+    def _drop(self, task: asyncio.Task[Leg], entry: Entry) -> None:
+        """Its connection is closed behind the caller's back, who has waited enough."""
+        if not entry.settled:
+            entry.cancel()
+        task.cancel()
+        closing = asyncio.create_task(let_go(task))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     async def _try(self, exchange: Exchange, entry: Entry, request: Any) -> Leg:
         """Sends it to one backend, and waits for the first bytes of what may be handed on."""
@@ -56,8 +110,9 @@ class AsyncSender(Sender, Generic[Request, Response]):
             else:
                 async with asyncio.timeout(left_s):
                     await self._fetch(exchange, leg, request)
-        except TimeoutError:
+        except TimeoutError as error:
             leg.error = self.http.ReadTimeout("nothing came before the deadline of the job")
+            leg.error.__cause__ = error
             leg.fault = Fault.TIMED_OUT
             await close(leg)
         except Exception as error:
@@ -90,6 +145,7 @@ class AsyncSender(Sender, Generic[Request, Response]):
             raise self.http.RemoteProtocolError(missing)
 
     async def aclose(self) -> None:
+        await self._closed()
         await self._inner.aclose()
 
     async def __aenter__(self) -> Self:
@@ -102,7 +158,12 @@ class AsyncSender(Sender, Generic[Request, Response]):
         error: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
+        await self._closed()
         await self._inner.__aexit__(kind, error, traceback)
+
+    async def _closed(self) -> None:
+        if self._closing:
+            await asyncio.wait(self._closing)
 
 
 class Body:
@@ -128,6 +189,13 @@ class Body:
     async def aclose(self) -> None:
         self._leg.answer.close()
         await self._leg.response.aclose()
+
+
+async def let_go(task: asyncio.Task[Leg]) -> None:
+    """Waits for the end of a leg that is not wanted any more."""
+    await asyncio.wait([task])
+    if not task.cancelled() and task.exception() is None:
+        await close(task.result())
 
 
 async def close(leg: Leg) -> None:

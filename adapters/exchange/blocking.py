@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -18,7 +19,11 @@ Response = TypeVar("Response")
 
 
 class BlockingSender(Sender, Generic[Request, Response]):
-    """A transport for a library's blocking client. May be used from several threads; see `Sender`."""
+    """A transport for a library's blocking client. May be used from several threads; see `Sender`.
+
+    Nothing interrupts a call that blocks: a job is given up when one step of it (to connect, to write, to wait for
+    the next bytes, those of its body too) takes what was left to its deadline when it was sent.
+    """
 
     _body: ClassVar[type[Any]]
 
@@ -35,21 +40,21 @@ class BlockingSender(Sender, Generic[Request, Response]):
             return self._inner.handle_request(request)  # type: ignore[no-any-return]
         if not exchange.entry.admitted:
             return self._refused(exchange.entry)  # type: ignore[no-any-return]
-        while True:
-            leg = self._try(exchange, exchange.entry, request)
-            if not exchange.again(leg):
-                break
-            if leg.response is not None:
-                leg.response.close()
-        if leg.error is not None:
-            raise leg.error
-        return self._response(leg, self._body(self, leg))  # type: ignore[no-any-return]
-
-    def _try(self, exchange: Exchange, entry: Entry, request: Any) -> Leg:
-        """Sends it to one backend, and waits for the first bytes of what may be handed on."""
-        leg = Leg(entry)
         try:
-            response = self._inner.handle_request(self._addressed(request, entry))
+            while exchange.again(leg := self._try(exchange, request)):
+                close(leg)
+            if leg.error is not None:
+                raise leg.error
+            return self._response(leg, self._body(self, leg))  # type: ignore[no-any-return]
+        except BaseException:
+            exchange.abandon()
+            raise
+
+    def _try(self, exchange: Exchange, request: Any) -> Leg:
+        """Sends it to one backend, and waits for the first bytes of what may be handed on."""
+        leg = Leg(exchange.entry)
+        try:
+            response = self._inner.handle_request(self._bounded(request, leg.entry))
             self._heard(exchange, leg, request, response)
             if not leg.answer.failed and leg.answer.status != 101:
                 leg.body = iter(response.stream)
@@ -59,9 +64,16 @@ class BlockingSender(Sender, Generic[Request, Response]):
             close(leg)
         except BaseException:
             close(leg)
-            entry.cancel()
             raise
         return leg
+
+    def _bounded(self, request: Any, entry: Entry) -> Any:
+        sent = self._addressed(request, entry)
+        if self._give_up and (left_s := entry.end_left_s) < math.inf:
+            own = sent.extensions.get("timeout", {})
+            phases = ("connect", "read", "write", "pool")
+            sent.extensions["timeout"] = {p: shorter(own.get(p), max(left_s, 1e-3)) for p in phases}
+        return sent
 
     def _first_bytes(self, leg: Leg) -> None:
         for chunk in leg.body:
@@ -115,6 +127,10 @@ class Body:
     def close(self) -> None:
         self._leg.answer.close()
         self._leg.response.close()
+
+
+def shorter(own_s: float | None, left_s: float) -> float:
+    return left_s if own_s is None else min(own_s, left_s)
 
 
 def close(leg: Leg) -> None:

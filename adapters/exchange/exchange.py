@@ -9,7 +9,7 @@ from typing import Any
 from tailwise.adapters.entry import Entry
 from tailwise.adapters.exchange.answer import Answer
 from tailwise.adapters.exchange.ask import Ask
-from tailwise.errors import CapacityError
+from tailwise.errors import CapacityError, TicketError
 from tailwise.family import Family
 from tailwise.route import Route
 
@@ -101,5 +101,24 @@ class Exchange:
             self.entry = second
         return second.admitted
 
-    def copy(self, entry: Entry) -> Entry | None:
-        return entry.copy(self.ask.given(self._route), mask=self.mask)
+    @property
+    def hedge_at_s(self) -> float | None:
+        """Seconds from now after which a copy may be worth it; None = never, as of all but priority 0.
+
+        The start is not known: it is where the wait for the jobs ahead is expected to end."""
+        ticket, qos = self.entry.ticket, self._route.qos
+        if qos.priority > 0 or not self.repeatable or ticket.hedge_at_s is None:
+            return None
+        return ticket.hedge_at_s + (ticket.wait_s or 0.0)
+
+    def abandon(self) -> None:
+        """Nobody goes on with it."""
+        if not self.entry.settled:
+            self.entry.cancel()
+
+    def copy(self) -> Entry | None:
+        """An entry of a second leg beside the one that runs; None when there is no better place for it by now."""
+        try:
+            return self.entry.copy(self.ask.given(self._route), mask=self.mask)
+        except TicketError:  # it waits still, behind jobs that take longer than was expected
+            return None

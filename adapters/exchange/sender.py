@@ -7,13 +7,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tailwise.adapters.deadline import narrow
 from tailwise.adapters.entry import Entry
 from tailwise.adapters.exchange.answer import Answer
-from tailwise.adapters.exchange.ask import Ask
+from tailwise.adapters.exchange.ask import Ask, asked_by
 from tailwise.adapters.exchange.backends import Backends
 from tailwise.adapters.exchange.exchange import Exchange, Fault, Leg
 from tailwise.adapters.exchange.wait import retry_after_s
 from tailwise.adapters.journal import Journal
+from tailwise.adapters.refusal import refuse
+from tailwise.adapters.slo import deadline_header
 from tailwise.errors import ConfigError, UnknownName
 from tailwise.family import Family
 from tailwise.route import Route
@@ -27,13 +30,18 @@ class Sender:
     """Sends each job to one of several backends.
 
     backends: base URLs by the names of their resources. ask: what a request asks for, the same of all or by the
-    request, None = it is none of ours and goes on as it is; by default what `request.extensions["tailwise"]` says, an
-    Ask. attempts: on how many backends a job may fail before its caller hears of it. hedge: whether a job of
-    priority 0 that outlives its forecast may have a copy (`AsyncTransport` only). give_up: whether a job is given up
-    at its deadline while nothing of its answer has come; what has begun to come is never cut. inner: the transport
-    that sends; by default the library's own, without a limit on connections, since admission is the engine's.
-    on_response: told of each backend's answer, by resource and headers, before its body is read. wall: seconds since
-    1970.
+    request, None = it is none of ours and goes on as it is; by default `asked_by`. attempts: on how many backends a
+    job may fail before its caller hears of it. hedge: whether a job of priority 0 that outlives its forecast may
+    have a copy (`AsyncTransport` only). give_up: whether a job is given up at its deadline while nothing of its
+    answer has come; what has begun to come is never cut. tell_deadline: whether what is left of it is sent along, in
+    `x-tailwise-deadline-ms`. inner: the transport that sends; by default the library's own, without a limit on
+    connections, since admission is the engine's. on_response: told of each backend's answer, by resource and headers,
+    before its body is read. wall: seconds since 1970.
+
+    A refused job is answered by `refuse`: 429 or 503. What a backend answered is handed on once the first bytes of
+    its body are there, and until then another may try: after an error or an answer of 429 or 5xx, where the deadline
+    leaves time, and the request may be sent again (`Ask.repeatable`). The entry of the job is
+    `response.extensions["tailwise"]`; it is settled with the last byte, or when the response is closed.
     """
 
     http: Any  #: the library's module
@@ -47,6 +55,7 @@ class Sender:
         attempts: int = 2,
         hedge: bool = True,
         give_up: bool = True,
+        tell_deadline: bool = False,
         inner: Any = None,
         on_response: Callable[[str, Any], None] | None = None,
         wall: Callable[[], float] = time.time,
@@ -59,6 +68,7 @@ class Sender:
         self._attempts = attempts
         self._hedge = hedge
         self._give_up = give_up
+        self._tell_deadline = tell_deadline
         self._inner = self._own() if inner is None else inner
         self._on_response = on_response
         self._wall = wall
@@ -79,7 +89,9 @@ class Sender:
             return None
         route = self._route(ask.model, ask.qos)
         mask = self.backends.mask(ask.mask)
-        entry = self.journal.select(route, ask.x, ask.given(route), mask=mask, **ask.options())
+        bounds = narrow(route.qos, self.journal.engine.clock, ask.deadline_s, ask.arrival_s)
+        options = ask.options() | bounds
+        entry = self.journal.select(route, ask.x, ask.given(route), mask=mask, **options)
         replay = isinstance(request.stream, self.http.ByteStream)
         return Exchange(ask, route, entry, mask, replay=replay, attempts=self._attempts)
 
@@ -88,8 +100,7 @@ class Sender:
             return self._ask
         if self._ask is not None:
             return self._ask(request)
-        ask: Ask | None = request.extensions.get("tailwise")
-        return ask
+        return asked_by(request, self.journal.engine)
 
     def _route(self, model: str, qos: str) -> Route | Family:
         route = self._routes.get((model, qos))
@@ -107,11 +118,9 @@ class Sender:
         url = self.http.URL(self.backends.url(entry.resource or "", request.url))
         headers = request.headers.copy()
         headers["host"] = url.netloc.decode("ascii")
+        if self._tell_deadline:
+            headers.update(deadline_header(entry.end_left_s))
         extensions = {k: v for k, v in request.extensions.items() if k != "tailwise"}
-        if self._give_up and (left_s := entry.end_left_s) < float("inf"):
-            own = extensions.get("timeout", {})
-            phases = ("connect", "read", "write", "pool")
-            extensions["timeout"] = {p: shorter(own.get(p), max(left_s, 1e-3)) for p in phases}
         return self.http.Request(
             request.method, url, headers=headers, stream=request.stream, extensions=extensions
         )
@@ -141,12 +150,10 @@ class Sender:
 
     def _refused(self, entry: Entry) -> Any:
         """The answer to a job that no backend took."""
-        wait_s = entry.decision.retry_after_s
-        status = 503 if entry.reason == "no_resource" else 429
-        headers = {} if wait_s is None else {"retry-after": str(max(1, round(wait_s)))}
-        told = {"error": {"type": "refused", "code": entry.reason, "message": f"refused: {entry.reason}"}}
+        refusal = refuse(entry)
+        extensions = {"tailwise": entry}
         return self.http.Response(
-            status, headers=headers, json=told, extensions={"tailwise": entry, "http_version": b"HTTP/1.1"}
+            refusal.status, headers=refusal.headers, content=refusal.body, extensions=extensions
         )
 
     def _response(self, leg: Leg, body: Any) -> Any:
@@ -155,7 +162,3 @@ class Sender:
         return self.http.Response(
             response.status_code, headers=response.headers, stream=body, extensions=extensions
         )
-
-
-def shorter(own_s: float | None, left_s: float) -> float:
-    return left_s if own_s is None else min(own_s, left_s)
