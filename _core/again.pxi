@@ -17,7 +17,8 @@ cdef bint reconsider_job(Ticket ticket, Z, mask, double bonus) except -1:
         ticket._check("reconsider() comes before start()")
         if job.state != TICKET_QUEUED:
             raise TicketError("the job has started: it cannot move any more")
-        info = unrefusing(&ticket.route.info, job.budget_s)
+        info = paced_by(&ticket.route.info, ticket.f.tpot_bound_s)
+        info = unrefusing(&info, job.budget_s)
         if Z is None:
             keep_given(st, job)
         waited_s = <double>(now_ns - job.arrival_ns) * 1e-9
@@ -57,7 +58,8 @@ cdef Ticket copy_job(Ticket ticket, Z, mask):
         if st.head.free_ticket < 0:
             return None
         left_s = ticket.f.left_s - <double>(now_ns - job.arrival_ns) * 1e-9
-        info = unrefusing(&ticket.route.info, left_s)
+        info = paced_by(&ticket.route.info, ticket.f.tpot_bound_s)
+        info = unrefusing(&info, left_s)
         if not find_copy(st, ticket.slot, &info, words, left_s, now_ns, &second.f, &second.n_tied):
             return None
         second._issue(ticket.route, own_in(ticket.route, Z), now_ns)
@@ -76,6 +78,7 @@ cdef Ticket retry_job(
     cdef RouteCore route = failed.route
     cdef State* st = &route.core.st
     cdef double left_s = failed.f.left_s - <double>(now_ns - failed.made_ns) * 1e-9
+    cdef RouteInfo info = paced_by(&route.info, failed.f.tpot_bound_s)
     cdef int n_tied = 1, fewest = -1, lane
     if st.head.mode == MODE_BYPASS or failed.slot < 0:
         lose(st, mate, kept, now_ns)
@@ -84,7 +87,7 @@ cdef Ticket retry_job(
     else:
         if st.head.free_ticket < 0:
             raise all_open(st)
-        decide_row(route, ticket, failed.f.x, lanes, own_in(route, Z), left_s, now_ns, False)
+        decide_row(route, &info, ticket, failed.f.x, lanes, own_in(route, Z), left_s, now_ns, False)
         if not ticket.is_open:      # nobody tries again
             lose(st, mate, kept, now_ns)
         else:

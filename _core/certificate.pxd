@@ -95,9 +95,10 @@ cdef inline void report_result(State* st, int t, double service_s, int64_t now_n
 
 
 cdef inline void report_stream(
-    State* st, int t, const RouteInfo* route, double service_s, double tokens, int64_t now_ns
+    State* st, int t, const RouteInfo* route, double tpot_s, double service_s, double tokens, int64_t now_ns
 ) noexcept nogil:
-    """The same for a class that bounds the first token: bound_s is of it. A first token that nobody told of, and a pace
+    """The same for a class that bounds the first token: bound_s is of it. tpot_s: what
+    the job's seconds per token are held to. A first token that nobody told of, and a pace
     that is bounded and nobody can tell (tokens < 0), are unknown, and so is whether the promise was kept."""
     cdef const TicketSlot* job = st.ticket + t
     cdef Promise* p = promise_of(st, t)
@@ -108,7 +109,7 @@ cdef inline void report_stream(
         withdraw(st, p)
         return
     if tokens >= 2.0:
-        on_time = on_time and service_s - job.first_s <= route.tpot_s * (tokens - 1.0)
+        on_time = on_time and service_s - job.first_s <= tpot_s * (tokens - 1.0)
     report(st, p, first_s, on_time, now_ns)
 
 

@@ -15,6 +15,7 @@ class _Options(TypedDict, total=False):  # as `select` says them
     mask: _Mask | None
     deadline_s: float | None
     arrival_s: float | None
+    tpot_s: float | None
 
 class _Time(Protocol):
     def now_ns(self) -> int: ...
@@ -172,6 +173,7 @@ class RouteCore:
         arrival_s: float | None = None,
         default: str | None = None,
         explain: bool = False,
+        tpot_s: float | None = None,
     ) -> Ticket: ...
 
 class Explaining(RouteCore):
@@ -197,6 +199,7 @@ class Batching(Observing):
         mask: _Mask | None = None,
         deadline_s: float | Sequence[float] | NDArray[np.float64] | None = None,
         arrival_s: float | Sequence[float] | NDArray[np.float64] | None = None,
+        tpot_s: float | Sequence[float] | NDArray[np.float64] | None = None,
     ) -> list[Ticket]: ...
 
 @final

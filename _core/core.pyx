@@ -26,7 +26,7 @@ from _core.encode cimport encode_features, store_column
 from _core.fit cimport Posterior, Prior, posterior_of
 from _core.fleet cimport clear_load, clear_served, join_model, remove_lane, reset_belief, set_offset, vacant_lane
 from _core.forecast cimport (
-    Forecast, RouteInfo, forecast_lane, forecast_nothing, forecast_service, forecast_total, occupied_s,
+    Forecast, RouteInfo, forecast_lane, forecast_nothing, forecast_service, forecast_total, occupied_s, paced_by,
 )
 from _core.foreign cimport note_report, worth
 from _core.health cimport forgive, has_ended, note_failure, note_success, openness_changed, schedule

@@ -7,33 +7,38 @@ cdef enum:
 cdef class Explaining(RouteCore):
     """A route that tells every candidate's numbers; nothing is claimed and nothing changes."""
 
-    def _forecasts(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
+    def _forecasts(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None, tpot_s=None):
         """Every candidate's numbers, as a list of dicts; nothing is claimed and nothing changes (see `peek`)."""
         cdef int64_t now_ns = self.core.now()
-        return self._see(x, Z, mask, self._time_left(deadline_s, arrival_s, now_ns), now_ns)
+        cdef RouteInfo own
+        return self._see(
+            self._bounds(tpot_s, &own), x, Z, mask, self._time_left(deadline_s, arrival_s, now_ns), now_ns)
 
-    cdef list _see(self, x, Z, mask, double left_s, int64_t now_ns):
+    cdef list _see(self, const RouteInfo* info, x, Z, mask, double left_s, int64_t now_ns):
         cdef Request asked
         read_request(self, x, mask, &asked)
-        return self._rows(asked.x, asked.mask, Z, left_s, now_ns)
+        return self._rows(info, asked.x, asked.mask, Z, left_s, now_ns)
 
-    cdef list _rows(self, const double* x, const uint64_t* mask, Z, double left_s, int64_t now_ns):
+    cdef list _rows(
+        self, const RouteInfo* info, const double* x, const uint64_t* mask, Z, double left_s, int64_t now_ns
+    ):
         """Between rows, too, nobody else decides: what they say is in the engine's scratch."""
         cdef int held = hold_collector()
         try:
             with cython.critical_section(self.core):
                 self._read_given(Z)
-                return self._weigh_rows(x, mask, left_s, now_ns)
+                return self._weigh_rows(info, x, mask, left_s, now_ns)
         finally:
             release_collector(held)
 
-    cdef list _weigh_rows(self, const double* x, const uint64_t* mask, double left_s, int64_t now_ns):
+    cdef list _weigh_rows(
+        self, const RouteInfo* info, const double* x, const uint64_t* mask, double left_s, int64_t now_ns
+    ):
         cdef State* st = &self.core.st
-        cdef RouteInfo* info = &self.info
         cdef Forecast f
         cdef int lane, i, static
         cdef list share, left, rows = []
-        share, left, bound = self._shares(x, mask, left_s, now_ns)
+        share, left, bound = self._shares(info, x, mask, left_s, now_ns)
         for lane in range(<int>len(share)):
             static = st.excluded[info.model * st.head.max_resources + lane]
             if (mask != NULL and not get_bit(mask, lane)) or not (static or is_candidate(st, info.model, lane)):
@@ -49,17 +54,19 @@ cdef class Explaining(RouteCore):
                 features=np.array([f.x[i] for i in range(st.model[info.model].d)])))
         return rows
 
-    cdef tuple _shares(self, const double* x, const uint64_t* mask, double left_s, int64_t now_ns):
+    cdef tuple _shares(
+        self, const RouteInfo* info, const double* x, const uint64_t* mask, double left_s, int64_t now_ns
+    ):
         """Chance of each lane over N_DRAWS draws (one where the policy draws nothing), whether it was left to choose
         from in the last, and the bound that left none. A probe of an ejected or a silent lane is not in it."""
         cdef State* st = &self.core.st
         cdef uint64_t[4] rng = [st.head.rng[0], st.head.rng[1], st.head.rng[2], st.head.rng[3]]
-        cdef int k, bound = 0, n = st.head.n_resources, n_draws = N_DRAWS if self.info.policy == THOMPSON else 1
+        cdef int k, bound = 0, n = st.head.n_resources, n_draws = N_DRAWS if info.policy == THOMPSON else 1
         cdef list share = [0.0] * n, left = []
         for k in range(n_draws):
-            bound = foresee(st, &self.info, x, mask, left_s, now_ns)
+            bound = foresee(st, info, x, mask, left_s, now_ns)
             left = [bound == 0 and st.pick[lane] < INFINITY for lane in range(n)]
-            narrow_to_best(st, &self.info)
+            narrow_to_best(st, info)
             tied = tied_lanes(st)
             for lane in tied:
                 share[lane] += (bound == 0) / <double>(len(tied) * n_draws)
@@ -79,7 +86,7 @@ cdef class Explaining(RouteCore):
         return "throughput" if -st.mean_s[lane] * st.price[lane // LANES].cost_per_s[lane % LANES] \
             >= -0.9999 * self.info.max_cost else "cost"
 
-    def _outlook(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
+    def _outlook(self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None, tpot_s=None):
         """What a choice among variants compares of this one: the bound that leaves no candidate (a number, later in
         the order of bounds is larger; 0 = some are left), whether any ends on time, whether no candidate has ever
         shown a result and one is idle, the least score and the rank it has, the highest P(on time). Nothing changes."""
@@ -87,6 +94,8 @@ cdef class Explaining(RouteCore):
         cdef Request asked
         cdef int64_t now_ns = self.core.now()
         cdef double left_s = self._time_left(deadline_s, arrival_s, now_ns)
+        cdef RouteInfo own
+        cdef const RouteInfo* info = self._bounds(tpot_s, &own)
         cdef uint64_t[4] rng
         cdef int lane, bound
         cdef double p = 0.0, score = INFINITY, rank_s = INFINITY
@@ -95,8 +104,8 @@ cdef class Explaining(RouteCore):
         with cython.critical_section(self.core):
             self._read_given(Z)
             memcpy(rng, st.head.rng, sizeof(rng))
-            bound = foresee(st, &self.info, asked.x, asked.mask, left_s, now_ns)
-            narrow_to_best(st, &self.info)
+            bound = foresee(st, info, asked.x, asked.mask, left_s, now_ns)
+            narrow_to_best(st, info)
             for lane in range(4):
                 st.head.rng[lane] = rng[lane]
             for lane in range(st.head.n_resources):
@@ -107,7 +116,7 @@ cdef class Explaining(RouteCore):
                 untried |= n_open(st.load + lane) == 0 and not get_bit(st.model[self.info.model].absent, lane)
                 if st.pick[lane] < rank_s:
                     rank_s = st.pick[lane]
-                    score = value_of(st, &self.info, lane)
+                    score = value_of(st, info, lane)
         return dict(bound=bound, feasible=p >= self.info.on_time - 1e-4, untried=untried and not tried and learns(st), score=score,
                     rank_s=rank_s, p_on_time=p)
 
@@ -162,6 +171,7 @@ cdef double rank_of(const State* st, const RouteInfo* route, int lane):
 
 cdef explain_ticket(Ticket t):
     cdef Explaining route = t.route
+    cdef RouteInfo info = paced_by(&route.info, t.f.tpot_bound_s)
     cdef int64_t now_ns = route.core.clock.read()
     if t.f.x[0] != 1.0:
         raise TicketError("nothing was decided on this ticket (the engine was bypassed): there is nothing to explain")
@@ -169,7 +179,7 @@ cdef explain_ticket(Ticket t):
     verdict = f"rejected ({t.reason})" if t.reason else f"{chosen.name} chosen" + (" as a probe" if t.probe else "")
     if t.seen is not None:
         return route._explanation(t.seen, verdict=verdict)
-    rows = route._rows(t.f.x, NULL, None, t.f.left_s, now_ns)
+    rows = route._rows(&info, t.f.x, NULL, None, t.f.left_s, now_ns)
     for row in rows:
         if route.core.resources[row["lane"]] is chosen:
             row.update(

@@ -51,7 +51,15 @@ cdef struct Forecast:               # one job on one lane
     bint probe                      # sent there to learn, not for its forecast
     bint streams                    # the model has two signals: service is the time to the first token, and
     Stream stream                   # this follows it
-    double pace                     # 1 / tpot_s; 0 = not bounded
+    double tpot_bound_s             # what the job's seconds per token are held to; +inf = not bounded
+
+
+cdef inline RouteInfo paced_by(const RouteInfo* route, double tpot_s) noexcept nogil:
+    """For one job of a class that bounds the pace, by a bound of the job's own."""
+    cdef RouteInfo own = route[0]
+    own.tpot_s = tpot_s
+    own.ln_tpot = log(tpot_s)
+    return own
 
 
 cdef inline void forecast_service(
@@ -179,7 +187,7 @@ cdef inline void forecast_start(
 ) noexcept nogil:
     """Of forecast_lane what comes before its outlook: service and wait."""
     f.left_s = left_s
-    f.pace = 1.0 / route.tpot_s if st.model[route.model].n_signals == 2 else 0.0
+    f.tpot_bound_s = route.tpot_s
     forecast_service(st, route.model, lane, x, st.given, f)
     f.wait_s = wait_mean(st, lane, route.level, now_ns) + profile_at(st, route.model, lane).load_s
     f.wait_var = wait_var(st, lane, route.level) if f.wait_s > 0.0 else 0.0

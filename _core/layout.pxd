@@ -165,7 +165,7 @@ cdef struct TicketSlot:
     double x[PADDED_D]               # the chosen lane's encoded features at the decision
     double prompt, own               # tokens in the cache, tokens to prefill
     double tokens, first_s           # answer so far, 0 = none; seconds from start to its first token
-    double pace                      # 1 / the class's tpot_s; 0 = not bounded
+    double pace                      # 1 / what bounds its seconds per token; 0 = not bounded
     Promise promise
 
 cdef struct Claims:                  # what became of forecasts (claim.pxd): by u, then h; counts decayed together

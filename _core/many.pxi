@@ -4,7 +4,7 @@
 cdef class Batching(Observing):
     """A route that also takes requests by the batch."""
 
-    def select_many(self, X, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
+    def select_many(self, X, Z=None, *, mask=None, deadline_s=None, arrival_s=None, tpot_s=None):
         """Chooses for n jobs one after the other, each seeing the claims of those before it: exactly what n calls of
         `select` at one reading of the clock choose.
 
@@ -12,7 +12,7 @@ cdef class Batching(Observing):
         Z: given numbers as in select, float64 C-contiguous, (n_given, n_resources) for all jobs or
         (n, n_given, n_resources); None = all unknown.
         mask: one for all, as in select.
-        deadline_s, arrival_s: as in select, one number for all or one for each (n,).
+        deadline_s, arrival_s, tpot_s: as in select, one number for all or one for each (n,).
         Returns a list of n Tickets, in that order. In modes in which a default stands, that of each job is the open
         candidate with the fewest open jobs; in bypass mode, too, X is refused for what is wrong with it. Raises
         InputError, which names the row, or CapacityError (fewer free tickets than jobs), and then changes nothing.
@@ -27,6 +27,8 @@ cdef class Batching(Observing):
         cdef list tickets = [Ticket.__new__(Ticket) for i in range(n)]    # first of all, as in decide_job
         cdef cnp.ndarray left = self._times_left(deadline_s, arrival_s, n, now_ns)
         cdef const double* left_s = <const double*>cnp.PyArray_DATA(left)
+        cdef cnp.ndarray paces = self._paces(tpot_s, n)
+        cdef RouteInfo own
         cdef cnp.ndarray encoded = empty_block(n, MAX_D, cnp.NPY_DOUBLE)
         cdef Request asked
         asked.clipped = 0
@@ -40,13 +42,14 @@ cdef class Batching(Observing):
             if n > 0 and asked.mask != NULL and not names_candidate(&self.core.st, self.info.model, asked.mask):
                 raise no_candidate(self, mask)
             if self.core.st.head.mode == MODE_ACTIVE or self.core.st.head.mode == MODE_FROZEN:
-                self._decide_rows(tickets, &asked, encoded, left, Z, blocks, now_ns)
+                self._decide_rows(tickets, &asked, encoded, left, paces, Z, blocks, now_ns)
                 return tickets
         for i in range(n):
             block = Z if blocks is None else blocks[i]
-            tickets[i] = stand_aside(self, rows[i], block, mask, left_s[i], None, now_ns)
+            own = self._held_to(paces, i)
+            tickets[i] = stand_aside(self, &own, rows[i], block, mask, left_s[i], None, now_ns)
             if tickets[i] is None:      # the mode was switched meanwhile
-                tickets[i] = decide_job(self, rows[i], block, mask, left_s[i], now_ns)
+                tickets[i] = decide_job(self, &own, rows[i], block, mask, left_s[i], now_ns)
         return tickets
 
     cdef cnp.ndarray _times_left(self, deadline_s, arrival_s, Py_ssize_t n, int64_t now_ns):
@@ -67,6 +70,27 @@ cdef class Batching(Observing):
             except InputError as error:
                 raise InputError(f"row {i}: {error}") from None
         return left
+
+    cdef cnp.ndarray _paces(self, tpot_s, Py_ssize_t n):
+        """What each job's seconds per token are held to, float64 (n,); None = to the class's bound."""
+        cdef Py_ssize_t i
+        cdef RouteInfo own
+        cdef cnp.ndarray paces
+        if tpot_s is None:
+            return None
+        paces = empty_block(n, 1, cnp.NPY_DOUBLE)
+        if np.ndim(tpot_s) == 0:
+            paces.fill(self._bounds(tpot_s, &own).tpot_s)
+            return paces
+        for i, pace in enumerate(one_each("tpot_s", tpot_s, n)):
+            try:
+                (<double*>cnp.PyArray_DATA(paces))[i] = self._bounds(pace, &own).tpot_s
+            except InputError as error:
+                raise InputError(f"row {i}: {error}") from None
+        return paces
+
+    cdef RouteInfo _held_to(self, cnp.ndarray paces, Py_ssize_t i) noexcept:
+        return self.info if paces is None else paced_by(&self.info, (<const double*>cnp.PyArray_DATA(paces))[i])
 
     cdef int _encode_rows(self, cnp.ndarray rows, double* encoded, int64_t* clipped) except -1:
         cdef const double* data = <const double*>cnp.PyArray_DATA(rows)
@@ -95,13 +119,15 @@ cdef class Batching(Observing):
         return 0
 
     cdef int _decide_rows(
-        self, list tickets, Request* asked, cnp.ndarray encoded, cnp.ndarray left, Z, list blocks, int64_t now_ns
+        self, list tickets, Request* asked, cnp.ndarray encoded, cnp.ndarray left, cnp.ndarray paces, Z, list blocks,
+        int64_t now_ns,
     ) except -1:
         cdef State* st = &self.core.st
         cdef const double* x = <const double*>cnp.PyArray_DATA(encoded)
         cdef const double* left_s = <const double*>cnp.PyArray_DATA(left)
         cdef cnp.ndarray costs = empty_block(SEVERAL, st.head.n_blocks * LANES, cnp.NPY_FLOAT)
         cdef const double* own
+        cdef RouteInfo held_to = self.info
         cdef Py_ssize_t n = len(tickets), i = 0
         cdef int width = SEVERAL, together, done
         while i < n:
@@ -118,7 +144,9 @@ cdef class Batching(Observing):
             if i > 0 and (blocks is not None or self.adds):     # adds: to what the job before has changed
                 self._read_given(block)
             own = own_in(self, block)
-            decide_row(self, <Ticket>tickets[i], x + i * MAX_D, asked.mask, own, left_s[i], now_ns, True)
+            if paces is not None:
+                held_to = self._held_to(paces, i)
+            decide_row(self, &held_to, <Ticket>tickets[i], x + i * MAX_D, asked.mask, own, left_s[i], now_ns, True)
             i += 1
             width = min(2 * width, SEVERAL)
         st.head.n_clipped += asked.clipped

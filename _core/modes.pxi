@@ -1,7 +1,7 @@
 # Who decides: we, somebody else while we look on, or nobody. Selects come here only when it is not simply we.
 
 cdef Ticket stand_aside(
-    RouteCore route, x, Z, mask, double left_s, default, int64_t now_ns
+    RouteCore route, const RouteInfo* info, x, Z, mask, double left_s, default, int64_t now_ns
 ):
     """The ticket of a job that we do not decide on; None when the choice is ours after all."""
     cdef State* st = &route.core.st
@@ -33,9 +33,9 @@ cdef Ticket stand_aside(
         if mode == MODE_BYPASS:
             return pass_by(route, ticket, theirs, n_tied, left_s, now_ns)
         if ours or theirs < 0:
-            decide_request(route, ticket, &asked, Z, mask, left_s, now_ns)
+            decide_request(route, info, ticket, &asked, Z, mask, left_s, now_ns)
             return shared(ticket, asked.mask, share, theirs, n_tied, fewest)
-        return observe_request(route, ticket, &asked, Z, left_s, theirs, n_tied, share, now_ns)
+        return observe_request(route, info, ticket, &asked, Z, left_s, theirs, n_tied, share, now_ns)
 
 
 cdef Ticket shared(Ticket ticket, const uint64_t* mask, double share, int theirs, int n_theirs, int fewest):
@@ -74,7 +74,8 @@ cdef Ticket pass_by(RouteCore route, Ticket ticket, int lane, int n_tied, double
 
 
 cdef Ticket observe_request(
-    RouteCore route, Ticket ticket, const Request* asked, Z, double left_s, int lane, int n_tied, double share, int64_t now_ns
+    RouteCore route, const RouteInfo* info, Ticket ticket, const Request* asked, Z, double left_s, int lane, int n_tied,
+    double share, int64_t now_ns
 ):
     """Claims a job on the lane that somebody else chose, and keeps what we would have chosen.
 
@@ -84,8 +85,8 @@ cdef Ticket observe_request(
     cdef State* st = &core.st
     cdef Wish wish
     cdef double cost_s
-    prefer(st, &route.info, lane, asked.x, asked.mask, left_s, now_ns, &wish)
-    cost_s = forecast_theirs(st, &route.info, lane, asked.x, left_s, now_ns, &ticket.f)
+    prefer(st, info, lane, asked.x, asked.mask, left_s, now_ns, &wish)
+    cost_s = forecast_theirs(st, info, lane, asked.x, left_s, now_ns, &ticket.f)
     st.head.n_clipped += asked.clipped
     core.last_ns = now_ns
     ticket.observed = True
@@ -97,7 +98,7 @@ cdef Ticket observe_request(
         ticket.other = resource_at(core, wish.lane)
         ticket.regret = 0.0 if wish.lane == lane else cost_s - wish.cost_s
     ticket._issue(route, own_in(route, Z), now_ns)
-    issue(st, ticket.slot, route.info.qos, &ticket.f, False)
+    issue(st, ticket.slot, info.qos, &ticket.f, False)
     return ticket
 
 
@@ -117,7 +118,7 @@ cdef int lane_of(RouteCore route, str what, name) except -2:
 cdef class Observing(Explaining):
     """A route on which somebody else may choose."""
 
-    def observe(self, resource, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None):
+    def observe(self, resource, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None, tpot_s=None):
         """Somebody else sent a job to `resource`: counts it there, to be settled and learned from like any other.
 
         The ticket is always admitted, and nothing is promised of it. `ticket.preferred` is what we would have chosen
@@ -128,6 +129,8 @@ cdef class Observing(Explaining):
         """
         cdef int64_t now_ns = self.core.now()
         cdef double left_s = self._time_left(deadline_s, arrival_s, now_ns)
+        cdef RouteInfo own
+        cdef const RouteInfo* info = self._bounds(tpot_s, &own)
         cdef Ticket ticket = Ticket.__new__(Ticket)     # before anything is read, as in decide_job
         cdef Request asked
         cdef int lane
@@ -139,4 +142,4 @@ cdef class Observing(Explaining):
             if asked.mask != NULL and not names_candidate(&self.core.st, self.info.model, asked.mask):
                 raise no_candidate(self, mask)
             place_request(self, Z)
-            return observe_request(self, ticket, &asked, Z, left_s, lane, 1, 0.0, now_ns)
+            return observe_request(self, info, ticket, &asked, Z, left_s, lane, 1, 0.0, now_ns)

@@ -28,22 +28,23 @@ cdef inline int place_request(RouteCore route, Z) except -1:
     return 0
 
 
-cdef inline Ticket decide_job(RouteCore route, x, Z, mask, double left_s, int64_t now_ns):
-    """Reads the request, decides, and counts the job where it goes. A refused call changes nothing."""
+cdef inline Ticket decide_job(RouteCore route, const RouteInfo* info, x, Z, mask, double left_s, int64_t now_ns):
+    """Reads the request, decides, and counts the job where it goes. A refused call changes nothing. info: the route's, or
+    that of a job with bounds of its own."""
     cdef Ticket ticket = Ticket.__new__(Ticket)     # first of all: the collector may come, and run Python
     cdef Request asked
     read_request(route, x, mask, &asked)
     with cython.critical_section(route.core):
         place_request(route, Z)
-        decide_request(route, ticket, &asked, Z, mask, left_s, now_ns)
+        decide_request(route, info, ticket, &asked, Z, mask, left_s, now_ns)
     return ticket
 
 
 cdef inline int decide_request(
-    RouteCore route, Ticket ticket, const Request* asked, Z, mask, double left_s, int64_t now_ns
+    RouteCore route, const RouteInfo* info, Ticket ticket, const Request* asked, Z, mask, double left_s, int64_t now_ns
 ) except -1:
     cdef State* st = &route.core.st
-    decide_row(route, ticket, asked.x, asked.mask, own_in(route, Z), left_s, now_ns, True)
+    decide_row(route, info, ticket, asked.x, asked.mask, own_in(route, Z), left_s, now_ns, True)
     if ticket.verdict == NO_RESOURCE and asked.mask != NULL and not names_candidate(st, route.info.model, asked.mask):
         raise no_candidate(route, mask)
     st.head.n_clipped += asked.clipped
@@ -51,19 +52,20 @@ cdef inline int decide_request(
 
 
 cdef inline void decide_row(
-    RouteCore route, Ticket ticket, const double* x, const uint64_t* mask, const double* own, double left_s,
-    int64_t now_ns, bint is_new
+    RouteCore route, const RouteInfo* info, Ticket ticket, const double* x, const uint64_t* mask, const double* own,
+    double left_s, int64_t now_ns, bint is_new
 ):
     """Decides on a job of features x (MAX_D,), encoded, counts it where it goes and, when it is a new one, makes it a
     promise; own as in own_in."""
     cdef State* st = &route.core.st
-    ticket.verdict = decide_any(st, &route.info, x, mask, left_s, now_ns, &ticket.f, &ticket.n_tied)
+    ticket.verdict = decide_any(st, info, x, mask, left_s, now_ns, &ticket.f, &ticket.n_tied)
     route.core.last_ns = now_ns
     if ticket.f.lane < 0:       # all that explain() and retry() have of the job
         memcpy(ticket.f.x, x, MAX_D * sizeof(double))
+        ticket.f.tpot_bound_s = info.tpot_s
     ticket._issue(route, own, now_ns)
     if is_new and ticket.verdict == ADMITTED:
-        issue(st, ticket.slot, route.info.qos, &ticket.f, True)
+        issue(st, ticket.slot, info.qos, &ticket.f, True)
 
 
 cdef all_open(const State* st):

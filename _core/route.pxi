@@ -66,7 +66,7 @@ cdef class RouteCore:
         return np.full((self.n_given, self.core.st.head.n_resources), np.nan)
 
     def select(
-        self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None, default=None, bint explain=False
+        self, x, Z=None, *, mask=None, deadline_s=None, arrival_s=None, default=None, bint explain=False, tpot_s=None
     ):
         """Chooses a resource for one job and counts the job on it at once.
 
@@ -80,32 +80,39 @@ cdef class RouteCore:
         since is gone from the budget; when nothing is left, the job is refused as 'late' under every contract.
         default: name of the resource that the caller's own router chose; it stands where the mode says so (see
         `engine.mode`). None there means the open candidate with the fewest open jobs.
+        tpot_s: this job's own bound on seconds per token after the first, > 0, where the class has one; None = the class's.
         explain: keeps every candidate's numbers for `ticket.explain()`; costs tens of microseconds.
         Returns a Ticket; `admitted` may be False ('late'; 'no_resource' when no candidate takes jobs). Raises
-        InputError (wrong shape, not finite, a mask without any candidate) or
+        InputError (wrong shape, not finite, a mask without any candidate, a tpot_s of a class without one) or
         CapacityError (too many open tickets) and then changes nothing.
         Cost: well below a microsecond up to 64 resources; linear in resources. Allocates the ticket only.
         """
         cdef double left_s = self.info.deadline_s
+        cdef RouteInfo own
+        cdef const RouteInfo* info = &self.info
         cdef int64_t now_ns = self.core.now()
         if deadline_s is not None or arrival_s is not None:
             left_s = self._time_left(deadline_s, arrival_s, now_ns)
+        if tpot_s is not None:
+            info = self._bounds(tpot_s, &own)
         if explain:
-            return self._remember(self._see(x, Z, mask, left_s, now_ns), x, Z, mask, left_s, default, now_ns)
+            return self._remember(self._see(info, x, Z, mask, left_s, now_ns), info, x, Z, mask, left_s, default, now_ns)
         if self.core.st.head.mode | (default is not None):
-            ticket = stand_aside(self, x, Z, mask, left_s, default, now_ns)
+            ticket = stand_aside(self, info, x, Z, mask, left_s, default, now_ns)
             if ticket is not None:
                 return ticket
-        return decide_job(self, x, Z, mask, left_s, now_ns)
+        return decide_job(self, info, x, Z, mask, left_s, now_ns)
 
-    cdef list _see(self, x, Z, mask, double left_s, int64_t now_ns):
+    cdef list _see(self, const RouteInfo* info, x, Z, mask, double left_s, int64_t now_ns):
         raise NotImplementedError("made by engine.route()")
 
-    cdef Ticket _remember(self, list seen, x, Z, mask, double left_s, default, int64_t now_ns):
+    cdef Ticket _remember(
+        self, list seen, const RouteInfo* info, x, Z, mask, double left_s, default, int64_t now_ns
+    ):
         """select, once what it will see was written down."""
-        cdef Ticket ticket = stand_aside(self, x, Z, mask, left_s, default, now_ns)
+        cdef Ticket ticket = stand_aside(self, info, x, Z, mask, left_s, default, now_ns)
         if ticket is None:
-            ticket = decide_job(self, x, Z, mask, left_s, now_ns)
+            ticket = decide_job(self, info, x, Z, mask, left_s, now_ns)
         ticket.seen = seen
         return ticket
 
@@ -123,6 +130,20 @@ cdef class RouteCore:
                     f"arrival_s={arrival_s!r} lies {-waited:.3g} s ahead of the engine's clock: give its reading at arrival")
             left -= max(waited, 0.0)
         return left
+
+    cdef const RouteInfo* _bounds(self, tpot_s, RouteInfo* own) except NULL:
+        """What a job is held to: the class's bounds; of one that brings a pace of its own `own`, which has it  # OUT."""
+        cdef double seconds
+        if tpot_s is None:
+            return &self.info
+        seconds = as_seconds("tpot_s", tpot_s)
+        if not seconds > 0.0:
+            raise InputError(f"tpot_s={tpot_s!r}: a job's bound on its seconds per token is > 0")
+        if not self.info.paced:
+            raise InputError(
+                f"tpot_s={tpot_s!r}: class {self.qos.name!r} has no tpot_s in whose place one could stand; declare it with one")
+        own[0] = paced_by(&self.info, seconds)
+        return own
 
     cdef int _read_features(self, x, double* encoded, int64_t* clipped) except -1:
         cdef double[PADDED_D] u

@@ -106,7 +106,7 @@ cdef class Ticket(Beginning):
             refute(&self.route.core.st, job.lane, now_ns)
             note_success(&self.route.core.st, self.slot, now_ns)
             if self.route.info.first:
-                report_stream(&self.route.core.st, self.slot, &self.route.info, seconds, n, now_ns)
+                report_stream(&self.route.core.st, self.slot, &self.route.info, self.f.tpot_bound_s, seconds, n, now_ns)
             else:
                 report_result(&self.route.core.st, self.slot, seconds, now_ns)
             self._close(now_ns)

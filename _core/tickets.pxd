@@ -181,7 +181,7 @@ cdef inline void bring_tokens(State* st, TicketSlot* job, const Forecast* f, con
     cdef const ModelInfo* info = st.model + job.model
     job.prompt = prompt_of(info, f.x) if info.prompt else 0.0
     job.own = own_of(own, f.lane, job.prompt)
-    job.pace = f.pace
+    job.pace = 1.0 / f.tpot_bound_s
     add_tokens(st, job)
 
 

@@ -41,7 +41,8 @@ class Family:
 
         Parameters, result and errors as in `Route.select`. Cost: about a select a variant, and one more.
         """
-        seen = {name: value for name, value in options.items() if name in ("mask", "deadline_s", "arrival_s")}
+        bounds = ("mask", "deadline_s", "arrival_s", "tpot_s")
+        seen = {name: value for name, value in options.items() if name in bounds}
         outlooks = [route._outlook(x, Z, **seen) for route in self.variants]
         accuracies = [route.model.accuracy for route in self.variants]
         return self.variants[best_variant(self.qos, accuracies, outlooks)].select(x, Z, **options)

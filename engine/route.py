@@ -31,12 +31,13 @@ class Route(Batching):
         mask: NDArray[np.bool_] | int | None = None,
         deadline_s: float | None = None,
         arrival_s: float | None = None,
+        tpot_s: float | None = None,
     ) -> Explanation:
         """Every candidate's numbers for this request, best first; nothing is claimed, nothing changes.
 
         Parameters as in `select`. Raises InputError. Cost: tens of microseconds; for people and logs.
         """
-        rows = self._forecasts(x, Z, mask=mask, deadline_s=deadline_s, arrival_s=arrival_s)
+        rows = self._forecasts(x, Z, mask=mask, deadline_s=deadline_s, arrival_s=arrival_s, tpot_s=tpot_s)
         return self._explanation(rows)
 
     def _explanation(self, rows: Sequence[Mapping[str, Any]], **seen: Any) -> Explanation:

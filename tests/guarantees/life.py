@@ -16,6 +16,7 @@ sizes = st.one_of(st.floats(1e-3, 1e9), st.floats(1.0, 64.0))
 columns = st.one_of(st.just(math.nan), st.floats(0.0, 1e6), st.just(5e-324))
 routes = st.integers(0, len(PAIRS) - 1)
 masks = st.one_of(st.none(), st.integers(1, 15))
+own = st.one_of(st.none(), seconds)
 which = st.integers(0, 99)
 has_open = precondition(lambda self: self.open)
 
@@ -25,17 +26,24 @@ class Life(Operated):
 
     # --- decisions ----------------------------------------------------------------------------------------
 
-    @rule(r=routes, size=sizes, z=columns, mask=masks, deadline_s=st.one_of(st.none(), seconds))
-    def select(self, r: int, size: float, z: float, mask: int | None, deadline_s: float | None) -> None:
+    @rule(r=routes, size=sizes, z=columns, mask=masks, deadline_s=own, tpot_s=own)
+    def select(
+        self, r: int, size: float, z: float, mask: int | None, deadline_s: float | None, tpot_s: float | None
+    ) -> None:
         route = self.routes[r]
         if route.model.streams:
             deadline_s = None
+        if route.qos.tpot_s == math.inf:
+            if tpot_s is not None:
+                self.refused(lambda: route.select((size,), tpot_s=tpot_s), tw.InputError)
+            tpot_s = None
         mask = self.usable(route, mask)
         Z = self.given(route, z)
         if len(self.open) == MAX_TICKETS and self.engine.mode() != "bypass":
             self.refused(lambda: route.select((size,), Z, mask=mask), tw.CapacityError)
         else:
-            self.checked(route.select((size,), Z, mask=mask, deadline_s=deadline_s), mask)
+            ticket = route.select((size,), Z, mask=mask, deadline_s=deadline_s, tpot_s=tpot_s)
+            self.checked(ticket, mask)
 
     @rule(r=routes, size=sizes, z=columns, name=st.sampled_from(NAMES))
     def observe(self, r: int, size: float, z: float, name: str) -> None:
