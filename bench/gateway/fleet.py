@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-__all__ = ["Process", "backend", "bare", "free_port", "nginx", "started"]
+__all__ = ["Process", "backend", "bare", "free_port", "nginx", "nginx_binary", "started"]
 
 NGINX = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log error; {user}
@@ -26,7 +26,8 @@ http {{
     listen 127.0.0.1:{port} backlog=4096; keepalive_requests 1000000;
     location / {{
       proxy_pass http://backends; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_buffering off; proxy_request_buffering on;
+      proxy_buffering off; proxy_request_buffering on; client_body_buffer_size 1m; proxy_read_timeout 300s;
+      add_header x-upstream $upstream_addr always;
       proxy_next_upstream error timeout http_502 http_503 non_idempotent;
     }}
   }}
@@ -37,9 +38,20 @@ http {{
 class Process:
     """One that listens on a port of loopback."""
 
-    def __init__(self, command: Sequence[str], port: int, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        port: int,
+        env: Mapping[str, str] | None = None,
+        log: Path | None = None,
+    ) -> None:
+        """log: what it writes goes there."""
         self.port = port
-        self.process = subprocess.Popen(command, env={**os.environ, **(env or {})}, stdout=subprocess.DEVNULL)
+        with open(log or os.devnull, "wb") as out:
+            errors = subprocess.STDOUT if log else None
+            self.process = subprocess.Popen(
+                command, env={**os.environ, **(env or {})}, stdout=out, stderr=errors
+            )
         give_up = time.monotonic() + 30.0
         while True:
             try:
@@ -106,6 +118,10 @@ def bare(urls: Sequence[str]) -> Process:
     return Process([*command, *quiet], port, {"BACKENDS": ",".join(urls)})
 
 
+def nginx_binary() -> str | None:
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
 def nginx(urls: Sequence[str], rule: str, folder: Path) -> Process:
     """rule: "" is round robin, "least_conn;" least connections. Where a backend does not answer it tries the next."""
     port = free_port()
@@ -116,7 +132,7 @@ def nginx(urls: Sequence[str], rule: str, folder: Path) -> Process:
     config.write_text(
         NGINX.format(folder=folder, port=port, rule=rule, servers=servers, user=user), encoding="utf-8"
     )
-    binary = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    binary = nginx_binary()
     if binary is None:
         raise RuntimeError("nginx is not installed: apt-get install nginx-light")
     return Process([binary, "-p", str(folder), "-c", str(config)], port)
