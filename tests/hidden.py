@@ -19,6 +19,8 @@ from importlib.machinery import PathFinder
 hidden = sys.argv.pop(1).split(",")
 
 class Hidden:
+    find_distributions = PathFinder.find_distributions
+
     @staticmethod
     def find_spec(name, path=None, target=None):
         return None if name.partition(".")[0] in hidden else PathFinder.find_spec(name, path, target)

@@ -42,7 +42,9 @@ def test_a_run_whose_workload_lacks_a_package_names_the_extra() -> None:
 def test_a_gateway_without_its_packages_ends_with_one_line_that_names_the_extra(missing: str) -> None:
     told = run_without(missing, MAIN, "serve", "gateway.toml")
     assert told.returncode == 1
-    assert told.stderr == (f"tailwise: `tailwise serve` needs {missing}: pip install 'tailwise[gateway]'\n")
+    assert told.stderr == (
+        f"tailwise: tailwise.adapters.gateway needs {missing}: pip install 'tailwise[gateway]'\n"
+    )
 
 
 def test_without_typer_the_line_names_both_extras() -> None:

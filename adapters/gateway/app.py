@@ -1,0 +1,173 @@
+"""The gateway as an ASGI application: from a request to its backend and back, chunk by chunk."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import httpx2
+
+from tailwise.adapters.gateway.client import Gone, Receive, Scope, Send, Watch, read_body, send_whole
+from tailwise.adapters.gateway.errors import Problem
+from tailwise.adapters.gateway.fleet import Fleet
+from tailwise.adapters.gateway.headers import answered, first, forwarded
+from tailwise.adapters.gateway.job import Job, read_job
+from tailwise.adapters.gateway.rule import BACKEND, Rule
+from tailwise.adapters.gateway.upstream import Upstreams, origin
+from tailwise.adapters.httpx2 import AsyncTransport
+from tailwise.adapters.refusal import refuse
+from tailwise.adapters.slo import HeaderError
+from tailwise.errors import CapacityError
+
+__all__ = ["App"]
+
+log = logging.getLogger("tailwise.gateway")
+
+
+class App:
+    """One process's gateway. `fleet.engine` and `fleet.journal` are what the admin port shows."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.serving = fleet.config.serving
+        self.n_open = 0  #: requests now
+        self._rule = Rule(self.serving.rule)
+        backends = fleet.config.backends
+        self._transport = AsyncTransport(
+            fleet.journal,
+            {backend.name: origin(i) for i, backend in enumerate(backends)},
+            attempts=self.serving.attempts,
+            hedge=self.serving.hedge,
+            inner=Upstreams(backends, 2 * self.serving.max_open),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._transport.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.n_open += 1
+        try:
+            await self._serve(scope, receive, send)
+        except Problem as problem:
+            log.info("%s %s: %d %s", scope["method"], scope["path"], problem.status, problem.code)
+            body = problem.body()
+            await send_whole(send, problem.status, problem.headers(body), body)
+        except HeaderError as error:
+            log.info("%s %s: 400 %s", scope["method"], scope["path"], error)
+            refusal = refuse(error)
+            headers = ((name.encode(), value.encode()) for name, value in refusal.headers)
+            await send_whole(send, refusal.status, headers, refusal.body)
+        except Gone:
+            log.debug("%s %s: the client is gone", scope["method"], scope["path"])
+        finally:
+            self.n_open -= 1
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        own = self._own(scope)
+        if own is not None:
+            body = json.dumps(own).encode()
+            headers = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
+            await send_whole(send, 200, headers, body)
+            return
+        serving = self.serving
+        if self.n_open > serving.max_open:
+            raise Problem(503, "too_many_open", f"{serving.max_open} requests are open", retry_after_s=1.0)
+        body = await read_body(scope, receive, most=serving.max_body_bytes, seconds=serving.body_s)
+        job = read_job(self.fleet, scope, body)
+        request = self._request(scope, job)
+        async with Watch(receive) as watch:
+            response = await self._send(request)
+            try:
+                await self._pass_on(response, send, watch)
+            finally:
+                await response.aclose()
+                job.learn()
+
+    def _request(self, scope: Scope, job: Job) -> httpx2.Request:
+        target: bytes = scope["raw_path"]
+        if scope["query_string"]:
+            target += b"?" + scope["query_string"]
+        named = first(scope["headers"], BACKEND)
+        default = self._rule.choose(job.served.name, job.served.backends, named) if self._looks_on else None
+        return httpx2.Request(
+            scope["method"],
+            httpx2.URL("http://any.invalid").copy_with(raw_path=target),
+            headers=forwarded(scope, self.serving.forwarded),
+            content=job.body or None,
+            extensions={"tailwise": job.ask(default)},
+        )
+
+    @property
+    def _looks_on(self) -> bool:
+        """Whether the choice may be somebody else's."""
+        engine = self.fleet.engine
+        mode = engine.mode()
+        return mode in ("shadow", "bypass") or (mode == "active" and engine.rollout < 1.0)
+
+    async def _send(self, request: httpx2.Request) -> httpx2.Response:
+        """Raises Problem where no backend answered."""
+        try:
+            return await self._transport.handle_async_request(request)
+        except CapacityError:
+            raise Problem(503, "too_many_open", "all tickets are open", retry_after_s=1.0) from None
+        except httpx2.TimeoutException as error:
+            raise Problem(504, "timed_out", f"no backend answered in time: {_said(error)}") from None
+        except httpx2.TransportError as error:
+            raise Problem(502, "backend_failed", f"no backend answered: {_said(error)}") from None
+
+    async def _pass_on(self, response: httpx2.Response, send: Send, watch: Watch) -> None:
+        status = response.status_code
+        if not 200 <= status <= 599:
+            raise Problem(502, "backend_failed", f"a backend answered with status {status}")
+        headers = answered(status, response.headers.raw)
+        entry = response.extensions.get("tailwise")
+        if self.serving.tell and entry is not None:
+            told = {b"x-tailwise-backend": entry.resource, b"x-tailwise-preferred": entry.decision.preferred}
+            headers += [(name, value.encode()) for name, value in told.items() if value is not None]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        try:
+            async for chunk in response.stream:  # type: ignore[union-attr]
+                if chunk:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except httpx2.TransportError as error:
+            # too late for another status: the server closes the connection, and so the client sees an answer cut off
+            log.warning("%s broke off its answer: %s", entry and entry.resource, _said(error))
+            return
+        watch.over()
+        await send({"type": "http.response.body", "body": b""})
+
+    def _own(self, scope: Scope) -> dict[str, Any] | None:
+        """What the gateway answers by itself; None = it is for a backend. Raises Problem."""
+        path = scope["path"]
+        if path != "/healthz" and path != "/v1/models" and not path.startswith("/v1/models/"):
+            return None
+        if scope["method"] not in ("GET", "HEAD"):
+            raise Problem(405, "method_not_allowed", f"{path[:80]!a} is asked by GET", allow="GET, HEAD")
+        if path == "/healthz":
+            return {"status": "ok"}
+        models = {
+            name: {"id": name, "object": "model", "created": 0, "owned_by": "tailwise"}
+            for name, served in self.fleet.by_name.items()
+            if served.table.api == "openai"
+        }
+        if path == "/v1/models":
+            return {"object": "list", "data": list(models.values())}
+        if (found := models.get(path[11:])) is None:
+            raise Problem(404, "model_not_found", f"there is no model {path[11:91]!a}")
+        return found
+
+
+def _said(error: Exception) -> str:
+    """What happened, without an address: that is the operator's."""
+    return type(error).__name__

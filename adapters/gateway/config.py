@@ -1,0 +1,235 @@
+"""A gateway's file (TOML), read and validated: [gateway], [[backend]], [[model]], [[qos]]."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from tailwise.adapters.gateway.models import ModelTable, model_of
+from tailwise.adapters.gateway.tables import build, no_others, read, rows
+from tailwise.errors import ConfigError
+from tailwise.qos import QoS
+from tailwise.types import Resource
+from tailwise.validate import (
+    hold_flag,
+    hold_number,
+    hold_whole,
+    is_not_negative,
+    is_one_of,
+    is_positive,
+    is_share,
+    labels_of,
+    require,
+    require_name,
+    unique_names,
+)
+
+__all__ = ["EXAMPLE", "Backend", "Gateway", "Serving", "load"]
+
+#: A commented file to start from.
+EXAMPLE = files("tailwise.adapters.gateway").joinpath("gateway.toml")
+
+MODES = ("active", "shadow", "frozen", "bypass")
+RULES = ("round_robin", "least_connections")
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """[gateway]: where it listens, and what it takes.
+
+    host: loopback unless the file says another. admin_port: on loopback, whatever the host; None = none.
+    max_body_bytes, max_header_bytes, max_headers: of a request; body_s: seconds for it to arrive. max_open: requests
+    open at once; the next is refused. mode: as `engine.mode`; rollout: the share of requests that is ours in active
+    mode. Of the others, and in shadow and bypass mode, `rule` chooses the backend unless the client names one.
+    attempts: tries of a request, the first among them; hedge: may a slow start be tried elsewhere, too. drain_s:
+    seconds that open requests get at the end. default_class: of requests that ask for none; None = the first [[qos]].
+    tell: headers x-tailwise-backend and x-tailwise-preferred in answers. forwarded: headers x-forwarded-for, -host
+    and -proto to backends. seed: of ties; None draws one.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    admin_port: int | None = None
+    max_body_bytes: int = 16 << 20
+    max_header_bytes: int = 32 << 10
+    max_headers: int = 100
+    max_open: int = 1024
+    body_s: float = 30.0
+    drain_s: float = 30.0
+    mode: Literal["active", "shadow", "frozen", "bypass"] = "active"
+    rollout: float = 1.0
+    rule: Literal["round_robin", "least_connections"] = "round_robin"
+    attempts: int = 2
+    hedge: bool = True
+    default_class: str | None = None
+    tell: bool = False
+    forwarded: bool = False
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        require_name("[gateway]", self.host, "host")
+        hold_whole(self, "[gateway]", "port", 0, 65535)
+        hold_whole(self, "[gateway]", "admin_port", 0, 65535, or_none=True)
+        for name, least, most in (
+            ("max_body_bytes", 1, 1 << 40),
+            ("max_header_bytes", 256, 1 << 20),
+            ("max_headers", 1, 10_000),
+            ("max_open", 1, 1 << 20),
+            ("attempts", 1, 16),
+        ):
+            hold_whole(self, "[gateway]", name, least, most)
+        hold_number(self, "[gateway]", "body_s", is_positive, "seconds > 0")
+        hold_number(self, "[gateway]", "rollout", is_share, "a share in [0, 1]")
+        hold_number(self, "[gateway]", "drain_s", is_not_negative, "seconds >= 0")
+        hold_flag(self, "[gateway]", "hedge", "tell", "forwarded")
+        hold_whole(self, "[gateway]", "seed", 0, or_none=True)
+        for name, known in (("mode", MODES), ("rule", RULES)):
+            value = getattr(self, name)
+            require(is_one_of(value, known), "[gateway]", name, value, " or ".join(map(repr, known)))
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """[[backend]]: one upstream. The gateway connects to no other address than these.
+
+    url: http or https, host and port, with a path that is put before each request's, if any. models: names of those
+    that it serves; None = all. slots, max_running .. power_w: as `tailwise.Resource`; with neither slots nor
+    max_running it is taken to run up to 256 requests together. report: format of its load report (vllm, sglang ..);
+    None = none is asked for. report_path, report_every_s: where and how often. api_key_env: name of the environment
+    variable with the key that is sent there instead of the client's. connect_s, read_s: seconds to connect, and
+    without a byte.
+    """
+
+    name: str
+    url: str
+    models: tuple[str, ...] | None = None
+    slots: int | None = None
+    max_running: int | None = None
+    kv_tokens: float | None = None
+    cost_per_s: float = 0.0
+    offset_s: float = 0.0
+    power_w: float = 0.0
+    kind: str = ""
+    labels: frozenset[str] = frozenset()
+    report: str | None = None
+    report_path: str = "/metrics"
+    report_every_s: float = 1.0
+    api_key_env: str | None = None
+    connect_s: float = 2.0
+    read_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        require_name("[[backend]]", self.name)
+        me = f"[[backend]] {self.name!r}"
+        url = urlsplit(self.url) if isinstance(self.url, str) else None
+        plain = url is not None and url.scheme in ("http", "https") and bool(url.hostname)
+        plain = plain and not (url.query or url.fragment or url.username or url.password)
+        require(plain, me, "url", self.url, "http(s)://HOST:PORT without user, query and fragment")
+        object.__setattr__(self, "url", self.url.rstrip("/"))
+        object.__setattr__(self, "labels", labels_of(me, "labels", self.labels))
+        for name in ("report_every_s", "connect_s", "read_s"):
+            hold_number(self, me, name, is_positive, "seconds > 0")
+        if self.report is not None:
+            require_name(me, self.report, "report")
+        starts = isinstance(self.report_path, str) and self.report_path.startswith("/")
+        require(starts, me, "report_path", self.report_path, "a path that starts with /")
+        both = self.slots is not None and self.max_running is not None
+        require(not both, me, "max_running", self.max_running, "either slots or max_running")
+        if self.api_key_env is not None:
+            known = is_one_of(self.api_key_env, os.environ)
+            require(
+                known, me, "api_key_env", self.api_key_env, "the name of an environment variable that is set"
+            )
+
+    def resource(self) -> Resource:
+        """The engine's resource. Raises ConfigError."""
+        capacity: dict[str, Any] = {"slots": self.slots}
+        if self.slots is None:
+            capacity = {"max_running": self.max_running or 256, "kv_tokens": self.kv_tokens}
+        return Resource(
+            self.name,
+            cost_per_s=self.cost_per_s,
+            offset_s=self.offset_s,
+            power_w=self.power_w,
+            kind=self.kind,
+            labels=self.labels,
+            **capacity,
+        )
+
+    @property
+    def api_key(self) -> str | None:
+        """The key, read when it is asked for, so that it stands in no printed configuration."""
+        return None if self.api_key_env is None else os.environ[self.api_key_env]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One validated file."""
+
+    name: str
+    serving: Serving
+    backends: tuple[Backend, ...]
+    models: tuple[ModelTable, ...]
+    qos: tuple[QoS, ...]
+
+    @property
+    def default_class(self) -> str:
+        return self.serving.default_class or self.qos[0].name
+
+
+def load(path: Path) -> Gateway:
+    """Reads a gateway's file. Raises ConfigError that names the file, the table and the key."""
+    return parse(read(path), str(path))
+
+
+def parse(data: dict[str, Any], name: str) -> Gateway:
+    """As `load`, of tables that are read."""
+    no_others(name, data, ("gateway", "backend", "model", "qos"))
+    gateway = Gateway(
+        name,
+        build(Serving, data.get("gateway", {}), f"{name}: [gateway]"),
+        tuple(build(Backend, row, f"{name}: [[backend]]") for row in rows(name, data, "backend")),
+        tuple(model_of(row, f"{name}: [[model]]") for row in rows(name, data, "model")),
+        tuple(build(QoS, row, f"{name}: [[qos]]") for row in rows(name, data, "qos")),
+    )
+    try:
+        _check(gateway)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
+    return gateway
+
+
+def _check(gateway: Gateway) -> None:
+    unique_names("gateway", "[[backend]]", gateway.backends)
+    unique_names("gateway", "[[qos]]", gateway.qos)
+    unique_names("gateway", "[[model]]", gateway.models)
+    classes = [q.name for q in gateway.qos]
+    wanted = gateway.serving.default_class
+    expected = f"the name of a class ({', '.join(classes)})"
+    require(wanted is None or wanted in classes, "[gateway]", "default_class", wanted, expected)
+    names: set[str] = set()
+    for model in gateway.models:
+        for name in model.names:
+            require(name not in names, f"[[model]] {model.name!r}", "name or alias", name, "a name used once")
+            names.add(name)
+    declared = {model.name for model in gateway.models}
+    for backend in gateway.backends:
+        unknown = [m for m in backend.models or () if m not in declared]
+        expected = f"names of [[model]] tables ({', '.join(sorted(declared))})"
+        require(not unknown, f"[[backend]] {backend.name!r}", "models", unknown, expected)
+    for model in gateway.models:
+        served = any(b.models is None or model.name in b.models for b in gateway.backends)
+        require(served, f"[[model]] {model.name!r}", "backends", [], "a [[backend]] that serves it")

@@ -1,0 +1,99 @@
+"""What a gateway's file describes, alive: the engine, its journal, and the models by the names that clients say."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from tailwise.adapters.gateway.config import Gateway
+from tailwise.adapters.gateway.models import ModelTable
+from tailwise.adapters.gateway.openai import Ratio
+from tailwise.adapters.journal import Journal
+from tailwise.clock import Clock
+from tailwise.engine import Engine
+from tailwise.errors import ConfigError
+from tailwise.qos import QoS, check_fit
+from tailwise.types import Model
+
+__all__ = ["Fleet", "Served"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Served:
+    """One model: its table, the names of the backends that serve it, the classes that fit it, and its ratio of tokens
+    to characters, which is learned."""
+
+    table: ModelTable
+    backends: tuple[str, ...]
+    classes: tuple[QoS, ...]
+    default_class: str
+    ratio: Ratio
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+
+class Fleet:
+    """Raises ConfigError on what only shows when the tables meet."""
+
+    def __init__(self, config: Gateway, *, clock: Clock | None = None) -> None:
+        self.config = config
+        serving = config.serving
+        try:
+            self.engine = Engine(
+                [backend.resource() for backend in config.backends],
+                [_with_backends(table.model, config) for table in config.models],
+                config.qos,
+                clock=clock,
+                seed=serving.seed,
+                # a request has its tries one after the other, and one copy beside them
+                max_tickets=max(4096, 2 * serving.max_open),
+            )
+        except ConfigError as error:
+            raise ConfigError(f"{config.name}: {error}") from None
+        self.engine.mode(serving.mode, rollout=serving.rollout)
+        self.journal = Journal(self.engine)
+        self.served = [self._serve(table) for table in config.models]
+        self.by_name = {name: served for served in self.served for name in served.table.names}
+        # the longest prefix first
+        self.by_path = sorted(
+            ((path, served) for served in self.served for path in served.table.paths),
+            key=lambda pair: len(pair[0]),
+            reverse=True,
+        )
+
+    def _serve(self, table: ModelTable) -> Served:
+        backends = tuple(b.name for b in self.config.backends if b.models is None or table.name in b.models)
+        classes = tuple(q for q in self.config.qos if _fits(table.model, q))
+        if not classes:
+            raise ConfigError(
+                f"{self.config.name}: [[model]] {table.name!r}: no [[qos]] bounds only what it predicts; "
+                "a model that does not stream needs a class with a deadline_s, and without ttft_s"
+            )
+        names = [q.name for q in classes]
+        wanted = self.config.default_class
+        default = wanted if wanted in names else names[0]
+        return Served(table, backends, classes, default, Ratio())
+
+    def at(self, path: str) -> Served | None:
+        """The model behind plain HTTP whose paths this one starts with."""
+        for prefix, served in self.by_path:
+            if path.startswith(prefix) and (
+                len(path) == len(prefix) or prefix[-1] == "/" or path[len(prefix)] == "/"
+            ):
+                return served
+        return None
+
+
+def _with_backends(model: Model, config: Gateway) -> Model:
+    names: Sequence[str] = [b.name for b in config.backends if b.models is None or model.name in b.models]
+    return dataclasses.replace(model, resources=tuple(names))
+
+
+def _fits(model: Model, qos: QoS) -> bool:
+    try:
+        check_fit(model, qos)
+    except ConfigError:
+        return False
+    return True

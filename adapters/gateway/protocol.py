@@ -1,0 +1,114 @@
+"""uvicorn's HTTP protocol with bounds on what a client may send before a request exists."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from tailwise.adapters.gateway.errors import Problem
+
+__all__ = ["bounded"]
+
+
+class _TooLarge(Exception):
+    """Stops the parser."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Bounds the head of a request in bytes, fields and seconds, and keeps trailers out of the headers.
+
+    Neither httptools nor uvicorn bounds them: a head that never ends would be kept, whole.
+    """
+
+    max_head_bytes = 32 << 10
+    max_headers = 100
+    head_s = 30.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._problem: Problem | None = None
+        self._in_head = False
+        self._head_bytes = self._unread_bytes = 0
+        super().connection_made(transport)
+        self._late: asyncio.TimerHandle | None = self.loop.call_later(self.head_s, self._too_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._punctual()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        began_before = self._in_head
+        super().data_received(data)
+        if not self._in_head or self.transport.is_closing():
+            return
+        # The parser holds what it has of a field, out of sight. Of the data with which the head began it may hold
+        # all, which asyncio bounds: that of the request before may be in there, too.
+        self._unread_bytes += len(data) if began_before else 0
+        if self._unread_bytes > self.max_head_bytes:
+            self._refuse(self._too_large())
+        elif self._late is None:
+            self._late = self.loop.call_later(self.head_s, self._too_late)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = self._unread_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer: nothing that it says may pass for a header (RFC 9110, 6.5.1)
+        super().on_header(name, value)
+        self._count(len(name) + len(value) + 4)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._punctual()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._problem or Problem(400, "bad_request", "this is not HTTP"))
+
+    def _count(self, n: int) -> None:
+        self._head_bytes += n
+        if self._head_bytes > self.max_head_bytes or len(self.headers) > self.max_headers:
+            self._problem = self._too_large()
+            raise _TooLarge
+
+    def _too_large(self) -> Problem:
+        message = (
+            f"a request has at most {self.max_head_bytes} bytes of headers and {self.max_headers} of them"
+        )
+        return Problem(431, "headers_too_large", message)
+
+    def _punctual(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _too_late(self) -> None:
+        self._late = None
+        if not self._in_head and self.cycle is None:
+            self.transport.close()  # a connection that never said anything
+        elif self._in_head:
+            self._refuse(
+                Problem(408, "request_timeout", f"a request's head must come within {self.head_s:g} s")
+            )
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answers, unless another answer is on its way, and closes."""
+        if self.cycle is None or self.cycle.response_complete:
+            body = problem.body()
+            lines = b"".join(name + b": " + value + b"\r\n" for name, value in problem.headers(body))
+            self.transport.write(STATUS_LINE[problem.status] + lines + b"connection: close\r\n\r\n" + body)
+        self.transport.close()
+
+
+def bounded(*, max_head_bytes: int, max_headers: int, head_s: float) -> type[BoundedProtocol]:
+    """The protocol with these bounds, as uvicorn takes it: a class."""
+    bounds: dict[str, Any] = {"max_head_bytes": max_head_bytes, "max_headers": max_headers, "head_s": head_s}
+    return type("BoundedProtocol", (BoundedProtocol,), bounds)
