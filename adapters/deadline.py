@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar, Token
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 
 from tailwise.adapters.slo import deadline_header
 from tailwise.clock import Clock
 from tailwise.qos import QoS
 
-__all__ = ["Deadline", "enter", "leave", "left_s", "narrow", "outgoing", "within"]
+__all__ = ["Deadline", "left_s", "narrow", "outgoing", "within"]
 
 
-@dataclass(frozen=True, slots=True)
 class Deadline:
-    """An instant of one clock, nanoseconds."""
+    """An instant of one clock, or that of the block around it where that comes first."""
 
-    clock: Clock
-    at_ns: int
+    __slots__ = ("_at_ns", "_clock", "_outer")
+
+    def __init__(self, seconds: float, clock: Clock, outer: Deadline | None) -> None:
+        self._clock = clock
+        self._outer = outer
+        self._at_ns: float = math.inf
+        self.shorten(seconds)
+
+    def shorten(self, seconds: float) -> None:
+        """From now on it is no later than so many seconds from now."""
+        if seconds < math.inf:
+            self._at_ns = min(self._at_ns, self._clock.now_ns() + math.floor(seconds * 1e9))
 
     @property
     def left_s(self) -> float:
-        return (self.at_ns - self.clock.now_ns()) * 1e-9
+        own_s = math.inf if self._at_ns == math.inf else (self._at_ns - self._clock.now_ns()) * 1e-9
+        return own_s if self._outer is None else min(own_s, self._outer.left_s)
 
 
 _CURRENT: ContextVar[Deadline | None] = ContextVar("tailwise deadline", default=None)
@@ -42,25 +51,17 @@ def outgoing() -> dict[str, str]:
 
 
 @contextmanager
-def within(seconds: float, clock: Clock) -> Iterator[None]:
+def within(seconds: float, clock: Clock) -> Iterator[Deadline]:
     """What runs inside has so many seconds from now, or what was left outside where that is less."""
-    token = enter(seconds, clock)
+    deadline = Deadline(seconds, clock, _CURRENT.get())
+    token = _CURRENT.set(deadline)
     try:
-        yield
+        yield deadline
     finally:
-        leave(token)
-
-
-def enter(seconds: float, clock: Clock) -> Token[Deadline | None] | None:
-    """`within` in two halves; None = what stands outside stays."""
-    if seconds >= left_s() or seconds == math.inf:
-        return None
-    return _CURRENT.set(Deadline(clock, clock.now_ns() + math.floor(seconds * 1e9)))
-
-
-def leave(token: Token[Deadline | None] | None) -> None:
-    if token is not None:
-        _CURRENT.reset(token)
+        with suppress(
+            ValueError
+        ):  # the loop closes a dropped generator in another context, where nothing is set
+            _CURRENT.reset(token)
 
 
 def narrow(

@@ -68,3 +68,13 @@ def test_another_thread_has_no_deadline_of_ours() -> None:
         thread.start()
         thread.join()
     assert seen == [math.inf]
+
+
+def test_a_deadline_that_is_learned_inside_holds_from_then_on() -> None:
+    clock = tw.ManualClock(5.0)
+    with within(math.inf, clock) as deadline:
+        assert outgoing() == {}
+        deadline.shorten(0.5)
+        clock.advance(0.1)
+        deadline.shorten(3.0)
+        assert left_s() == pytest.approx(0.4)
