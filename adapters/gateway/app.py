@@ -14,8 +14,7 @@ from tailwise.adapters.gateway.fleet import Fleet
 from tailwise.adapters.gateway.headers import answered, first, forwarded
 from tailwise.adapters.gateway.job import Job, read_job
 from tailwise.adapters.gateway.rule import BACKEND, Rule
-from tailwise.adapters.gateway.upstream import Upstreams, origin
-from tailwise.adapters.httpx2 import AsyncTransport
+from tailwise.adapters.gateway.upstream import Answer, Forwarder, Outgoing, Upstreams
 from tailwise.adapters.refusal import refuse
 from tailwise.adapters.slo import HeaderError
 from tailwise.errors import CapacityError
@@ -34,12 +33,12 @@ class App:
         self.n_open = 0  #: requests now
         self._rule = Rule(self.serving.rule)
         backends = fleet.config.backends
-        self._transport = AsyncTransport(
+        self._forwarder = Forwarder(
             fleet.journal,
-            {backend.name: origin(i) for i, backend in enumerate(backends)},
+            {backend.name: backend.url for backend in backends},
             attempts=self.serving.attempts,
             hedge=self.serving.hedge,
-            inner=Upstreams(backends, 2 * self.serving.max_open),
+            inner=Upstreams(backends),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +51,7 @@ class App:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._transport.aclose()
+        await self._forwarder.aclose()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,26 +86,21 @@ class App:
         job = read_job(self.fleet, scope, body)
         request = self._request(scope, job)
         async with Watch(receive) as watch:
-            response = await self._send(request)
+            answer = await self._send(request)
             try:
-                await self._pass_on(response, send, watch)
+                await self._pass_on(answer, send, watch)
             finally:
-                await response.aclose()
+                await answer.body.aclose()
                 job.learn()
 
-    def _request(self, scope: Scope, job: Job) -> httpx2.Request:
+    def _request(self, scope: Scope, job: Job) -> Outgoing:
         target: bytes = scope["raw_path"]
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
         named = first(scope["headers"], BACKEND)
         default = self._rule.choose(job.served.name, job.served.backends, named) if self._looks_on else None
-        return httpx2.Request(
-            scope["method"],
-            httpx2.URL("http://any.invalid").copy_with(raw_path=target),
-            headers=forwarded(scope, self.serving.forwarded),
-            content=job.body or None,
-            extensions={"tailwise": job.ask(default)},
-        )
+        headers = forwarded(scope, self.serving.forwarded)
+        return Outgoing(scope["method"], target, headers, job.body, job.ask(default))
 
     @property
     def _looks_on(self) -> bool:
@@ -115,10 +109,10 @@ class App:
         mode = engine.mode()
         return mode in ("shadow", "bypass") or (mode == "active" and engine.rollout < 1.0)
 
-    async def _send(self, request: httpx2.Request) -> httpx2.Response:
+    async def _send(self, request: Outgoing) -> Answer:
         """Raises Problem where no backend answered."""
         try:
-            return await self._transport.handle_async_request(request)
+            return await self._forwarder.handle_async_request(request)
         except CapacityError:
             raise Problem(503, "too_many_open", "all tickets are open", retry_after_s=1.0) from None
         except httpx2.TimeoutException as error:
@@ -126,23 +120,22 @@ class App:
         except httpx2.TransportError as error:
             raise Problem(502, "backend_failed", f"no backend answered: {_said(error)}") from None
 
-    async def _pass_on(self, response: httpx2.Response, send: Send, watch: Watch) -> None:
-        status = response.status_code
+    async def _pass_on(self, answer: Answer, send: Send, watch: Watch) -> None:
+        status, decision = answer.status, answer.entry.decision
         if not 200 <= status <= 599:
             raise Problem(502, "backend_failed", f"a backend answered with status {status}")
-        headers = answered(status, response.headers.raw)
-        entry = response.extensions.get("tailwise")
-        if self.serving.tell and entry is not None:
-            told = {b"x-tailwise-backend": entry.resource, b"x-tailwise-preferred": entry.decision.preferred}
+        headers = answered(status, answer.headers)
+        if self.serving.tell:
+            told = {b"x-tailwise-backend": decision.resource, b"x-tailwise-preferred": decision.preferred}
             headers += [(name, value.encode()) for name, value in told.items() if value is not None]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         try:
-            async for chunk in response.stream:  # type: ignore[union-attr]
+            async for chunk in answer.body:
                 if chunk:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except httpx2.TransportError as error:
             # too late for another status: the server closes the connection, and so the client sees an answer cut off
-            log.warning("%s broke off its answer: %s", entry and entry.resource, _said(error))
+            log.warning("%s broke off its answer: %s", decision.resource, _said(error))
             return
         watch.over()
         await send({"type": "http.response.body", "body": b""})

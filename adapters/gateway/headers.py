@@ -67,9 +67,8 @@ def forwarded(scope: Any, tell_client: bool) -> Headers:
     return kept
 
 
-def answered(status: int, raw: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """A backend's headers for the client: lower case, in order, duplicates (set-cookie) kept."""
-    headers = [(name.lower(), value) for name, value in raw]
+def answered(status: int, headers: Headers) -> Headers:
+    """A backend's headers (lower case) for the client: in order, duplicates (set-cookie) kept."""
     dropped = HOP_BY_HOP | connection_options(headers)
     if status in (204, 304):  # a length without the body that it tells of
         dropped |= {b"content-length"}

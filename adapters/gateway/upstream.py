@@ -1,111 +1,160 @@
-"""The connections to the backends: a pool each, since one that is slow must not use up another's."""
+"""Requests on their way to the backends, and answers on theirs back.
+
+The transport of `tailwise.adapters.exchange` decides, retries, hedges and settles. It is given requests and answers
+that are no more than it reads: httpx2's own, made twice each on the way, cost as much as the decision thirty times.
+"""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpcore2
 import httpx2
 
+from tailwise.adapters.entry import Entry
+from tailwise.adapters.exchange import Ask, AsyncSender
+from tailwise.adapters.exchange.exchange import Leg
 from tailwise.adapters.gateway.config import Backend
+from tailwise.adapters.gateway.connections import Connections, Taken
+from tailwise.adapters.gateway.headers import Headers
+from tailwise.adapters.refusal import refuse
 
-__all__ = ["Upstreams", "origin"]
-
-#: Connections that a backend keeps open idle: as many as it is taken to run together, up to this.
-MOST_IDLE = 256
-#: Seconds after which an idle connection is closed: below the 5 s of uvicorn, whose backends would close it in the
-#: moment in which the next request is sent (vLLM and SGLang run on it).
-IDLE_S = 4.0
+__all__ = ["Answer", "Forwarder", "Outgoing", "Upstreams"]
 
 
-def origin(at: int) -> str:
-    """What stands for the backend in a request's URL until it is sent. Reserved (RFC 6761): no name resolves to it,
-    so that nothing that a request says can lead anywhere else."""
-    return f"http://b{at}.invalid"
+class Outgoing:
+    """A request as all backends get it; backend: which one, once that is decided. headers: lower case, without host
+    and content-length."""
+
+    __slots__ = ("ask", "backend", "headers", "method", "stream", "target")
+
+    def __init__(self, method: str, target: bytes, headers: Headers, body: bytes, ask: Ask) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.stream = httpx2.ByteStream(body)
+        self.ask = ask
+        self.backend: str | None = None
+        if body or method in ("POST", "PUT", "PATCH"):
+            self.headers.append((b"content-length", b"%d" % len(body)))
+
+    def to(self, backend: str | None) -> Outgoing:
+        other = Outgoing.__new__(Outgoing)
+        other.method, other.target, other.headers = self.method, self.target, self.headers
+        other.stream, other.ask, other.backend = self.stream, self.ask, backend
+        return other
 
 
-class _Upstream:
-    """One backend."""
+class Incoming(httpx2.AsyncByteStream):
+    """A backend's answer as it comes: not decoded. headers: by lower-case name, the first of each."""
 
-    def __init__(self, backend: Backend, most: int) -> None:
-        url = urlsplit(backend.url)
-        secure = url.scheme == "https"
-        self.port = url.port or (443 if secure else 80)
-        self.scheme, self.host = url.scheme.encode(), (url.hostname or "").encode("idna")
-        self.host_header = url.netloc.encode("idna")
-        self.prefix = url.path.encode("ascii", "strict")
-        key = backend.api_key
-        self.authorization = None if key is None else b"Bearer " + key.encode("latin-1")
-        self.timeout = {
-            "connect": backend.connect_s,
-            "read": backend.read_s,
-            "write": backend.read_s,
-            "pool": backend.read_s,
-        }
-        self.pool = httpcore2.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context() if secure else None,
-            max_connections=most,
-            max_keepalive_connections=min(most, MOST_IDLE),
-            keepalive_expiry=IDLE_S,
-        )
+    def __init__(self, taken: Taken) -> None:
+        self._taken = taken
+        self.status_code = taken.response.status
+        self.raw: Headers = [(name.lower(), value) for name, value in taken.response.headers]
+        self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(self.raw)}
 
-    async def send(self, request: httpx2.Request) -> httpx2.Response:
-        headers = [pair for pair in request.headers.raw if pair[0].lower() != b"host"]
-        if self.authorization is not None:
-            headers = [pair for pair in headers if pair[0].lower() not in (b"authorization", b"api-key")]
-            headers.append((b"authorization", self.authorization))
-        headers.insert(0, (b"Host", self.host_header))
-        assert isinstance(request.stream, httpx2.AsyncByteStream)
-        raw = httpcore2.Request(
-            method=request.method,
-            url=httpcore2.URL(
-                scheme=self.scheme, host=self.host, port=self.port, target=self.prefix + request.url.raw_path
-            ),
-            headers=headers,
-            content=request.stream,
-            extensions={
-                **request.extensions,
-                "timeout": self._timeout(request.extensions.get("timeout", {})),
-            },
-        )
-        try:
-            answer = await self.pool.handle_async_request(raw)
-        except Exception as error:
-            raise _as_httpx2(error) from error
-        return httpx2.Response(
-            answer.status,
-            headers=answer.headers,
-            stream=_Stream(answer.stream),
-            extensions=answer.extensions,
-        )
-
-    def _timeout(self, asked: Mapping[str, float | None]) -> dict[str, float]:
-        """The shorter of what the backend is given and what is left to the job."""
-        left = {phase: s for phase, s in asked.items() if s is not None}
-        return {phase: min(s, left.get(phase, s)) for phase, s in self.timeout.items()}
-
-
-class _Stream(httpx2.AsyncByteStream):
-    """A backend's body, as it comes: not decoded."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    @property
+    def stream(self) -> Incoming:
+        return self
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            async for chunk in self._stream:
+            async for chunk in self._taken.response.stream:  # type: ignore[union-attr]
                 yield chunk
         except Exception as error:
-            raise _as_httpx2(error) from error
+            raise as_httpx2(error) from error
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        await self._taken.aclose()
 
 
-def _as_httpx2(error: Exception) -> Exception:
+class Answer:
+    """What the client gets. headers: lower case. body: chunks, or all of it."""
+
+    __slots__ = ("body", "entry", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers, body: Any, entry: Entry) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.entry = entry
+
+
+class Forwarder(AsyncSender[Outgoing, Answer]):
+    """The transport between a gateway's clients and its backends."""
+
+    http = httpx2
+
+    def _asked(self, request: Outgoing) -> Ask:
+        return request.ask
+
+    def _addressed(self, request: Outgoing, entry: Entry) -> Outgoing:
+        return request.to(entry.resource)
+
+    def _refused(self, entry: Entry) -> Answer:
+        refusal = refuse(entry)
+        headers = [(name.encode(), value.encode()) for name, value in refusal.headers]
+        return Answer(refusal.status, headers, httpx2.ByteStream(refusal.body), entry)
+
+    def _response(self, leg: Leg, body: Any) -> Answer:
+        return Answer(leg.response.status_code, leg.response.raw, body, leg.entry)
+
+
+class Upstreams:
+    """The backends: a request goes to the one that it is for, with that one's key, and to no other address."""
+
+    def __init__(self, backends: Sequence[Backend]) -> None:
+        self._by_name = {backend.name: _Upstream(backend) for backend in backends}
+
+    async def handle_async_request(self, request: Outgoing) -> Incoming:
+        assert request.backend is not None
+        try:
+            return Incoming(await self._by_name[request.backend].send(request))
+        except Exception as error:
+            raise as_httpx2(error) from error
+
+    async def aclose(self) -> None:
+        for upstream in self._by_name.values():
+            await upstream.connections.aclose()
+
+
+class _Upstream:
+    def __init__(self, backend: Backend) -> None:
+        url = urlsplit(backend.url)
+        secure = url.scheme == "https"
+        host, port = (url.hostname or "").encode("idna"), url.port or (443 if secure else 80)
+        self._scheme, self._host, self._port = url.scheme.encode(), host, port
+        self._prefix = url.path.encode("ascii")
+        key = backend.api_key
+        self._key = None if key is None else b"Bearer " + key.encode("latin-1")
+        self._own: Headers = [(b"host", url.netloc.encode("idna"))]
+        read_s, connect_s = backend.read_s, backend.connect_s
+        self._extensions = {"timeout": {"connect": connect_s, "read": read_s, "write": read_s, "pool": None}}
+        context = ssl.create_default_context() if secure else None
+        self.connections = Connections(httpcore2.Origin(self._scheme, host, port), context)
+
+    async def send(self, request: Outgoing) -> Taken:
+        headers = self._own + request.headers
+        if self._key is not None:
+            headers = [
+                pair for pair in headers if pair[0] not in (b"authorization", b"api-key", b"x-api-key")
+            ]
+            headers.append((b"authorization", self._key))
+        url = httpcore2.URL(
+            scheme=self._scheme, host=self._host, port=self._port, target=self._prefix + request.target
+        )
+        return await self.connections.send(
+            httpcore2.Request(
+                request.method, url, headers=headers, content=request.stream, extensions=self._extensions
+            )
+        )
+
+
+def as_httpx2(error: Exception) -> Exception:
     """httpcore2's exceptions by the names that httpx2 gives them, the most specific first; others as they are."""
     for kind in type(error).__mro__:
         if kind.__module__.startswith("httpcore2"):
@@ -113,17 +162,3 @@ def _as_httpx2(error: Exception) -> Exception:
             if named is not None:
                 return named(str(error))
     return error
-
-
-class Upstreams(httpx2.AsyncBaseTransport):
-    """Sends a request to the backend that its origin stands for, with that backend's key, and to nobody else."""
-
-    def __init__(self, backends: Sequence[Backend], most: int) -> None:
-        self._by_host = {origin(i)[7:]: _Upstream(backend, most) for i, backend in enumerate(backends)}
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        return await self._by_host[request.url.host].send(request)
-
-    async def aclose(self) -> None:
-        for upstream in self._by_host.values():
-            await upstream.pool.aclose()
