@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from typing import Any
 
 from tailwise.adapters.load.formats import FORMATS, Format
 from tailwise.adapters.load.report import Report, Series
 from tailwise.errors import InputError, MissingExtra, UnknownName
 
-try:
-    from prometheus_client.parser import text_string_to_metric_families
-except ImportError as error:
-    raise MissingExtra(
-        "tailwise.adapters.load needs prometheus-client: pip install 'tailwise[prometheus]'"
-    ) from error
-
-__all__ = ["format_of", "read_metrics"]
+__all__ = ["format_of", "parser", "read_metrics"]
 
 #: More series of one metric are not a server's own page (or an attack): some 15 us each to read.
 MOST_SERIES = 256
+
+
+def parser() -> Callable[[str], Iterable[Any]]:
+    """Of a page's text. Raises MissingExtra: only pages need it, headers do without."""
+    try:
+        from prometheus_client.parser import text_string_to_metric_families
+    except ImportError as error:
+        raise MissingExtra(
+            "tailwise.adapters.load needs prometheus-client to read a page: pip install 'tailwise[prometheus]'"
+        ) from error
+    return text_string_to_metric_families
 
 
 def format_of(form: str | Format, formats: Mapping[str, Format] = FORMATS) -> Format:
@@ -65,9 +70,9 @@ def _series(me: str, raw: bytes, name: str) -> list[Series]:
             raise InputError(f"{me}: more than {MOST_SERIES} series of {name}")
     if not lines:
         return []
+    parse = parser()
     try:
-        text = b"\n".join(lines).decode() + "\n"
-        families = list(text_string_to_metric_families(text))
+        families = list(parse(b"\n".join(lines).decode() + "\n"))
     except Exception as error:  # the parser meets garbage with whatever it stumbles over
         raise InputError(f"{me}: {name} is unreadable: {error!r}") from error
     return [(s.labels, s.value) for family in families for s in family.samples if s.name == name]

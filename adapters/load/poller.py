@@ -14,7 +14,7 @@ from tailwise import Engine
 from tailwise.adapters.load.faults import Fault
 from tailwise.adapters.load.formats import FORMATS, Format
 from tailwise.adapters.load.intake import Intake, State
-from tailwise.adapters.load.page import format_of, read_metrics
+from tailwise.adapters.load.page import format_of, parser, read_metrics
 from tailwise.errors import InputError, MissingExtra, UnknownName
 from tailwise.validate import as_number, is_positive, require, require_name
 
@@ -76,6 +76,7 @@ class Poller:
     ) -> None:
         for name, seconds in (("interval_s", interval_s), ("timeout_s", timeout_s)):
             require(is_positive(as_number(seconds)), "Poller", name, seconds, "finite seconds > 0")
+        parser()  # a missing extra is said now, not once a poll
         self.intake = Intake(engine, quiet_s=quiet_s, stale_s=stale_s)
         self._targets = {
             name: (target, format_of(target.format, formats)) for name, target in targets.items()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 import tailwise as tw
-from tailwise.adapters.load import Field, Format, Poller, Target
-from tailwise.errors import ConfigError, UnknownName
+from tailwise.adapters.load import Field, Format, Poller, Target, read_orca
+from tailwise.errors import ConfigError, MissingExtra, UnknownName
 from tests.adapters.load.recorded import LLAMA_CPP, VLLM
 from tests.adapters.load.server import Metrics, served
 
@@ -266,3 +268,15 @@ def test_what_a_poller_cannot_use_is_refused() -> None:
         Target("")
     with pytest.raises(UnknownName, match="no target 'gpu-9'; there are none"):
         asyncio.run(Poller(engine(), {}).poll("gpu-9"))
+
+
+@pytest.mark.parametrize(
+    ("missing", "extra"), [("prometheus_client.parser", "prometheus"), ("httpx2", "httpx2")]
+)
+def test_a_missing_extra_is_named_when_a_poller_is_made(
+    missing: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(MissingExtra, match=re.escape(f"tailwise[{extra}]")):
+        Poller(engine(), {})
+    assert read_orca({"endpoint-load-metrics": "TEXT eps=1"}) is not None
