@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -182,7 +183,7 @@ def _of_resources(engine: Engine) -> Iterator[Finding]:
                 "ejected",
                 name,
                 f"its breaker is {breaker.state}: it gets no job but probes",
-                f"{breaker.failures} failures in a row, {breaker.success:.0%} of late succeeded; "
+                f"{breaker.failures} failures in a row, {breaker.success:.0%} of its last results succeeded; "
                 f"next probe in {left_s:.1f} s",
                 "look at the resource; `engine.changed(name)` when it is repaired",
             )
@@ -230,6 +231,20 @@ def _of_jobs(engine: Engine, journal: Journal) -> Iterator[Finding]:
                 f"0 of {known}, {refused} of them refused",
                 "compare the bounds of the class with what its models take (`tailwise top`)",
             )
+        elif known and on_time / known < qos.on_time - _chance(qos.on_time, known):
+            yield Finding(
+                "warning",
+                "below_target",
+                qos.name,
+                "fewer jobs of the last minute were on time than the class asks for",
+                f"{on_time / known:.1%} of {known}, {refused} of them refused; target {qos.on_time:.1%}",
+                "see which resources are slow, ejected or drained, and whether the load has outgrown them",
+            )
+
+
+def _chance(target: float, n: int) -> float:
+    """How far below its target a share of n jobs falls by chance, once in about 700 looks: three deviations."""
+    return 3.0 * math.sqrt(target * (1.0 - target) / n)
 
 
 def _of_open(journal: Journal) -> Iterator[Finding]:

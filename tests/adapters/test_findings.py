@@ -137,6 +137,19 @@ def test_a_class_of_which_no_job_is_on_time_is_an_error(served: Served) -> None:
     assert {"none_on_time", "all_refused"} & found(served).keys() == {"none_on_time"}
 
 
+def test_a_class_below_its_target_is_told_where_it_is_no_chance(served: Served) -> None:
+    def fail(n: int) -> None:
+        for _ in range(n):
+            served.send().fail()
+            served.serve(2)
+
+    fail(2)  # 2 of 66 late, with a target of 95%
+    assert "below_target" not in found(served)
+    served.clock.advance(61.0)
+    fail(12)
+    assert found(served)["below_target"].evidence.startswith("66.7% of 36, 0 of them refused")
+
+
 def test_a_job_that_is_never_settled_is_told(served: Served) -> None:
     entry = served.send()
     served.clock.advance(61.0)

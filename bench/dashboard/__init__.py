@@ -1,0 +1,1 @@
+"""The dashboard over an engine under load, and its screenshot."""
