@@ -103,7 +103,7 @@ class AsyncSender(Sender, Generic[Request, Response]):
     async def _try(self, exchange: Exchange, entry: Entry, request: Any) -> Leg:
         """Sends it to one backend, and waits for the first bytes of what may be handed on."""
         leg = Leg(entry)
-        left_s = entry.end_left_s if self._give_up else math.inf
+        left_s = self._limit_s(exchange.ask, entry)
         try:
             if left_s == math.inf:
                 await self._fetch(exchange, leg, request)

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from tailwise.adapters.entry import Entry
+from tailwise.adapters.exchange.ask import Ask
 from tailwise.adapters.exchange.exchange import Exchange, Fault, Leg
 from tailwise.adapters.exchange.sender import Sender
 
@@ -54,7 +55,7 @@ class BlockingSender(Sender, Generic[Request, Response]):
         """Sends it to one backend, and waits for the first bytes of what may be handed on."""
         leg = Leg(exchange.entry)
         try:
-            response = self._inner.handle_request(self._bounded(request, leg.entry))
+            response = self._inner.handle_request(self._bounded(exchange.ask, request, leg.entry))
             self._heard(exchange, leg, request, response)
             if not leg.answer.failed and leg.answer.status != 101:
                 leg.body = iter(response.stream)
@@ -67,9 +68,9 @@ class BlockingSender(Sender, Generic[Request, Response]):
             raise
         return leg
 
-    def _bounded(self, request: Any, entry: Entry) -> Any:
+    def _bounded(self, ask: Ask, request: Any, entry: Entry) -> Any:
         sent = self._addressed(request, entry)
-        if self._give_up and (left_s := entry.end_left_s) < math.inf:
+        if (left_s := self._limit_s(ask, entry)) < math.inf:
             own = sent.extensions.get("timeout", {})
             phases = ("connect", "read", "write", "pool")
             sent.extensions["timeout"] = {p: shorter(own.get(p), max(left_s, 1e-3)) for p in phases}

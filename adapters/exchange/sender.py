@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -33,10 +34,12 @@ class Sender:
     request, None = it is none of ours and goes on as it is; by default `asked_by`. attempts: on how many backends a
     job may fail before its caller hears of it. hedge: whether a job of priority 0 that outlives its forecast may
     have a copy (`AsyncTransport` only). give_up: whether a job is given up at its deadline while nothing of its
-    answer has come; what has begun to come is never cut. tell_deadline: whether what is left of it is sent along, in
+    answer has come; what has begun to come is never cut. None = at a deadline that the request brings itself
+    (`Ask.deadline_s`): that of its class is a promise, and given up at, a stall of this process would count as
+    failures of all backends at once. tell_deadline: whether what is left of it is sent along, in
     `x-tailwise-deadline-ms`. inner: the transport that sends; by default the library's own, without a limit on
-    connections, since admission is the engine's. on_response: told of each backend's answer, by resource and headers,
-    before its body is read. wall: seconds since 1970.
+    connections, since admission is the engine's. on_response: told of each backend's answer, by resource and
+    headers, before its body is read. wall: seconds since 1970.
 
     A refused job is answered by `refuse`: 429 or 503. What a backend answered is handed on once the first bytes of
     its body are there, and until then another may try: after an error or an answer of 429 or 5xx, where the deadline
@@ -54,7 +57,7 @@ class Sender:
         *,
         attempts: int = 2,
         hedge: bool = True,
-        give_up: bool = True,
+        give_up: bool | None = None,
         tell_deadline: bool = False,
         inner: Any = None,
         on_response: Callable[[str, Any], None] | None = None,
@@ -73,6 +76,11 @@ class Sender:
         self._on_response = on_response
         self._wall = wall
         self._routes: dict[tuple[str, str], Route | Family] = {}
+
+    def _limit_s(self, ask: Ask, entry: Entry) -> float:
+        """Seconds after which a job of which nothing has come is given up."""
+        gives_up = ask.deadline_s is not None if self._give_up is None else self._give_up
+        return entry.end_left_s if gives_up else math.inf
 
     def _own(self) -> Any:
         raise NotImplementedError

@@ -38,6 +38,7 @@ class App:
             {backend.name: backend.url for backend in backends},
             attempts=self.serving.attempts,
             hedge=self.serving.hedge,
+            give_up=True if self.serving.give_up else None,
             inner=Upstreams(backends),
         )
 

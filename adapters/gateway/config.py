@@ -46,10 +46,11 @@ class Serving:
     max_body_bytes, max_header_bytes, max_headers: of a request; body_s: seconds for it to arrive. max_open: requests
     open at once; the next is refused. mode: as `engine.mode`; rollout: the share of requests that is ours in active
     mode. Of the others, and in shadow and bypass mode, `rule` chooses the backend unless the client names one.
-    attempts: tries of a request, the first among them; hedge: may a slow start be tried elsewhere, too. drain_s:
-    seconds that open requests get at the end. default_class: of requests that ask for none; None = the first [[qos]].
-    tell: headers x-tailwise-backend and x-tailwise-preferred in answers. forwarded: headers x-forwarded-for, -host
-    and -proto to backends. seed: of ties; None draws one.
+    attempts: tries of a request, the first among them; hedge: may a slow start be tried elsewhere, too. give_up: is
+    a request of which nothing has come by the deadline of its class answered 504, as one is at a deadline of its
+    own. drain_s: seconds that open requests get at the end. default_class: of requests that ask for none; None = the
+    first [[qos]]. tell: headers x-tailwise-backend and x-tailwise-preferred in answers. forwarded: headers
+    x-forwarded-for, -host and -proto to backends. seed: of ties; None draws one.
     """
 
     host: str = "127.0.0.1"
@@ -66,6 +67,7 @@ class Serving:
     rule: Literal["round_robin", "least_connections"] = "round_robin"
     attempts: int = 2
     hedge: bool = True
+    give_up: bool = False
     default_class: str | None = None
     tell: bool = False
     forwarded: bool = False
@@ -86,7 +88,7 @@ class Serving:
         hold_number(self, "[gateway]", "body_s", is_positive, "seconds > 0")
         hold_number(self, "[gateway]", "rollout", is_share, "a share in [0, 1]")
         hold_number(self, "[gateway]", "drain_s", is_not_negative, "seconds >= 0")
-        hold_flag(self, "[gateway]", "hedge", "tell", "forwarded")
+        hold_flag(self, "[gateway]", "hedge", "give_up", "tell", "forwarded")
         hold_whole(self, "[gateway]", "seed", 0, or_none=True)
         for name, known in (("mode", MODES), ("rule", RULES)):
             value = getattr(self, name)

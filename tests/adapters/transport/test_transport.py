@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -255,10 +256,17 @@ def test_the_callers_own_timeout_is_heeded_where_it_is_shorter(flavour: Any) -> 
         assert world.decisions == [("a", "timed_out")]
 
 
-def test_a_late_answer_is_waited_for_where_nobody_gives_up(flavour: Any) -> None:
+@pytest.mark.parametrize(
+    ("ask", "options"),
+    [(Ask("net", "plain", deadline_s=1e-3), {"give_up": False}), (Ask("net", "hasty"), {})],
+    ids=["told", "promised"],
+)
+def test_a_late_answer_is_waited_for_unless_the_request_itself_set_the_deadline(
+    flavour: Any, ask: Ask, options: dict[str, bool]
+) -> None:
     with World(Origin([Step.HOLD, whole(b"late")])) as world:
-        caller = world.caller(flavour, Ask("net", "plain", deadline_s=1e-6), give_up=False)
-        world.origins["a"].let_go()
+        caller = world.caller(flavour, ask, **options)
+        threading.Timer(0.05, world.origins["a"].let_go).start()
         assert caller.send().content == b"late"
         [decision] = world.journal.decisions
         assert (decision.end, decision.on_time) == ("completed", False)

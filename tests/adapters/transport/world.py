@@ -46,6 +46,7 @@ class World:
             [tw.Model("net"), tw.Model("llm", signals=("ttft", "tpot"))],
             [
                 tw.QoS("plain", 60.0, contract="best_effort", explore=False),
+                tw.QoS("hasty", 1e-3, contract="best_effort", explore=False),
                 tw.QoS("chat", 60.0, ttft_s=30.0, priority=1, contract="best_effort", explore=False),
             ],
             seed=1,
