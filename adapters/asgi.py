@@ -3,31 +3,26 @@ ends settles the job. For Starlette, FastAPI and bare ASGI apps on asyncio; impo
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from contextlib import nullcontext, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
-from tailwise.adapters.asyncio import TimeLimit
 from tailwise.adapters.by_class import ByClass
-from tailwise.adapters.deadline import Deadline, within
+from tailwise.adapters.deadline import within
 from tailwise.adapters.entry import Entry
 from tailwise.adapters.journal import Journal
-from tailwise.adapters.refusal import EntryRefused, Refusal, refuse
+from tailwise.adapters.refusal import Refusal, refuse
+from tailwise.adapters.request import Receive, RequestJobs, Scope, Send
 from tailwise.adapters.slo import HeaderError
-from tailwise.errors import ConfigError, JobExpired, JobRejected, JobTimedOut, QueueFull, TicketError
+from tailwise.errors import ConfigError, JobExpired, JobRejected, JobTimedOut, QueueFull
 
 __all__ = ["TailwiseMiddleware", "decide"]
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-JOBS = "tailwise.jobs"  #: key in the scope of the request's `RequestJobs`
+JOBS = "tailwise.jobs"  #: key in the scope of the request's middleware and its jobs
 
 
 class TailwiseMiddleware:
@@ -41,7 +36,8 @@ class TailwiseMiddleware:
     journal: decides and counts. routes: the model or family of each path, {"/classify": "resnet50"}; POST, or the
     method that is said: {"GET /embed": "minilm"}. Its handler finds the entry in `request.state.tailwise`; what other
     paths run asks for it by `decide`. features: of the ASGI scope, the x of `Route.select`; None = (). default:
-    name of the class of requests that ask for none. enforce: ends the handler when the job's time is over (504).
+    name of the class of requests that ask for none. enforce: ends the handler when the job's time is over (504);
+    abort: when the client has left. Both cancel what it awaits; a plain function ends when it returns.
     Add it inside of what answers errors: `app.add_middleware(TailwiseMiddleware, journal=journal)` does.
     """
 
@@ -53,11 +49,13 @@ class TailwiseMiddleware:
         features: Callable[[Scope], Any] | None = None,
         default: str | None = None,
         enforce: bool = False,
+        abort: bool = False,
     ) -> None:
         self.app = app
         self.journal = journal
         self.default = default
-        self.enforce = enforce
+        self._enforce = enforce
+        self._abort = abort
         self._features = features
         self._known: dict[tuple[str, str | None], ByClass] = {}
         self._routes = {
@@ -75,13 +73,18 @@ class TailwiseMiddleware:
             await self.app(scope, receive, send)
             return
         with within(math.inf, self.journal.engine.clock) as deadline:
-            jobs = scope[JOBS] = RequestJobs(self, scope, receive, send, deadline)
+            jobs = RequestJobs(
+                scope, receive, send, self.journal.engine.clock, deadline, self._enforce, self._abort
+            )
+            scope[JOBS] = (self, jobs)
             try:
                 async with jobs.limit or nullcontext():
                     self._decide_by_path(scope, jobs)
                     await self.app(scope, jobs.receive, jobs.send)
             except (HeaderError, JobRejected, QueueFull, JobExpired, JobTimedOut) as error:
-                jobs.settle("fail")
+                jobs.settle("cancel" if jobs.left else "fail")
+                if jobs.left:
+                    return
                 if jobs.status is not None:
                     raise
                 await _answer(send, refuse(error))
@@ -91,7 +94,12 @@ class TailwiseMiddleware:
             except BaseException:
                 jobs.settle("cancel")
                 raise
-            jobs.settle("cancel" if jobs.left else "fail")
+            else:
+                jobs.settle(
+                    "cancel" if jobs.left else "fail"
+                )  # it has returned without the end of a response
+            finally:
+                jobs.close()
 
     def _decide_by_path(self, scope: Scope, jobs: RequestJobs) -> None:
         method, path = scope["method"], scope["path"]
@@ -100,91 +108,6 @@ class TailwiseMiddleware:
             by_class = self._routes.get(("", path))
         if by_class is not None:
             jobs.decide(by_class, () if self._features is None else self._features(scope))
-
-
-class RequestJobs:
-    """The jobs of one request, one as a rule, between the server and the app."""
-
-    def __init__(
-        self, middleware: TailwiseMiddleware, scope: Scope, receive: Receive, send: Send, deadline: Deadline
-    ) -> None:
-        self.middleware = middleware
-        self.limit = TimeLimit() if middleware.enforce else None
-        self.status: int | None = None
-        self.left = False  #: the client has, before the response ended
-        self._scope = scope
-        self._receive = receive
-        self._send = send
-        self._deadline = deadline
-        self._arrival_s = middleware.journal.engine.clock.now_ns() * 1e-9
-        self._entries: list[Entry] = []
-        self._unread: list[Message] = []
-        scope.setdefault("state", {})
-
-    def decide(self, by_class: ByClass, x: Any, Z: Any = None, **options: Any) -> Entry:
-        slo = by_class.read(self._scope["headers"])
-        entry = by_class.select(slo, x, Z, arrival_s=self._arrival_s, **options)
-        if not entry.admitted:
-            raise EntryRefused(entry)
-        self._entries.append(entry)
-        self._scope["state"]["tailwise"] = entry
-        waited_s = by_class.journal.engine.clock.now_ns() * 1e-9 - self._arrival_s
-        end_left_s = min(entry.end_left_s, math.inf if slo.deadline_s is None else slo.deadline_s - waited_s)
-        self._deadline.shorten(end_left_s)
-        if self.limit is not None:
-            self.limit.hold(entry, end_left_s)
-        return entry
-
-    def settle(self, end: Literal["complete", "fail", "cancel"]) -> None:
-        """What is still open."""
-        if self.limit is not None:
-            self.limit.release()
-        for entry in self._entries:
-            if not entry.settled:
-                with suppress(TicketError):  # a thread of the handler was faster
-                    getattr(entry, end)()
-
-    async def receive(self) -> Message:
-        message = self._unread.pop() if self._unread else await self._receive()
-        self.left = self.left or message["type"] == "http.disconnect"
-        return message
-
-    async def send(self, message: Message) -> None:
-        kind = message["type"]
-        last = kind == "http.response.pathsend"
-        if kind == "http.response.start":
-            self.status = message["status"]
-            if not 200 <= message["status"] < 300:
-                self.settle("fail" if message["status"] >= 500 else "cancel")
-        elif kind == "http.response.body":
-            last = not message.get("more_body", False)
-            if not last and message.get("body"):  # what comes whole says nothing of its first token
-                self._say_first()
-        if last and not all(entry.settled for entry in self._entries) and await self._has_left():
-            self.settle("cancel")
-        try:
-            await self._send(message)
-        except OSError:
-            self.left = True
-            raise
-        if last:
-            self.settle("complete")
-
-    def _say_first(self) -> None:
-        for entry in self._entries:
-            if entry.ticket.model.streams and entry.decision.ttft_s is None and not entry.settled:
-                with suppress(TicketError):
-                    entry.first()
-
-    async def _has_left(self) -> bool:
-        """Whether the server knows already that the client is gone: what it has received then comes at once."""
-        if not self.left and not self._unread:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(0):
-                    message = await self._receive()
-                    self._unread.append(message)
-                    self.left = message["type"] == "http.disconnect"
-        return self.left
 
 
 def decide(
@@ -202,13 +125,13 @@ def decide(
     of requests that ask for none; None = the middleware's. x, Z, options: as in `Route.select`.
     Raises HeaderError and EntryRefused, which the middleware answers by 400, 429 or 503.
     """
-    jobs = request.get(JOBS)
-    if not isinstance(jobs, RequestJobs):
+    if JOBS not in request:
         raise ConfigError(
             "this request has passed no TailwiseMiddleware: app.add_middleware(TailwiseMiddleware, ...)"
         )
-    middleware = jobs.middleware
-    return jobs.decide(middleware.by_class(model, default or middleware.default), x, Z, **options)
+    middleware, jobs = request[JOBS]
+    entry: Entry = jobs.decide(middleware.by_class(model, default or middleware.default), x, Z, **options)
+    return entry
 
 
 async def _answer(send: Send, refusal: Refusal) -> None:

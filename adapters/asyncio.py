@@ -108,6 +108,10 @@ class TimeLimit:
         if entry.qos.ttft_s < math.inf:
             self._first.append(loop.call_later(entry.left_s, self._expect_first, entry))
 
+    def end(self) -> None:
+        """Now, whatever is left."""
+        self._no_later_than(0.0)
+
     def release(self) -> None:
         """No bound holds any more."""
         self._stop_watching()
@@ -138,7 +142,7 @@ class TimeLimit:
 
     def _no_later_than(self, when: float) -> None:
         until = self._timeout.when()
-        if when < (math.inf if until is None else until) and not self._timeout.expired():
+        if self._inside and not self._timeout.expired() and when < (math.inf if until is None else until):
             self._timeout.reschedule(when)
 
     def _stop_watching(self) -> None:

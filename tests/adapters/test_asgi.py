@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,11 +24,14 @@ from tailwise.adapters.journal import Entry, Journal
 from tests.adapters.conformance import Call, Conformance, Scene, Told, Work
 from tests.adapters.loopback import loopback
 
+pytestmark = pytest.mark.timeout(60)
+
 
 class Served(Conformance):
     """An app behind uvicorn; a client that is cancelled closes its connection."""
 
     client: Any = httpx2
+    body = b"x" * 100
 
     def app(self, journal: Journal, work: Work) -> Any:
         raise NotImplementedError
@@ -44,7 +48,7 @@ class Served(Conformance):
 
             async def call(headers: dict[str, str]) -> Told:
                 try:
-                    answer = await client.post("/run", headers=headers, content=b"x" * 100)
+                    answer = await client.post("/run", headers=headers, content=self.body)
                 except (httpx.RemoteProtocolError, httpx2.RemoteProtocolError):
                     return Told(False)  # the stream ended half-way
                 return Told.of_response(answer.status_code, answer.headers, answer.content)
@@ -129,4 +133,28 @@ class TestBareApp(Served):
         return TailwiseMiddleware(run, journal, {"/run": self.model}, default="normal")
 
 
-pytestmark = pytest.mark.timeout(60)
+class TestHandlersThatDisconnectsEnd(Served):
+    """The body is more than a server takes at once: what is listened to for the client is handed on whole."""
+
+    body = b"x" * 1_000_000
+
+    def app(self, journal: Journal, work: Work) -> Any:
+        self.ended = asyncio.Event()
+
+        async def run(request: Request) -> PlainTextResponse:
+            assert len(await request.body()) == len(self.body)
+            try:
+                await work(deadline.left_s())
+            except asyncio.CancelledError:
+                self.ended.set()
+                raise
+            return PlainTextResponse(request.state.tailwise.resource)
+
+        app = Starlette(routes=[Route("/run", run, methods=["POST"])])
+        options = {"routes": {"/run": self.model}, "default": "normal", "abort": True}
+        app.add_middleware(TailwiseMiddleware, journal=journal, **options)
+        return app
+
+    async def noticed(self, scene: Scene) -> None:
+        await self.ended.wait()
+        assert not scene.work.release.is_set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.testclient import TestClient
 
-from tailwise.adapters.asgi import TailwiseMiddleware
+from tailwise.adapters.asgi import TailwiseMiddleware, decide
 from tailwise.adapters.fastapi import ticket
 from tailwise.adapters.journal import Entry
 from tests.adapters.asgi_world import World, ask
@@ -180,3 +181,19 @@ def test_an_http_exception_of_fastapi_settles_by_its_status() -> None:
 
     assert ask(app).status_code == 418
     assert world.ends == ["cancelled"]
+
+
+def test_a_plain_handler_may_decide_in_its_thread_and_is_timed_out_when_it_returns() -> None:
+    world = World()
+    app = world.fastapi(default="plain", enforce=True, abort=True)
+    over = threading.Event()
+
+    @app.post("/run")
+    def run(request: Request) -> str:
+        entry = decide(request, "net", (1,))
+        threading.Timer(max(0.0, entry.left_s) + 0.02, over.set).start()
+        over.wait()
+        return str(entry.resource)
+
+    assert ask(app, headers={"x-tailwise-deadline-ms": "30"}).status_code == 504
+    assert world.ends == ["timed_out"]
