@@ -1,9 +1,11 @@
 """What the README shows is run."""
 
+import asyncio
 import re
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,3 +96,32 @@ def _answer(listener: socket.socket, answer: bytes) -> None:
     with caller:
         caller.recv(65536)
         caller.sendall(answer)
+
+
+async def _run_on(resource: str, images: list[str]) -> list[str]:
+    assert resource in ("cuda:0", "cpu")
+    return images
+
+
+def test_the_asyncio_example_settles_its_job() -> None:
+    scope: dict[str, Any] = {"run_on": _run_on}
+    exec(block(EMBEDDING), scope)
+    exec(block("AsyncRoute(engine.route("), scope)
+    assert asyncio.run(scope["classify"](["x"] * 8)) == ["x"] * 8
+    assert scope["images"].journal.classes["interactive"].ended["completed"] == 1
+
+
+def test_the_web_server_example_answers_and_refuses() -> None:
+    pytest.importorskip("fastapi")
+    testclient = pytest.importorskip("starlette.testclient")
+    scope: dict[str, Any] = {"run_on": _run_on}
+    exec(block(EMBEDDING), scope)
+    exec(block("app.add_middleware(TailwiseMiddleware"), scope)
+    client = testclient.TestClient(scope["app"])
+    assert client.post("/classify", json=["x"] * 8).json() == ["x"] * 8
+    for name in ("cuda:0", "cpu"):
+        scope["engine"].drain(name)
+    refused = client.post("/classify", json=["x"])
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "no_resource")
+    assert client.post("/classify", json=["x"], headers={"x-tailwise-deadline-ms": "soon"}).status_code == 400
+    assert scope["engine"].in_flight == 0
