@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from tailwise.adapters.gateway.client import Gone, Receive, Scope, Send, Watch, read_body, send_whole
-from tailwise.adapters.gateway.errors import Problem
+from tailwise.adapters.gateway.errors import Problem, raw
 from tailwise.adapters.gateway.fleet import Fleet
 from tailwise.adapters.gateway.headers import answered, first, forwarded
 from tailwise.adapters.gateway.job import Job, read_job
@@ -61,13 +61,11 @@ class App:
             await self._serve(scope, receive, send)
         except Problem as problem:
             log.info("%s %s: %d %s", scope["method"], scope["path"], problem.status, problem.code)
-            body = problem.body()
-            await send_whole(send, problem.status, problem.headers(body), body)
+            await send_whole(send, problem.status, *problem.answer())
         except HeaderError as error:
             log.info("%s %s: 400 %s", scope["method"], scope["path"], error)
             refusal = refuse(error)
-            headers = ((name.encode(), value.encode()) for name, value in refusal.headers)
-            await send_whole(send, refusal.status, headers, refusal.body)
+            await send_whole(send, refusal.status, raw(refusal), refusal.body)
         except Gone:
             log.debug("%s %s: the client is gone", scope["method"], scope["path"])
         finally:

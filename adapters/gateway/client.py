@@ -55,7 +55,7 @@ async def _gather(receive: Receive, most: int) -> bytes:
 
 
 def _too_large(most: int) -> Problem:
-    return Problem(413, "body_too_large", f"a body has at most {most} bytes", close=True)
+    return Problem(413, "body_too_large", f"a body has at most {most} bytes")
 
 
 class Watch:

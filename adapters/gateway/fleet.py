@@ -9,7 +9,6 @@ from tailwise.adapters.gateway.config import Gateway
 from tailwise.adapters.gateway.models import ModelTable
 from tailwise.adapters.gateway.openai import Ratio
 from tailwise.adapters.journal import Journal
-from tailwise.clock import Clock
 from tailwise.engine import Engine
 from tailwise.errors import ConfigError
 from tailwise.qos import QoS, check_fit
@@ -35,25 +34,15 @@ class Served:
 
 
 class Fleet:
-    """Raises ConfigError on what only shows when the tables meet."""
+    """journal: of an engine with these resources, models and classes, where a process has one already.
 
-    def __init__(self, config: Gateway, *, clock: Clock | None = None) -> None:
+    Raises ConfigError on what only shows when the tables meet.
+    """
+
+    def __init__(self, config: Gateway, *, journal: Journal | None = None) -> None:
         self.config = config
-        serving = config.serving
-        try:
-            self.engine = Engine(
-                [backend.resource() for backend in config.backends],
-                [_with_backends(table.model, config) for table in config.models],
-                config.qos,
-                clock=clock,
-                seed=serving.seed,
-                # a request has its tries one after the other, and one copy beside them
-                max_tickets=max(4096, 2 * serving.max_open),
-            )
-        except ConfigError as error:
-            raise ConfigError(f"{config.name}: {error}") from None
-        self.engine.mode(serving.mode, rollout=serving.rollout)
-        self.journal = Journal(self.engine)
+        self.journal = Journal(_engine_of(config)) if journal is None else journal
+        self.engine = self.journal.engine
         self.served = [self._serve(table) for table in config.models]
         self.by_name = {name: served for served in self.served for name in served.table.names}
         # the longest prefix first
@@ -84,6 +73,23 @@ class Fleet:
             ):
                 return served
         return None
+
+
+def _engine_of(config: Gateway) -> Engine:
+    serving = config.serving
+    try:
+        engine = Engine(
+            [backend.resource() for backend in config.backends],
+            [_with_backends(table.model, config) for table in config.models],
+            config.qos,
+            seed=serving.seed,
+            # a request has its tries one after the other, and one copy beside them
+            max_tickets=max(4096, 2 * serving.max_open),
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{config.name}: {error}") from None
+    engine.mode(serving.mode, rollout=serving.rollout)
+    return engine
 
 
 def _with_backends(model: Model, config: Gateway) -> Model:

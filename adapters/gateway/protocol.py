@@ -12,6 +12,10 @@ from tailwise.adapters.gateway.errors import Problem
 __all__ = ["bounded"]
 
 
+#: Seconds for which what a refused client still sends is read and dropped.
+LINGER_S = 1.0
+
+
 class _TooLarge(Exception):
     """Stops the parser."""
 
@@ -28,7 +32,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._problem: Problem | None = None
-        self._in_head = False
+        self._in_head = self._refused = False
         self._head_bytes = self._unread_bytes = 0
         super().connection_made(transport)
         self._late: asyncio.TimerHandle | None = self.loop.call_later(self.head_s, self._too_late)
@@ -38,9 +42,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         began_before = self._in_head
         super().data_received(data)
-        if not self._in_head or self.transport.is_closing():
+        if not self._in_head or self._refused or self.transport.is_closing():
             return
         # The parser holds what it has of a field, out of sight. Of the data with which the head began it may hold
         # all, which asyncio bounds: that of the request before may be in there, too.
@@ -101,11 +107,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Answers, unless another answer is on its way, and closes."""
+        self._punctual()
         if self.cycle is None or self.cycle.response_complete:
-            body = problem.body()
-            lines = b"".join(name + b": " + value + b"\r\n" for name, value in problem.headers(body))
+            headers, body = problem.answer()
+            lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
             self.transport.write(STATUS_LINE[problem.status] + lines + b"connection: close\r\n\r\n" + body)
-        self.transport.close()
+            # closed at once, with data unread, the client's system would drop the answer that it has not read
+            self._refused = True
+            self.loop.call_later(LINGER_S, self.transport.close)
+        else:
+            self.transport.close()
 
 
 def bounded(*, max_head_bytes: int, max_headers: int, head_s: float) -> type[BoundedProtocol]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
@@ -16,12 +17,27 @@ from tailwise.adapters.gateway.protocol import bounded
 __all__ = ["Server"]
 
 
-class _Quiet(uvicorn.Server):
-    """Leaves the process's signals to the other one."""
+class _Uvicorn(uvicorn.Server):
+    """Says when it listens. signals: whether it hears the process's."""
+
+    def __init__(self, config: uvicorn.Config, *, signals: bool) -> None:
+        super().__init__(config)
+        self._signals = signals
+        self.listens = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listens.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield
+        with super().capture_signals() if self._signals else contextlib.nullcontext():
+            yield
+
+    @property
+    def url(self) -> str:
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class Server:
@@ -35,29 +51,29 @@ class Server:
         protocol = bounded(
             max_head_bytes=serving.max_header_bytes, max_headers=serving.max_headers, head_s=serving.body_s
         )
-        kind = uvicorn.Server if signals else _Quiet
-        self._main = kind(_config(self.app, serving.host, serving.port, serving.drain_s, http=protocol))
-        self._admin: uvicorn.Server | None = None
+        config = _config(self.app, serving.host, serving.port, serving.drain_s, http=protocol)
+        self._main = _Uvicorn(config, signals=signals)
+        self._admin: _Uvicorn | None = None
         if serving.admin_port is not None:
-            app = admin_app(fleet)
-            self._admin = _Quiet(_config(app, "127.0.0.1", serving.admin_port, 1.0))
+            config = _config(admin_app(fleet), "127.0.0.1", serving.admin_port, 1.0)
+            self._admin = _Uvicorn(config, signals=False)
 
     async def serve(self, started: Callable[[Server], None] = lambda server: None) -> None:
-        """started: called once it can be connected to. Raises OSError where a port is taken."""
-        admin = None if self._admin is None else asyncio.ensure_future(self._admin.serve())
-        watch = asyncio.ensure_future(self._tell(started))
+        """started: called once it can be connected to. Raises SystemExit where a port is taken."""
+        servers = [server for server in (self._admin, self._main) if server is not None]
+        tasks = [asyncio.create_task(server.serve()) for server in servers]
+        telling = asyncio.create_task(self._tell(servers, started))
         try:
-            await self._main.serve()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            watch.cancel()
-            if self._admin is not None and admin is not None:
-                self._admin.should_exit = True
-                await admin
+            telling.cancel()
+            for server in servers:
+                server.should_exit = True
+            await asyncio.gather(*tasks)
 
-    async def _tell(self, started: Callable[[Server], None]) -> None:
-        servers = [server for server in (self._main, self._admin) if server is not None]
-        while not all(server.started for server in servers):
-            await asyncio.sleep(0.01)
+    async def _tell(self, servers: Sequence[_Uvicorn], started: Callable[[Server], None]) -> None:
+        for server in servers:
+            await server.listens.wait()
         started(self)
 
     def stop(self) -> None:
@@ -67,21 +83,16 @@ class Server:
     @property
     def url(self) -> str:
         """Of the clients' port, once it has started."""
-        return _url(self._main)
+        return self._main.url
 
     @property
     def admin_url(self) -> str | None:
-        return None if self._admin is None else _url(self._admin)
+        return None if self._admin is None else self._admin.url
 
 
 def admin_app(fleet: Fleet) -> Any:
     """What the operators' port serves."""
     return App(fleet)
-
-
-def _url(server: uvicorn.Server) -> str:
-    host, port = server.servers[0].sockets[0].getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _config(app: Any, host: str, port: int, drain_s: float, **more: Any) -> uvicorn.Config:

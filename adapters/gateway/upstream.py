@@ -19,10 +19,14 @@ from tailwise.adapters.exchange import Ask, AsyncSender
 from tailwise.adapters.exchange.exchange import Leg
 from tailwise.adapters.gateway.config import Backend
 from tailwise.adapters.gateway.connections import Connections, Taken
-from tailwise.adapters.gateway.headers import Headers
+from tailwise.adapters.gateway.errors import raw
+from tailwise.adapters.gateway.headers import Headers, first
 from tailwise.adapters.refusal import refuse
+from tailwise.adapters.slo import DEADLINE, deadline_header
 
 __all__ = ["Answer", "Forwarder", "Outgoing", "Upstreams"]
+
+_DEADLINE = DEADLINE.encode()
 
 
 class Outgoing:
@@ -41,10 +45,16 @@ class Outgoing:
         if body or method in ("POST", "PUT", "PATCH"):
             self.headers.append((b"content-length", b"%d" % len(body)))
 
-    def to(self, backend: str | None) -> Outgoing:
+    def to(self, backend: str | None, left_s: float) -> Outgoing:
+        """Of a deadline that the client told, the backend is told what is left."""
         other = Outgoing.__new__(Outgoing)
         other.method, other.target, other.headers = self.method, self.target, self.headers
         other.stream, other.ask, other.backend = self.stream, self.ask, backend
+        if first(self.headers, _DEADLINE) is not None:
+            other.headers = [pair for pair in self.headers if pair[0] != _DEADLINE]
+            other.headers += [
+                (name.encode(), value.encode()) for name, value in deadline_header(left_s).items()
+            ]
         return other
 
 
@@ -93,12 +103,22 @@ class Forwarder(AsyncSender[Outgoing, Answer]):
         return request.ask
 
     def _addressed(self, request: Outgoing, entry: Entry) -> Outgoing:
-        return request.to(entry.resource)
+        return request.to(entry.resource, entry.end_left_s)
 
     def _refused(self, entry: Entry) -> Answer:
+        decision = entry.decision
+        if decision.reason == "no_resource" and decision.retry_after_s is None:
+            decision.retry_after_s = self._reopens_in_s(entry)
         refusal = refuse(entry)
-        headers = [(name.encode(), value.encode()) for name, value in refusal.headers]
-        return Answer(refusal.status, headers, httpx2.ByteStream(refusal.body), entry)
+        return Answer(refusal.status, raw(refusal), httpx2.ByteStream(refusal.body), entry)
+
+    def _reopens_in_s(self, entry: Entry) -> float | None:
+        """Seconds to the first probe of a backend that is left alone now; None where there is none."""
+        engine = self.journal.engine
+        names = entry.ticket.model.resources or [resource.name for resource in engine.resources]
+        ends = [engine.health(name).until_s for name in names]
+        known = [end_s for end_s in ends if end_s is not None]
+        return max(0.0, min(known) - engine.clock.now_ns() * 1e-9) if known else None
 
     def _response(self, leg: Leg, body: Any) -> Answer:
         return Answer(leg.response.status_code, leg.response.raw, body, leg.entry)

@@ -7,12 +7,11 @@ import contextlib
 import json
 import os
 import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
-import uvicorn
 from openai import AsyncOpenAI
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -22,6 +21,7 @@ from starlette.routing import Route
 from tailwise.adapters.gateway.config import parse
 from tailwise.adapters.gateway.fleet import Fleet
 from tailwise.adapters.gateway.server import Server
+from tests.adapters.loopback import loopback
 
 GIVE_UP_S = 60.0
 
@@ -74,6 +74,7 @@ class Backend:
     left: asyncio.Event = field(default_factory=asyncio.Event)  #: a client went away before its answer's end
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
+    path: ClassVar[str] = ""  #: put before each request's, by the gateway
 
     def app(self) -> Starlette:
         methods = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"]
@@ -152,47 +153,28 @@ class World:
         return await self.http.post("/v1/chat/completions", json=body, headers=headers)
 
 
-class _Quiet(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @contextlib.asynccontextmanager
-async def served(app: Any) -> AsyncIterator[str]:
-    """The base URL of an app on a free port of loopback."""
-    config = uvicorn.Config(
-        app, port=0, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
-    )
-    server = _Quiet(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0)
+async def serving(server: Server) -> AsyncIterator[Server]:
+    """The gateway while it serves, in the loop of the test."""
+    started = asyncio.Event()
+    task = asyncio.create_task(server.serve(lambda _: started.set()))
+    waiting = asyncio.create_task(started.wait())
+    await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
     try:
-        yield "http://{}:{}".format(*server.servers[0].sockets[0].getsockname())
+        waiting.cancel()
+        assert started.is_set(), "the gateway did not start"
+        yield server
     finally:
-        server.should_exit = True
-        await serving
+        server.stop()
+        await task
 
 
-@contextlib.asynccontextmanager
-async def gateway(text: str, urls: list[str]) -> AsyncIterator[Server]:
-    """A gateway of this file over these backends, named b0, b1 .."""
+def fleet_of(text: str, urls: list[str]) -> Fleet:
+    """A gateway's file over these backends, named b0, b1 ..; keys of [each_backend] are of all."""
     data = tomllib.loads(text)
     more = data.pop("each_backend", {})
     data["backend"] = [{"name": f"b{i}", "url": url} | more for i, url in enumerate(urls)]
-    server = Server(Fleet(parse(data, "test.toml")), signals=False)
-    started = asyncio.Event()
-    serving = asyncio.create_task(server.serve(lambda _: started.set()))
-    waiting = asyncio.create_task(started.wait())
-    await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
-    try:
-        assert started.is_set()
-        yield server
-    finally:
-        waiting.cancel()
-        server.stop()
-        await serving
+    return Fleet(parse(data, "test.toml"))
 
 
 @contextlib.asynccontextmanager
@@ -200,8 +182,9 @@ async def world(n: int = 2, text: str = CONFIG) -> AsyncIterator[World]:
     backends = [Backend(f"b{i}") for i in range(n)]
     async with contextlib.AsyncExitStack() as stack:
         for backend in backends:
-            backend.url = await stack.enter_async_context(served(backend.app()))
-        server = await stack.enter_async_context(gateway(text, [b.url for b in backends]))
+            backend.url = await stack.enter_async_context(loopback(backend.app()))
+        fleet = fleet_of(text, [backend.url + backend.path for backend in backends])
+        server = await stack.enter_async_context(serving(Server(fleet, signals=False)))
         http = await stack.enter_async_context(
             httpx2.AsyncClient(base_url=server.url, timeout=GIVE_UP_S, trust_env=False)
         )
@@ -224,6 +207,22 @@ def play(scenario: Callable[[World], Awaitable[None]], n: int = 2, text: str = C
 
     os.environ.pop("HTTP_PROXY", None)
     asyncio.run(run())
+
+
+async def connected(w: World) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = w.server.url.removeprefix("http://").split(":")
+    return await asyncio.open_connection(host, int(port))
+
+
+async def raw(w: World, body: bytes, headers: bytes = b"", *, framed: bool = True) -> bytes:
+    """Bytes to and fro on a connection of its own. framed: with the body's length."""
+    reader, writer = await connected(w)
+    length = b"content-length: %d\r\n" % len(body) if framed else b""
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n"
+    writer.write(head + headers + length + b"\r\n" + body)
+    answer = await reader.read()
+    writer.close()
+    return answer
 
 
 async def settled(w: World) -> None:
