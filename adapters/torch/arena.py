@@ -100,12 +100,10 @@ class Arena:
             self._map()
         place = (_NUMBERS[first.dtype], start, shape)
         view = self._view(place)
-        if any(t.requires_grad for t in tensors):
-            tensors = tuple(t.detach() for t in tensors)
-        if len(tensors) > 1:
-            torch.cat(tensors, out=view)
+        if len(tensors) == 1:
+            view.copy_(first.detach() if first.requires_grad else first)
         else:
-            view.copy_(tensors[0])
+            torch.cat([t.detach() if t.requires_grad else t for t in tensors], out=view)
         return place
 
     def view(self, place: Place) -> torch.Tensor:

@@ -1,8 +1,8 @@
-"""Messages between a process worker and its process: a slot has a socket of its own, and a thread at each end."""
+"""Messages between a process worker and its process: a slot has two pipes of its own, and a thread at each end."""
 
 from __future__ import annotations
 
-import socket
+import io
 import struct
 import threading
 from typing import NamedTuple
@@ -23,17 +23,28 @@ BYE = b"bye"
 
 
 class Channel:
-    """Whole messages over a stream socket. Any thread may send, one receives."""
+    """Whole messages over two pipes. Any thread may send, one receives.
 
-    def __init__(self, end: socket.socket) -> None:
-        self._socket = end
+    Not over a pair of sockets: what one side reads wakes the other, that waits for an answer, once more than it has
+    to be, and a round trip took twice as long.
+    """
+
+    def __init__(self, reads: int, writes: int) -> None:
+        """Descriptors of one pipe's end to read from and of the other's to write to; they are the channel's."""
+        self._reads = io.FileIO(reads, "rb")
+        self._writes = io.FileIO(writes, "wb")
         self._rest = b""
         self._lock = threading.Lock()  # of sending
 
     def send(self, message: bytes) -> None:
-        """Raises OSError when the other side is gone."""
+        """Raises OSError when the other side is gone, or this one is closed."""
+        data = _LENGTH.pack(len(message)) + message
         with self._lock:
-            self._socket.sendall(_LENGTH.pack(len(message)) + message)
+            if self._writes.closed:
+                raise BrokenPipeError("the channel is closed")
+            sent = self._writes.write(data)
+            while sent < len(data):  # a large one that a signal interrupted
+                sent += self._writes.write(data[sent:])
 
     def receive(self) -> bytes:
         """Raises EOFError, OSError when the other side is gone."""
@@ -41,7 +52,7 @@ class Channel:
         while len(data) < 4 or len(data) < 4 + _LENGTH.unpack_from(data)[0]:
             # a message mostly comes in one piece, and nothing follows before it was answered
             want = 4 + _LENGTH.unpack_from(data)[0] - len(data) if len(data) >= 4 else 0
-            more = self._socket.recv(max(want, 4096))
+            more = self._reads.read(max(want, 4096))
             if not more:
                 raise EOFError
             data += more
@@ -50,7 +61,10 @@ class Channel:
         return data[4:end]
 
     def close(self) -> None:
-        self._socket.close()
+        """When nobody receives any more."""
+        with self._lock:
+            self._reads.close()
+            self._writes.close()
 
 
 class Request(NamedTuple):

@@ -1,14 +1,13 @@
 """The other end of a process worker: `python -m tailwise.adapters.torch.child CONTROL DEVICE THREADS FD...`.
 
 One thread reads what concerns the whole process, one thread a slot runs its jobs. The process ends when the parent
-closes its sockets or dies.
+closes its pipes or dies.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
-import socket
 import sys
 import threading
 import time
@@ -37,9 +36,9 @@ Models = dict[int, Callable[..., Any]]
 
 
 def main(control: int, device: str, threads: int, fds: list[int]) -> None:
-    """fds: for each slot, its socket and the descriptors of its input and its output arena."""
+    """fds: for each slot, of the pipes that it reads from and writes to, and of its input and its output arena."""
     for fd in (control, *fds):
-        os.set_inheritable(fd, False)  # a program that a model starts must not keep the socket open
+        os.set_inheritable(fd, False)  # a program that a model starts must not keep them open
     torch.set_num_threads(threads)
     connection: Connection[Any, Any] = Connection(control)
     models: Models = {}
@@ -48,7 +47,7 @@ def main(control: int, device: str, threads: int, fds: list[int]) -> None:
         sys.path += [path for path in paths if path not in sys.path]
         opened = _open(device)
         loaded = [_load(models, device, *each) for each in first]
-        slots = [_Slot(models, opened, *fds[i : i + 3]) for i in range(0, len(fds), 3)]
+        slots = [_Slot(models, opened, *fds[i : i + 4]) for i in range(0, len(fds), 4)]
     except Exception as error:
         connection.send(("refused", *portable(error)))
         return
@@ -105,10 +104,11 @@ def portable(error: BaseException) -> tuple[bytes | None, str, str]:
 class _Slot:
     """Serves one request after the other."""
 
-    def __init__(self, models: Models, device: Device, end: int, inputs: int, outputs: int) -> None:
+    def __init__(self, models: Models, device: Device, *fds: int) -> None:
         self._models = models
         self._path = device.path()
-        self._channel = Channel(socket.socket(fileno=end))
+        reads, writes, inputs, outputs = fds
+        self._channel = Channel(reads, writes)
         self._inputs = Arena(inputs)
         self._outputs = Arena(outputs)
         self._ends = False

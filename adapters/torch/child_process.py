@@ -7,7 +7,6 @@ import os
 import pickle
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -37,9 +36,8 @@ class ChildProcess:
         self.slots = Slots(name, slots)
         self._control: Connection[Any, Any]
         self._control, theirs = Pipe()
-        pairs = [socket.socketpair() for _ in range(slots)]
-        self._lines = [_Line(self.slots, mine) for mine, _ in pairs]
-        fds = [fd for line, (_, end) in zip(self._lines, pairs, strict=True) for fd in line.fds(end)]
+        self._lines = [_Line(self.slots) for _ in range(slots)]
+        fds = [fd for line in self._lines for fd in line.theirs]
         self._answers: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
         self._send_lock = threading.Lock()
         self._readers: list[threading.Thread] = []  # one a slot
@@ -54,8 +52,8 @@ class ChildProcess:
             start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
         )
         theirs.close()
-        for _, end in pairs:
-            end.close()
+        for line in self._lines:
+            line.spawned()
 
     @property
     def pid(self) -> int:
@@ -165,18 +163,22 @@ class ChildProcess:
 
 
 class _Line:
-    """One slot: its socket and its arenas; `run` waits for its replies."""
+    """One slot: its pipes and its arenas; `run` waits for its replies."""
 
-    def __init__(self, slots: Slots, end: socket.socket) -> None:
-        self.channel = Channel(end)
+    def __init__(self, slots: Slots) -> None:
+        requests, replies = os.pipe(), os.pipe()
+        self.channel = Channel(replies[0], requests[1])
         self._slots = slots
         self._arenas = Arena.create(), Arena.create()
+        #: What the child inherits.
+        self.theirs = requests[0], replies[1], self._arenas[0].fd, self._arenas[1].fd
         self._job: Job | None = None
         self._sent: tuple[Request, bytes] | None = None  # jobs mostly look like the one before
 
-    def fds(self, theirs: socket.socket) -> tuple[int, int, int]:
-        """What the child inherits."""
-        return theirs.fileno(), self._arenas[0].fd, self._arenas[1].fd
+    def spawned(self) -> None:
+        """The child has its ends of the pipes: else nobody would see the other side's end."""
+        for fd in self.theirs[:2]:
+            os.close(fd)
 
     def send(self, job: Job) -> None:
         inputs = self._arenas[0]
@@ -187,8 +189,10 @@ class _Line:
         request = Request(job.entry, job.on_output is not None, places, job.sizes)
         if self._sent is None or self._sent[0] != request:
             self._sent = request, request.pack()
-        with contextlib.suppress(OSError):  # it just died: its open jobs end by that
+        try:
             self.channel.send(self._sent[1])
+        except OSError:  # it just died: its open jobs end by that
+            return
 
     def close(self) -> None:
         self.channel.close()

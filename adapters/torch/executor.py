@@ -18,7 +18,7 @@ from tailwise.adapters.torch.pool import Pool
 from tailwise.adapters.torch.service import Service, Watch
 from tailwise.adapters.torch.stats import ExecutorStats
 from tailwise.adapters.torch.stream import JobStream
-from tailwise.adapters.torch.timer import Timer, sooner
+from tailwise.adapters.torch.timer import Timer
 from tailwise.adapters.torch.worker import ModelSource, Worker, WorkerSpec
 from tailwise.batching import Batching
 from tailwise.dispatch import Dispatch
@@ -76,7 +76,8 @@ class Executor:
         self._listeners = tuple(listeners)
         self._now_ns = engine.clock.now_ns
         self._lock = threading.Lock()
-        self._empty = threading.Condition(self._lock)  # of jobs: for whoever drains
+        self._empty = threading.Condition(self._lock)  # of jobs: for whoever drains,
+        self._n_draining = 0  # and how many do: mostly nobody is to be told
         self._resources = engine.resources
         for resource in self._resources:
             engine.own_queue(resource.name)
@@ -95,8 +96,7 @@ class Executor:
         self._service = Service(
             self._dispatch, self._pool, self._fit, self._lock, self._accept, self._carry_out, progress_s
         )
-        coming = (self._dispatch.next_due_ns, self._service.next_due_ns)
-        self._timer = Timer(self._lock, self._now_ns, self._due, lambda: sooner(coming[0](), coming[1]()))
+        self._timer = Timer(self._lock, self._now_ns, self._due, self._service.next_due_ns)
         self._pool.start()
         self._timer.start()
 
@@ -218,7 +218,11 @@ class Executor:
         """
         self._callbacks.refuse("drain")
         with self._empty:
-            return self._empty.wait_for(lambda: not self._dispatch, timeout_s)
+            self._n_draining += 1
+            try:
+                return self._empty.wait_for(lambda: not self._dispatch, timeout_s)
+            finally:
+                self._n_draining -= 1
 
     def close(self, *, drain: bool = True, timeout_s: float = 10.0) -> None:
         """Takes no more jobs, ends what runs, then the workers. Idempotent.
@@ -256,7 +260,7 @@ class Executor:
         """Takes note of what is to be done. Under the lock."""
         self._service.accept(orders)
         self._timer.hurry()
-        if not self._dispatch:
+        if self._n_draining and not self._dispatch:
             self._empty.notify_all()
 
     def _carry_out(self, orders: Orders[Work]) -> None:

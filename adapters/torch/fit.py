@@ -46,6 +46,9 @@ class Fit:
         self._timeout_s = self._limits(timeout_s)
         #: by model, those of a family singly
         self.batching = {variant: rule for name, rule in batching.items() for variant in self.variants(name)}
+        self._joined = frozenset(
+            name for name, variants in self._variants.items() if any(v in self.batching for v in variants)
+        )
         self._refuse_what_needs_more()
 
     @staticmethod
@@ -89,7 +92,7 @@ class Fit:
 
     def shape(self, model: str, inputs: tuple[torch.Tensor, ...]) -> Hashable:
         """What jobs have alike that can be served together; None = it is served alone."""
-        if not any(name in self.batching for name in self.variants(model)):
+        if model not in self._joined:
             return None
         if not inputs or any(t.dim() == 0 or len(t) != len(inputs[0]) for t in inputs):
             return None

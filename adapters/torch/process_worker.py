@@ -1,4 +1,4 @@
-"""A worker in its own process: messages over inherited sockets, tensors through shared memory."""
+"""A worker in its own process: messages over inherited pipes, tensors through shared memory."""
 
 from __future__ import annotations
 

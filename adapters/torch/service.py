@@ -13,7 +13,6 @@ from tailwise.adapters.torch.fit import Fit
 from tailwise.adapters.torch.job import Work
 from tailwise.adapters.torch.pool import Pool
 from tailwise.adapters.torch.stats import Counts, ExecutorStats, Progress
-from tailwise.adapters.torch.timer import sooner
 from tailwise.adapters.torch.worker import Handle, Outcome, as_exception
 from tailwise.dispatch import Dispatch
 from tailwise.errors import JobTimedOut
@@ -62,6 +61,7 @@ class Service:
         self._carry_out = carry_out
         self._now_ns = fit.engine.clock.now_ns
         self._names = tuple(r.name for r in fit.engine.resources)
+        self._workers = pool.workers
         self._timers: Timers[Watch] = Timers()
         self._counts = Counts((q.name for q in fit.engine.qos), len(self._names))
         self._limits: dict[tuple[int, str], tuple[int, int]] = {}  # by lane and model: items, until when (ns)
@@ -108,14 +108,13 @@ class Service:
 
     def _hand_over(self, watch: Watch) -> Exception | None:
         """Returns why the worker did not take it."""
-        lead, works = watch.runs[0], [run.job.payload for run in watch.runs]
-        on_output = None if works[0].sink is None else partial(self._output, lead, works[0])
+        lead = watch.runs[0]
+        first = lead.job.payload
+        batch = [first.inputs] if len(watch.runs) == 1 else [run.job.payload.inputs for run in watch.runs]
+        on_output = None if first.sink is None else partial(self._output, lead, first)
         try:
-            handle = self._pool[watch.lane].submit(
-                watch.model,
-                [work.inputs for work in works],
-                partial(self._done, watch),
-                on_output=on_output,
+            handle = self._workers[watch.lane].submit(
+                watch.model, batch, partial(self._done, watch), on_output=on_output
             )
         except Exception as error:
             return error
@@ -131,7 +130,7 @@ class Service:
     def _failed(self, watch: Watch, error: BaseException) -> Orders[Work]:
         """Settles a run that never reached its worker."""
         now_ns = self._now_ns()
-        n, died = len(watch.runs), not self._pool[watch.lane].alive
+        n, died = len(watch.runs), not self._workers[watch.lane].alive
         return self._end(watch, Outcome.failed(as_exception(error), n, now_ns, now_ns, worker_died=died))
 
     def _done(self, watch: Watch, outcome: Outcome) -> None:
@@ -234,8 +233,13 @@ class Service:
             log.exception("the policy raised; the jobs go on")
 
     def next_due_ns(self) -> int | None:
-        """When a running job is given up next, or progress is told. Under the lock."""
-        return sooner(self._timers.next_ns(), self._progress.due_ns())
+        """When the queues have something to do next, a running job is given up, or progress is told; None while
+        nothing is coming. Under the lock."""
+        due_ns = self._dispatch.next_due_ns()
+        for other_ns in (self._timers.next_ns(), self._progress.due_ns):
+            if other_ns is not None and (due_ns is None or other_ns < due_ns):
+                due_ns = other_ns
+        return due_ns
 
     def progress(self, now_ns: int) -> str | None:
         """A line for the log, when it is time for one. Under the lock."""
@@ -270,8 +274,8 @@ class Service:
                 self._counts.resource(
                     lane,
                     name,
-                    self._pool[lane].alive,
-                    self._pool[lane].slots,
+                    self._workers[lane].alive,
+                    self._workers[lane].slots,
                     self._dispatch.load(lane),
                     {model: items for (at, model), (items, _) in self._limits.items() if at == lane},
                     [state for state in states if state.resource == name],

@@ -133,7 +133,9 @@ class Serving:
             inputs = path.put(self._part(first, n))
             inside = path.mark()
             value = self._model(*inputs)
-            if isinstance(value, Iterator):
+            if type(value) is not torch.Tensor and isinstance(
+                value, Iterator
+            ):  # which asks a tensor for long
                 value = self._outputs(value, n)
             done = path.mark()
             value = path.fetch(value)

@@ -82,7 +82,8 @@ class Job:
 class Slots:
     def __init__(self, worker: str, n: int) -> None:
         self._worker = worker
-        self._lock = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)  # for `drop`
         self._n = n
         self._free: list[int] = []
         self._open: dict[int, Job] = {}
@@ -149,7 +150,7 @@ class Slots:
             if free:
                 self._free.append(job.slot)
             if self._unloads:
-                self._lock.notify_all()
+                self._changed.notify_all()
             return True
 
     def free(self, slot: int) -> None:
@@ -169,7 +170,7 @@ class Slots:
             for job in jobs:
                 job.ended = True
             self._open = {}
-            self._lock.notify_all()
+            self._changed.notify_all()
         end_ns = time.monotonic_ns()
         for job in jobs:
             if first is not None and job is first[0]:
@@ -201,7 +202,7 @@ class Slots:
                 raise self._unknown(name)
             _, entry = self._models.pop(name)
             self._unloads += 1
-            self._lock.wait_for(lambda: all(job.entry is not entry for job in self._open.values()))
+            self._changed.wait_for(lambda: all(job.entry is not entry for job in self._open.values()))
             self._unloads -= 1
             return entry
 

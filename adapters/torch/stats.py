@@ -170,29 +170,24 @@ class Progress:
     def __init__(self, counts: Counts, every_s: float | None) -> None:
         self._counts = counts
         self._every_ns = None if every_s is None else round(every_s * 1e9)
-        self._told_ns: int | None = None  # None: nothing is going on
+        #: When `line` has something to say next; None while nothing is going on.
+        self.due_ns: int | None = None
         self._told: Counter[str] = Counter()
-
-    def due_ns(self) -> int | None:
-        """When `line` has something to say next; None while nothing is going on."""
-        if self._told_ns is None or self._every_ns is None:
-            return None
-        return self._told_ns + self._every_ns
 
     def begin(self, now_ns: int) -> None:
         """Jobs are open."""
-        if self._told_ns is None:
-            self._told_ns = now_ns
+        if self.due_ns is None and self._every_ns is not None:
+            self.due_ns = now_ns + self._every_ns
 
     def line(self, now_ns: int, n_open: int, n_queued: int) -> str | None:
         """What was done since the last line; None when it is not time yet."""
-        due_ns = self.due_ns()
-        if due_ns is None or now_ns < due_ns:
+        due_ns, every_ns = self.due_ns, self._every_ns
+        if due_ns is None or every_ns is None or now_ns < due_ns:
             return None
         total = self._counts.total()
         ended = total - self._told
-        seconds = (now_ns - due_ns) * 1e-9 + (self._every_ns or 0) * 1e-9
-        self._told_ns, self._told = (now_ns if n_open else None), total
+        seconds = (now_ns - due_ns + every_ns) * 1e-9
+        self.due_ns, self._told = (now_ns + every_ns if n_open else None), total
         ends = (
             ", ".join(f"{ended[end]} {end}" for end in (*_ENDS, "on_time") if ended[end]) or "nothing ended"
         )

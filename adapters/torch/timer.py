@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-__all__ = ["Timer", "sooner"]
+__all__ = ["Timer"]
 
 log = logging.getLogger("tailwise.torch")
 
@@ -18,13 +18,6 @@ _GRAIN_NS = 1_000_000
 
 #: Seconds until it looks again when that raised: what is due may raise every time.
 _AFTER_ERROR_S = 0.1
-
-
-def sooner(one_ns: int | None, other_ns: int | None) -> int | None:
-    """The earlier moment; None = never."""
-    if one_ns is None or other_ns is None:
-        return other_ns if one_ns is None else one_ns
-    return min(one_ns, other_ns)
 
 
 class Timer:

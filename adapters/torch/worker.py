@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
@@ -35,16 +35,14 @@ ModelSource = str | os.PathLike[str] | Callable[..., Any]
 Inputs = tuple[torch.Tensor, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """Of one member. value: what the model returned for it, tensors on the CPU; None on an error."""
 
     value: Any
     error: BaseException | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How one batch went on its worker."""
 
     results: tuple[Result, ...]  #: one per member, in the batch's order
