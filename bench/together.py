@@ -1,8 +1,8 @@
 """What serving waiting jobs together is worth. `python -m bench.together [SEEDS]`
 
-One model on one or two resources with a slot each; a run of n items takes 8 ms + .4 ms n, or where items are dear
-8 ms + 2 ms n, times a lognormal of sd .1. Three classes. Load is in shares of what the resources serve one by one.
-Same seed, same arrivals, whatever is decided.
+One model, or several, on one or two resources with a slot each; a run of n items takes 8 ms + .4 ms n, or where
+items are dear 8 ms + 2 ms n, times a lognormal of sd .1. Three classes. Load is in shares of what the resources serve
+one by one. Same seed, same arrivals, whatever is decided.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CLASSES = (
     tw.QoS("batch", 2.0, on_time=0.8, priority=2),
 )
 SHARES = (0.5, 0.3, 0.2)
-MODEL = tw.Model("m", features=(tw.Feature("items", typical=4, knee=True),), items="items")
+ITEMS = tw.Feature("items", typical=4, knee=True)
 MAX_ITEMS, DURATION_S, WARM_S = 64, 30.0, 5.0
 
 
@@ -43,11 +43,12 @@ class Filling(Learned):
 
 @dataclass(frozen=True)
 class Scene:
-    """load: of what the resources serve one by one."""
+    """load: of what the resources serve one by one. Each job is of one of n_models, alike but for their names."""
 
     n_resources: int
     each_s: float
     load: float
+    n_models: int = 1
 
     @property
     def rate(self) -> float:
@@ -55,12 +56,14 @@ class Scene:
         return self.load * self.n_resources / (FIXED_S + self.each_s)
 
     def __str__(self) -> str:
-        return f"{self.n_resources}, {1e3 * self.each_s:g} ms an item, {self.load:.0%}"
+        models = "" if self.n_models == 1 else f", {self.n_models} models"
+        return f"{self.n_resources}, {1e3 * self.each_s:g} ms an item, {self.load:.0%}{models}"
 
 
 SCENES = (
     *(Scene(n, 0.0004, load) for n in (1, 2) for load in (0.8, 1.2, 2.0, 6.0)),
     *(Scene(n, 0.002, load) for n in (1, 2) for load in (0.8, 1.2, 2.0, 4.0)),
+    *(Scene(1, 0.002, load, n) for n in (2, 3) for load in (1.2, 2.0, 3.0)),
 )
 
 
@@ -114,11 +117,13 @@ class Play:
     def __init__(self, way: Way, scene: Scene, seed: int) -> None:
         self.clock, self.scene = tw.ManualClock(), scene
         resources = [tw.Resource(f"r{i}", discipline="priority") for i in range(scene.n_resources)]
-        engine = tw.Engine(resources, [MODEL], CLASSES, clock=self.clock, seed=seed)
+        self.models = [f"m{i}" for i in range(scene.n_models)]
+        models = [tw.Model(name, features=(ITEMS,), items="items") for name in self.models]
+        engine = tw.Engine(resources, models, CLASSES, clock=self.clock, seed=seed)
         self.dispatch: Dispatch[int] = Dispatch(
             [1] * scene.n_resources,
             way.policy(engine),
-            batching=None if way.batching is None else {"m": way.batching},
+            batching=None if way.batching is None else dict.fromkeys(self.models, way.batching),
             models=engine.models,
         )
         self.seed, self.out = seed, Outcome()
@@ -126,9 +131,11 @@ class Play:
         self.order = itertools.count()
 
     def run(self) -> Outcome:
+        rng = np.random.default_rng([self.seed, 2])
         for index, (at_ns, k) in enumerate(arrivals(self.scene.rate, self.seed)):
             self.play(at_ns)
-            _, orders = self.dispatch.submit(index, "m", CLASSES[k], (1.0,), at_ns, shape=())
+            model = self.models[rng.integers(len(self.models))]
+            _, orders = self.dispatch.submit(index, model, CLASSES[k], (1.0,), at_ns, shape=())
             if at_ns > WARM_S * SECOND:
                 self.out.offered[k] += 1
             self.carry_out(orders, at_ns)

@@ -114,6 +114,7 @@ class Run(Generic[_T]):
 class Orders(Generic[_T]):
     start: list[Run[_T]]
     ended: list[Job[_T]]
+    error: Exception | None
     def __init__(self) -> None: ...
 
 class Dispatch(Generic[_T]):

@@ -3,6 +3,10 @@
 #: A queued job is looked at again at its newly predicted start, but not sooner than this: the residual of a job
 #: that overstays may be forecast arbitrarily short.
 cdef int64_t LOOK_NS = 1_000_000
+#: Nor is a running one for a copy sooner than this after its start, where that is no more than a quarter of what its
+#: deadline leaves: quick jobs in a row would wake their owner's timer in every look, and each of them cost 10 to 20 us
+#: more of a processor by that (bench.executor), to be saved from a stall that hurts nobody.
+cdef int64_t STALL_NS = 4_000_000
 #: A refused hedge is asked for again when the running job is older by this share: O(log age) askings.
 cdef double REARM = 0.25
 #: Hedges that a quiet time can save up: bounds the extra load of a moment in which all jobs stall.
@@ -12,13 +16,14 @@ cdef double SAVED = HEDGES_SAVED
 cdef tuple ENDS = ("completed", "failed", "cancelled", "timed_out")
 
 
-cdef class Dispatch(Joints):
+cdef class Dispatch(Batches):
     """Owns the queues and slots of all resources, on behalf of a policy.
 
     No thread, no lock, no clock reading: the owner (executor, gateway, replay) passes `now_ns`, holds its own lock,
     and carries out the `Orders` that every call returns. What the policy raises comes through: the jobs are where they
     would be without it, and what was ordered by then is among the orders of the next call (of `free` with no slots,
-    which goes on filling the lane, if there is none).
+    which goes on filling the lane, if there is none). Only what it raises once it has decided on a new job is handed
+    out beside that job, which goes on, as `Orders.error`.
 
     slots: by lane; `set_slots` says them of a resource that joins later, or takes the lane of one that was removed.
     min_share: by class name, see `QoS`. usable: the lanes that may be chosen now (bit set, None = all that have
@@ -27,7 +32,9 @@ cdef class Dispatch(Joints):
     batching: by model name, how its waiting jobs are joined (`Batching`); models: of the engine, which say what their
     items are, needed for it. When a slot frees and a job starts, those that wait at the resource for the same model
     and were submitted with an equal `shape` start with it, by queue order, whatever their class: as many as fit in
-    `max_items` and end in time; for a policy that does not forecast joined jobs (`Joining`) as many as fit. The batch
+    `max_items` and end in time, while on a resource of one slot those that ride ahead of a higher class, which waits
+    there for another model, leave it the time that it needs; for a policy that does not forecast joined jobs
+    (`Joining`) as many as fit. The batch
     takes one slot and is one run; each of its jobs ends by itself (`ended`), and counts as a start of its class for
     min_share, so that after a batch of n another class may be owed as much as after n starts in a row.
     Raises ConfigError.
@@ -42,7 +49,7 @@ cdef class Dispatch(Joints):
     __class_getitem__ = classmethod(GenericAlias)
 
     def __init__(self, slots, policy, *, min_share=None, rules=None, usable=None, batching=None, models=()):
-        Joints.__init__(self, slots, policy, min_share, batching, models)
+        Batches.__init__(self, slots, policy, min_share, batching, models)
         rules = Rules() if rules is None else rules
         self.rules = rules
         self.start_test, self.spare_urgent = rules.start_test, rules.spare_urgent
@@ -56,8 +63,8 @@ cdef class Dispatch(Joints):
         model. None = with none.
 
         model: of a model or, where the policy knows families, of one; then `job.model` is the variant that it chose.
-        A refused job has `end` "rejected" and occupies nothing. Raises InputError and what the policy's `assign` does,
-        and then changes nothing.
+        A refused job has `end` "rejected" and occupies nothing. Raises InputError, what the policy's `assign` does, and
+        IndexError for a lane that there is not, and then changes nothing.
         """
         budget_s = min(qos.deadline_s, qos.ttft_s)      # as in a decision: of what the class bounds first
         if deadline_s is not None:
@@ -85,7 +92,12 @@ cdef class Dispatch(Joints):
             job.end, job.end_ns, job.reason = "rejected", now_ns, reason
             orders.ended.append(job)
         else:
-            self.place(job, assignment, now_ns, orders)
+            try:
+                self.place(job, assignment, now_ns, orders)
+            except Exception as error:
+                if not job.runs:
+                    raise
+                orders.error = error
         return job, self.hand_out(orders)
 
     def ended(self, Run run not None, end, int64_t now_ns, *, bint slot_lost=False, bint warmup=False, tokens=None):
@@ -204,7 +216,7 @@ cdef class Dispatch(Joints):
             if run is not fresh and not self.may_start(run, now_ns):
                 self._queues.leave(entry)
                 self.leave(run, "expired", "late_start", now_ns, orders)
-            elif entry.kin is None:
+            elif run.job.joint is None:
                 self._queues.start(entry, now_ns)
                 self.start(run, now_ns, orders)
             else:
@@ -218,19 +230,22 @@ cdef class Dispatch(Joints):
 
     cdef void start(self, Run run, int64_t now_ns, Orders orders):
         cdef double hedge_at_s
+        cdef int64_t soonest_ns
         self.begin(run, now_ns)
         orders.start.append(run)
         self._policy.started(run.assignment)
         if self.forecasts and self.hedges and run.job.priority == 0 and len(run.job.runs) == 1:
             hedge_at_s = self._policy.hedge_at_s(run.assignment)
             # most jobs shorter than a look have ended by then: a copy of one would not be back before it
-            run.timer = self.timers.begin(run, now_ns + max(LOOK_NS, nanoseconds(hedge_at_s)))
+            soonest_ns = max(LOOK_NS, min(STALL_NS, (run.job.deadline_ns - now_ns) // 4))
+            run.timer = self.timers.begin(run, now_ns + max(soonest_ns, nanoseconds(hedge_at_s)))
 
     cdef void reconsider(self, Run run, int64_t now_ns, Orders orders):
         cdef int left = run.lane
+        assignment = self._policy.reconsider(run.assignment, self.mask(run), self.rules.stay_bonus)
+        self._queues.line_of(assignment.lane)       # raises where there is no such lane: before it leaves its queue
         self.timers.end(run.timer)
-        run.assignment = self._policy.reconsider(run.assignment, self.mask(run), self.rules.stay_bonus)
-        run.lane = run.assignment.lane
+        run.assignment, run.lane = assignment, assignment.lane
         if run.lane != left:
             self._queues.remove(run.entry)
             self.put(run)

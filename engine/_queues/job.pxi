@@ -91,6 +91,7 @@ cdef class Orders:
 
     cdef public list start
     cdef public list ended
+    cdef public object error            #: what the policy raised once `submit` had decided; the job goes on
 
     __class_getitem__ = classmethod(GenericAlias)
 

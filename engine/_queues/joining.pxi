@@ -1,4 +1,4 @@
-# Waiting jobs that are served together: who, how many, and whether a free slot is held for more of them.
+# Waiting jobs that may be served together: what is said of their models, who is kin, who fits beside a head.
 
 @cython.final
 cdef class Joint:
@@ -9,28 +9,12 @@ cdef class Joint:
     cdef object at                      # which feature is the items; an object, since what it indexes is the caller's
 
 
-@cython.final
-cdef class Hold:
-    """What a timer has of a lane whose free slot is held."""
-
-    cdef int lane
-
-
-@cython.final
-cdef class Tightest:
-    """Of each class among the members of a batch the first by queue order that would be in time if it ran alone:
-    its deadline is the nearest of those that a larger batch could make late."""
-
-    cdef list members                   # of (place in queue order, required probability, seconds left)
-    cdef bint some_late                 # a member is below its class whatever is done
-
-
 cdef class Joints(Places):
-    """Places whose jobs may be served together. `Dispatch` inherits it."""
+    """Places whose jobs may be served together. `Batches` inherits it."""
 
     cdef dict joints                    # model -> Joint
     cdef dict limits                    # (lane, model) -> items of a batch at most, where that is less than of the Joint
-    cdef dict held                      # lane -> Timer of its hold, whether it came due or not
+    cdef frozenset singles              # models whose jobs may wait behind a batch of others, of one signal
     cdef bint holds                     # may slots be held at all?
     cdef bint start_test, spare_urgent
 
@@ -38,7 +22,8 @@ cdef class Joints(Places):
         Places.__init__(self, slots, policy, min_share)
         cdef Joint joint
         declared = {model.name: model for model in models}
-        self.joints, self.limits, self.held, self.holds = {}, {}, {}, False
+        self.joints, self.limits, self.holds = {}, {}, False
+        self.singles = frozenset(name for name, model in declared.items() if batching and not model.streams)
         for name, rule in (batching or {}).items():
             require(isinstance(rule, Batching), "Dispatch", f"batching[{name!r}]", rule, "a Batching")
             require(name in declared, "Dispatch", "batching", name, f"names of models={list(declared)!r}")
@@ -90,11 +75,13 @@ cdef class Joints(Places):
         """What a new job may be served with."""
         cdef Joint joint = self.joints.get(job.model)
         job.shape = shape
-        if joint is None or shape is None:
-            return
-        job.items = items_in(joint, job.features)
-        if job.items <= joint.max_items:
-            job.joint, job.key = joint, (job.model, shape)
+        if joint is not None and shape is not None:
+            job.items = items_in(joint, job.features)
+            if job.items <= joint.max_items:
+                job.joint, job.key = joint, (job.model, shape)
+                return
+        if job.model in self.singles:
+            job.key = (job.model, None)
 
     cdef bint may_start(self, Run run, int64_t now_ns) except -1:
         """The start test."""
@@ -103,161 +90,38 @@ cdef class Joints(Places):
             return True
         return self._policy.may_start(run.assignment, (job.deadline_ns - now_ns) * 1e-9)
 
-    cdef list gather(self, Queued head, int64_t now_ns, Orders orders):
-        """The places of the head and of those of its kin that fit beside it, in queue order; the start test drops
-        some. All are out of their kin's heap: `put_back` those that do not start. Cost O(n log n)."""
+    cdef void gather(self, list members, int64_t now_ns, Orders orders):
+        """Adds to the place of a head those of its kin that fit beside it, in queue order; the start test drops
+        some. They are out of their kin's heap: `put_back` those that do not start. Cost O(n log n)."""
+        cdef Queued head = <Queued>members[0]
         cdef Heap heap = head.kin.heap
         cdef Queued entry
         cdef Run run = <Run>head.job
         cdef double items = run.job.items, most = self.room_for(run)
-        cdef list members = [head]
         while items < most and (entry := <Queued>heap.top()) is not None:
             heap.drop()
+            entry.aside = True
             if entry is head or entry.at_ns <= now_ns:      # left for `expire`
                 continue
             run = <Run>entry.job
+            members.append(entry)
             if items + run.job.items > most:
-                heap.push(entry, len(heap) + 1)
+                self.put_back([members.pop()])
                 break
             if self.may_start(run, now_ns):
-                members.append(entry)
                 items += run.job.items
             else:
+                members.pop()
                 self._queues.leave(entry)
                 self.leave(run, "expired", "late_start", now_ns, orders)
-        return members
 
     cdef void put_back(self, list entries) except *:
+        """Into the heaps of their kin; nothing for one that is there."""
         cdef Queued entry
         for entry in entries:
-            if entry.open:
+            if entry.open and entry.aside:
+                entry.aside = False
                 entry.kin.heap.push(entry, entry.kin.n_open)
-
-    cdef Tightest tightest(self, list members, int64_t now_ns):
-        """Cost: a forecast a member at most, and a class at least."""
-        cdef Tightest found = Tightest()
-        cdef Queued entry
-        cdef Job job
-        cdef double left_s
-        cdef Run run
-        cdef set classes = set()
-        found.members = []
-        for i, entry in enumerate(members):
-            job = (<Run>entry.job).job
-            if job.qos.name in classes:
-                continue
-            left_s = (job.deadline_ns - now_ns) * 1e-9
-            run = <Run>entry.job
-            if self._policy.service_within_s(run.assignment, job.features, job.qos.on_time) <= left_s:
-                classes.add(job.qos.name)
-                found.members.append((i, job.qos.on_time, left_s))
-            else:
-                found.some_late = True
-        return found
-
-    cdef Py_ssize_t fit(self, list members, Tightest tightest) except -1:
-        """How many of the first may be served together, so that none that would be in time alone is late for its
-        class. The larger a batch, the longer it takes: found by bisection, in O(classes log n) forecasts."""
-        cdef Py_ssize_t fits = 1, fails = len(members) + 1, n = len(members)
-        while fails - fits > 1:
-            if self.in_time(members, n, tightest):
-                fits = n
-            else:
-                fails = n
-            n = (fits + fails) // 2
-        return fits
-
-    cdef bint in_time(self, list members, Py_ssize_t n, Tightest tightest) except -1:
-        cdef Run lead = <Run>(<Queued>members[0]).job
-        x = features_of(members, n)
-        for i, on_time, left_s in tightest.members:
-            if i < n and self._policy.service_within_s(lead.assignment, x, on_time) > left_s:
-                return False
-        return True
-
-    cdef int64_t held_until(self, list members, Tightest tightest, int64_t now_ns) except? -1:
-        """When a batch that has room is to start at the latest; now_ns where it is not to be held."""
-        cdef Queued entry
-        cdef Run lead = <Run>(<Queued>members[0]).job
-        cdef Joint joint = lead.job.joint
-        cdef int64_t until_ns = min([(<Run>entry.job).job.arrival_ns for entry in members]) + joint.hold_ns
-        if tightest is not None:
-            if tightest.some_late:
-                return now_ns
-            x = one_more(features_of(members, len(members)), joint.at)
-            for _, on_time, left_s in tightest.members:
-                within_s = self._policy.service_within_s(lead.assignment, x, on_time)
-                until_ns = min(until_ns, now_ns + nanoseconds(left_s - within_s))
-        return until_ns
-
-    cdef bint hold(self, list members, Tightest tightest, int64_t now_ns) except -1:
-        """Whether the slot of a batch is held for more of its kin. Never while another job waits at the resource."""
-        cdef Queued entry = <Queued>members[0]
-        cdef Joint joint = (<Run>entry.job).job.joint
-        cdef double items = 1.0
-        cdef int64_t until_ns
-        cdef Hold hold
-        for entry in members:
-            items += (<Run>entry.job).job.items
-        if not joint.hold_ns or items > self.room_for(<Run>entry.job) or self._queues.line_of(entry.lane).length > len(members):
-            return False
-        until_ns = self.held_until(members, tightest, now_ns)
-        if until_ns <= now_ns:
-            return False
-        hold = Hold()
-        hold.lane = entry.lane
-        self.timers.end(self.held.get(hold.lane))
-        self.held[hold.lane] = self.timers.begin(hold, until_ns)
-        return True
-
-    cdef list begin_batch(self, Queued head, int64_t now_ns, Orders orders):
-        """Takes the head of a lane, that has a free slot, and who is served with it out of the queue: their runs.
-        None = the slot is held."""
-        cdef list members = self.gather(head, now_ns, orders)
-        cdef Tightest tightest = None
-        cdef Py_ssize_t n = len(members)
-        cdef bint held = False
-        if self.sizes and (n > 1 or (<Run>head.job).job.joint.hold_ns):
-            tightest = self.tightest(members, now_ns)
-            n = self.fit(members, tightest)
-        if n == len(members):
-            held = self.hold(members, tightest, now_ns)
-        if held:        # then all of its kin are here
-            self.put_back(members)
-            return None
-        self.put_back(members[n:])
-        runs = [self._queues.start(head, now_ns)]
-        for entry in members[1:n]:
-            runs.append(self._queues.start_along(<Queued>entry, now_ns))
-        return runs
-
-    cdef void start_batch(self, list runs, int64_t now_ns, Orders orders):
-        """None of them is hedged: what is an outlier is the batch, and a copy of one job would not be as long."""
-        cdef Batch batch = Batch()
-        cdef Run run
-        batch.runs, batch.n_open = tuple(runs), len(runs)
-        for run in runs:
-            self.begin(run, now_ns)
-            run.together, run.n_together = batch, <int>batch.n_open
-        orders.start.append(runs[0])
-        if self.sizes:
-            x = joined([(<Run>run).job.features for run in runs], (<Run>runs[0]).job.joint.at)
-            self._policy.started_batch([(<Run>run).assignment for run in runs], x)
-        else:
-            for run in runs:
-                self._policy.started(run.assignment)
-
-    cdef void begin(self, Run run, int64_t now_ns):
-        self.timers.end(run.timer)
-        run.entry, run.timer = None, None
-        run.started_ns, run.has_started = now_ns, True
-
-
-cdef features_of(list members, Py_ssize_t n):
-    """Of a run of the first n."""
-    cdef Queued entry
-    cdef Job job = (<Run>(<Queued>members[0]).job).job
-    return joined([(<Run>entry.job).job.features for entry in members[:n]], job.joint.at)
 
 
 cdef double items_in(Joint joint, features) except? -1.0:

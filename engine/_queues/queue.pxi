@@ -22,6 +22,7 @@ cdef class Queued(Place):
     cdef readonly int lane
     cdef readonly int group             #: index of its class among those with a minimum share; 0 = none
     cdef Kin kin                        # with whom it may be served together; None = with nobody
+    cdef bint aside                     # out of its kin's heap while it is seen who is served together
 
     __class_getitem__ = classmethod(GenericAlias)
 

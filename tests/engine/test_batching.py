@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
 import tailwise as tw
@@ -99,6 +101,29 @@ def test_a_batch_grows_while_every_one_of_its_jobs_is_still_in_time() -> None:
     assert play.starts[-1] == "+".join(["high", *(f"{k}" for k in range(6))])
 
 
+def rivalry(qos: tw.QoS, items: float = 1.0) -> str:
+    """Who starts of six that wait with a job of k behind their head. A run of n items takes 1 + n s. When the slot is
+    free, that job has 7.5 s, and the head, whose class it may share, 7."""
+    play = Play(Sized(fixed_s=1.0, each_s=1.0), max_items=64)
+    play.submit("first")
+    play.submit("a", qos=HIGH)
+    for name in "bcdef":
+        play.submit(name)
+    play.submit("k", 2.0, qos, model="k", items=items, deadline_s=8.5)
+    play.end("first", 3.0)
+    return play.starts[1]
+
+
+def test_a_batch_leaves_a_higher_class_that_waits_for_another_model_the_time_that_it_needs() -> None:
+    """It takes 2 s of its 7.5, and a batch of 4 takes 5."""
+    assert rivalry(HIGH) == "a+b+c+d"
+
+
+def test_a_batch_heeds_no_rival_of_its_riders_class_and_none_that_is_late_anyway() -> None:
+    assert rivalry(LOW) == "a+b+c+d+e+f"
+    assert rivalry(HIGH, items=5.0) == "a+b+c+d+e+f"
+
+
 def test_a_job_that_is_late_whatever_is_done_does_not_keep_the_batch_small() -> None:
     """It has 1.5 s left, and takes 2 by itself; the others may wait for 20 of them."""
     play = Play(Sized(each_s=1.0), max_items=64)
@@ -125,6 +150,45 @@ def test_what_has_expired_or_fails_the_start_test_rides_with_nobody() -> None:
     assert play.starts == ["first", "head+late"]
     assert play.jobs["expired"].reason == "late_start"
     assert play.ended == ["first", "expired"]
+
+
+@dataclass
+class Doubting(Sized):
+    """Raises when asked about a start for the third time, or for a forecast, while told to."""
+
+    fails: str = ""
+    n_asked: int = 0
+
+    def may_start(self, assignment: Assignment, left_s: float) -> bool:
+        self.n_asked += 1
+        if self.fails == "may_start" and self.n_asked == 3:
+            raise OSError("told to")
+        return True
+
+    def service_within_s(
+        self, assignment: Assignment, features: tuple[float, ...], probability: float
+    ) -> float:
+        if self.fails == "service_within_s":
+            raise OSError("told to")
+        return 1.0
+
+
+@pytest.mark.parametrize("call", ["may_start", "service_within_s"])
+def test_jobs_at_whose_joining_the_policy_raises_are_joined_by_the_next_call(call: str) -> None:
+    policy = Doubting()
+    play = Play(policy)
+    for name in ("first", "a", "b", "c"):
+        play.submit(name)
+    policy.fails = call
+    with pytest.raises(OSError, match="told to"):
+        play.end("first", 1.0)
+    assert play.waiting() == ["a", "b", "c"]
+    policy.fails = ""
+    play.carry_out(play.dispatch.free(0, 0, 2 * SECOND))
+    assert play.starts == ["first", "a+b+c"]
+    play.end("a+b+c", 3.0)
+    assert play.ended == ["first", "a", "b", "c"]
+    assert len(play.dispatch) == 0
 
 
 def test_a_policy_that_does_not_forecast_joins_as_many_as_fit_and_hears_of_each_start() -> None:

@@ -29,10 +29,16 @@ FAST = tw.QoS(Tier.FAST, 10.0)
 
 @dataclass
 class Failing(Script):
-    """Raises at an end, or at a start, while told to."""
+    """Raises at an end, at a start, or when asked for a wait, while told to."""
 
     fails: bool = False
     fails_to_start: bool = False
+    fails_to_foretell: bool = False
+
+    def wait_s(self, assignment: Assignment) -> float:
+        if self.fails_to_foretell:
+            raise OSError("told to")
+        return self.wait
 
     def started(self, assignment: Assignment) -> None:
         if self.fails_to_start:
@@ -71,6 +77,32 @@ def test_a_lane_that_is_not_there_leaves_nothing_behind() -> None:
     assert len(dispatch) == 0
     policy.lane = 0
     assert submit(dispatch, "b").start_ns == 0
+
+
+def test_a_queued_job_that_is_sent_to_a_lane_that_is_not_there_stays_where_it_is() -> None:
+    dispatch: Dispatch[str] = Dispatch([1], Failing(moves_to=7))
+    first, second = submit(dispatch, "a"), submit(dispatch, "b")
+    with pytest.raises(IndexError, match="lane 7"):
+        dispatch.look_again(1, 1)
+    assert dispatch.queued(0) == [second]
+    assert dispatch.ended(first, "completed", 2).start == [second]
+
+
+@pytest.mark.parametrize("queued", [False, True])
+def test_a_policy_that_raises_once_it_has_decided_on_a_job_keeps_nobody_from_it(queued: bool) -> None:
+    policy = Failing(fails_to_start=True, fails_to_foretell=True)
+    dispatch: Dispatch[str] = Dispatch([1], policy)
+    if queued:
+        policy.fails_to_start = False
+        first = submit(dispatch, "first")
+    job, orders = dispatch.submit("a", "m", FAST, (), 0)
+    assert str(orders.error) == "told to"
+    assert orders.start == ([] if queued else job.runs)
+    if queued:
+        assert dispatch.ended(first, "completed", 1).start == job.runs
+    policy.fails_to_start = policy.fails_to_foretell = False
+    assert dispatch.ended(job.runs[0], "completed", 2).ended == [job]
+    assert dispatch.submit("b", "m", FAST, (), 3)[1].error is None
 
 
 def test_a_policy_that_raises_at_an_end_keeps_no_slot() -> None:
