@@ -30,13 +30,15 @@ __all__ = ["ChildProcess"]
 class ChildProcess:
     """Spawned at once; `begin` waits for it, `end` gives back all that it took."""
 
-    def __init__(self, name: str, device: str, slots: int, threads: int, env: Mapping[str, str]) -> None:
-        """As of `ProcessWorker`."""
+    def __init__(
+        self, name: str, device: str, slots: Slots, n_slots: int, threads: int, env: Mapping[str, str]
+    ) -> None:
+        """slots: of its jobs; the others as of `ProcessWorker`."""
         self._name = name
-        self.slots = Slots(name, slots)
+        self.slots = slots
         self._control: Connection[Any, Any]
         self._control, theirs = Pipe()
-        self._lines = [_Line(self.slots) for _ in range(slots)]
+        self._lines = [_Line(slots) for _ in range(n_slots)]
         fds = [fd for line in self._lines for fd in line.theirs]
         self._answers: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
         self._send_lock = threading.Lock()

@@ -78,8 +78,7 @@ class Executor:
         self._lock = threading.Lock()
         self._empty = threading.Condition(self._lock)  # of jobs: for whoever drains,
         self._n_draining = 0  # and how many do: mostly nobody is to be told
-        self._resources = engine.resources
-        for resource in self._resources:
+        for resource in engine.resources:
             engine.own_queue(resource.name)
         self._callbacks = Callbacks()
         self._closed = False
@@ -89,7 +88,7 @@ class Executor:
             Learned(engine) if policy is None else policy,
             min_share={q.name: q.min_share for q in engine.qos},
             rules=rules,
-            usable=self._usable,
+            usable=self._pool.usable,
             batching=self._fit.batching,
             models=engine.models,
         )
@@ -228,7 +227,8 @@ class Executor:
         """Takes no more jobs, ends what runs, then the workers. Idempotent.
 
         drain: first wait up to `timeout_s` for what is queued; what is left then is cancelled, and what runs gets
-        up to `timeout_s` more. Raises WorkerError in the callback of a job, as `drain`.
+        up to `timeout_s` more, as does a model that is being loaded. Raises WorkerError in the callback of a job, as
+        `drain`.
         """
         self._callbacks.refuse("close")
         with self._lock:
@@ -237,7 +237,7 @@ class Executor:
             self.drain(timeout_s)
         self.cancel_queued()
         self.drain(timeout_s)
-        self._pool.close()
+        self._pool.close(timeout_s)
         self._timer.close()
 
     def __enter__(self) -> Executor:
@@ -247,14 +247,6 @@ class Executor:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close(drain=kind is None)
-
-    def _usable(self) -> int | None:
-        """Bit set of the lanes that are this executor's and whose worker runs; None when all of the engine's are."""
-        mask, lanes = self._pool.mask(), self.engine.by_lane
-        if lanes == self._resources:
-            return mask
-        mine = sum(1 << k for k, r in enumerate(self._resources) if lanes[k] is r)
-        return mine if mask is None else mask & mine
 
     def _accept(self, orders: Orders[Work]) -> None:
         """Takes note of what is to be done. Under the lock."""
@@ -268,9 +260,11 @@ class Executor:
         if orders.start or orders.ended:
             with self._callbacks:
                 try:
-                    self._service.launch(orders)
+                    if orders.start:
+                        self._service.launch(orders)
                 finally:  # Ctrl-C in a caller's thread
-                    answer(orders, self._listeners)
+                    if orders.ended:
+                        answer(orders, self._listeners)
 
     def _withdraw(self, job: Job[Work]) -> None:
         """Takes a job that has not started out of its queue."""

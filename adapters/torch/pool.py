@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from tailwise.adapters.torch.residency import Residency
 from tailwise.adapters.torch.worker import ModelSource, Process, Thread, Worker, WorkerSpec
@@ -16,6 +17,9 @@ from tailwise.types import Resource
 __all__ = ["Pool"]
 
 log = logging.getLogger("tailwise.torch")
+
+#: Seconds in which a load ends whose worker has.
+_LOAD_ENDS_S = 1.0
 
 
 class Pool:
@@ -31,7 +35,8 @@ class Pool:
         warmup_calls: int,
         on_back: Callable[[int, int], None],
     ) -> None:
-        resources = engine.resources
+        self._engine = engine
+        resources = self._resources = engine.resources
         self.workers = tuple(_worker(resource, given[resource.name]) for resource in resources)
         ours = [w is not given[r.name] for r, w in zip(resources, self.workers, strict=True)]
         self._owned = [lane for lane, own in enumerate(ours) if own]
@@ -41,6 +46,8 @@ class Pool:
         self._missing: dict[int, int] = {}  # lane -> slots whose jobs died with their worker
         self._lock = threading.Lock()
         self._closed = False
+        for lane, worker in enumerate(self.workers):
+            worker.watch(partial(self._ended, lane))
 
     def __getitem__(self, lane: int) -> Worker:
         return self.workers[lane]
@@ -56,11 +63,13 @@ class Pool:
             self.close()
             raise errors[0]
 
-    def mask(self) -> int | None:
-        """Bit set of lanes whose worker runs; None when all do."""
-        if not self._missing:
+    def usable(self) -> int | None:
+        """Bit set of the lanes that are here and whose worker runs; None when all of the engine's are."""
+        lanes = self._engine.by_lane
+        if not self._missing and lanes == self._resources:
             return None
-        return sum(1 << lane for lane in range(len(self.workers)) if lane not in self._missing)
+        here = enumerate(self._resources)
+        return sum(1 << k for k, r in here if lanes[k] is r and k not in self._missing)
 
     def lost_slot(self, lane: int) -> bool:
         """A job died with its worker. The first one starts a replacement; the slot comes back by `on_back`. A worker
@@ -71,23 +80,36 @@ class Pool:
         with self._lock:
             if lane not in self._missing and self.workers[lane].alive:
                 return True
-            self._missing[lane] = self._missing.get(lane, 0) + 1
-            if self._missing[lane] > 1 or self._closed or self.workers[lane].closed:
-                return False
-        name = self.workers[lane].name
-        log.warning("worker %s died; a new one is started", name)
-        threading.Thread(
-            target=self._replace, args=(lane,), name=f"tailwise-replace-{name}", daemon=True
-        ).start()
+            self._down(lane, 1)
         return False
 
-    def close(self) -> None:
-        """Ends every worker that it started. Idempotent."""
+    def close(self, timeout_s: float = 0.0) -> None:
+        """Ends every worker that it started, after a model that loads there, or after a time. Idempotent."""
         with self._lock:
             self._closed = True
-        self.residency.close()
+        for worker in self.workers:
+            worker.watch(None)
+        loads = not self.residency.close(timeout_s)
         for lane in self._owned:
             self.workers[lane].close()
+        if loads and not self.residency.close(_LOAD_ENDS_S):  # a process takes its load with it
+            log.warning("a model is still being loaded: the thread is left to itself")
+
+    def _ended(self, lane: int) -> None:
+        """Its worker has, perhaps with no job that would tell."""
+        with self._lock:
+            if lane not in self._missing and not self.workers[lane].alive:
+                self._down(lane, 0)
+
+    def _down(self, lane: int, n_slots: int) -> None:
+        """Its worker is gone, and slots with it; the first to say so starts a replacement. Under the lock."""
+        first = lane not in self._missing
+        self._missing[lane] = self._missing.get(lane, 0) + n_slots
+        worker = self.workers[lane]
+        if first and not self._closed and not worker.closed:
+            log.warning("worker %s died; a new one is started", worker.name)
+            name = f"tailwise-replace-{worker.name}"
+            threading.Thread(target=self._replace, args=(lane,), name=name, daemon=True).start()
 
     def _start(self, lane: int) -> None:
         self.workers[lane].start(self.residency.resident(lane))

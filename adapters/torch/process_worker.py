@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from tailwise.adapters.torch.child_process import ChildProcess
@@ -27,7 +27,8 @@ class ProcessWorker:
         self._device = device
         self._threads = threads
         self._env = dict(env)
-        self._idle = Slots(name, slots)  # never begun: says so
+        self._watcher: Callable[[], None] | None = None
+        self._idle = Slots(name, slots, self._ended)  # never begun: says so
         self._process: ChildProcess | None = None
         self._numbers = itertools.count()  # of loaded models: a name may be loaded again
         self._life_lock = threading.Lock()  # start and close, one at a time
@@ -56,7 +57,8 @@ class ProcessWorker:
             self._slots.refuse_a_start()
             if self._process is not None:
                 self._process.end()
-            process = ChildProcess(self.name, self._device, self.slots, self._threads, self._env)
+            slots = Slots(self.name, self.slots, self._ended)
+            process = ChildProcess(self.name, self._device, slots, self.slots, self._threads, self._env)
             self._process = process
             process.begin(shipped)
             self.closed = False
@@ -102,6 +104,14 @@ class ProcessWorker:
         """Open jobs have ended when it returns; called by the callback of a job, when that is back."""
         if self._process is not None:
             self._process.kill()
+
+    def watch(self, ended: Callable[[], None] | None) -> None:
+        self._watcher = ended
+
+    def _ended(self) -> None:
+        watcher = self._watcher
+        if watcher is not None:
+            watcher()
 
     def _give_up(self, process: ChildProcess | None, job: Job, error: BaseException) -> None:
         """Only killing the process stops what computes there."""

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from tailwise.adapters.torch.memory import Copy, Memory, Residence, Then
@@ -157,15 +158,18 @@ class Residency:
                 for name, c in m.copies.items()
             )
 
-    def close(self) -> None:
-        """Loads no more, and waits for what is being loaded; runs that wait for a model get a WorkerError."""
+    def close(self, timeout_s: float) -> bool:
+        """Loads no more, and waits for what is being loaded, up to a time: whether that has ended. Runs that wait for
+        a model get a WorkerError."""
+        end_s = time.monotonic() + timeout_s
         with self._lock:
             self._closed = True
             threads = [memory.thread for memory in self._memories if memory.thread is not None]
             thens = [then for memory in self._memories for then in memory.let_go()]
         self._tell(thens, WorkerError("the executor is closed"))
         for thread in threads:
-            thread.join()
+            thread.join(max(0.0, end_s - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
 
     def _wake(self, memory: Memory) -> None:
         """Has what is wanted loaded, and what is too much unloaded. Under the lock."""

@@ -80,8 +80,10 @@ class Job:
 
 
 class Slots:
-    def __init__(self, worker: str, n: int) -> None:
+    def __init__(self, worker: str, n: int, on_end: Callable[[], None]) -> None:
+        """on_end: called when they have failed, if jobs were taken before."""
         self._worker = worker
+        self._on_end = on_end
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)  # for `drop`
         self._n = n
@@ -177,6 +179,8 @@ class Slots:
                 job.tell(first[1])
             else:
                 job.tell(Outcome.failed(error, len(job.batch), job.start_ns, end_ns, worker_died=True))
+        if was_alive:
+            self._on_end()
         return was_alive
 
     def refuse_loaded(self, name: str) -> None:

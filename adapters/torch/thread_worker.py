@@ -45,7 +45,8 @@ class ThreadWorker:
         self.slots = slots
         self.closed = False
         self._device_name = device
-        self._slots = Slots(name, slots)
+        self._watcher: Callable[[], None] | None = None
+        self._slots = Slots(name, slots, self._ended)
         self._device: Device | None = None
         self._runners: list[_Runner] = []  # by slot
         self._stopping = False
@@ -78,7 +79,9 @@ class ThreadWorker:
             except BaseException:
                 self._device.close()
                 raise
-            slots = Slots(self.name, self.slots)  # what an abandoned thread still ends is in the old ones
+            slots = Slots(
+                self.name, self.slots, self._ended
+            )  # what an abandoned thread still ends is in the old ones
             slots.begin({name: (info, model) for name, (model, info) in loaded.items()})
             self.closed = self._stopping = False
             self._runners = [self._runner(slot, slots, path) for slot, path in enumerate(paths)]
@@ -121,6 +124,14 @@ class ThreadWorker:
         """A thread cannot be killed: its jobs end with WorkerError now, and what they still compute is dropped."""
         self._stop_runners()
         self._slots.fail(WorkerError(f"worker {self.name!r} was killed"))
+
+    def watch(self, ended: Callable[[], None] | None) -> None:
+        self._watcher = ended
+
+    def _ended(self) -> None:
+        watcher = self._watcher
+        if watcher is not None:
+            watcher()
 
     def _load(self, name: str, source: ModelSource) -> tuple[Model, Loaded]:
         if torch.device(self._device_name).type != "cpu" and isinstance(source, torch.nn.Module):

@@ -157,6 +157,11 @@ class Worker(Protocol):
         """Ends now, from any thread; open jobs get a WorkerError."""
         ...
 
+    def watch(self, ended: Callable[[], None] | None) -> None:
+        """Has it called each time that the worker has ended, in any way and any thread, after its open jobs were
+        told. One at a time: None = nobody, as at first."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Thread:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["count_down", "moody"]
+__all__ = ["count_down", "moody", "never"]
 
 
 def count_down() -> Callable[[torch.Tensor], Iterator[torch.Tensor]]:
@@ -17,6 +17,12 @@ def count_down() -> Callable[[torch.Tensor], Iterator[torch.Tensor]]:
             yield torch.tensor(float(i))
 
     return model
+
+
+def never() -> Callable[[torch.Tensor], torch.Tensor]:
+    """Loading it takes longer than any test waits."""
+    time.sleep(3600)
+    raise AssertionError
 
 
 def moody() -> Callable[[torch.Tensor], Any]:

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 import tailwise as tw
-from tailwise.adapters.torch import Executor, JobRecord, Thread
+from tailwise.adapters.torch import Executor, JobRecord, Process, Thread
 from tailwise.errors import JobExpired
 from tailwise.policy import Assignment, End
 from tests.adapters.torch.jobs import wait_until
+from tests.adapters.torch.workers import both_kinds
 
 
 @dataclass
@@ -68,11 +69,10 @@ def test_a_job_at_whose_end_the_policy_raises_is_answered_and_the_next_one_start
             assert job.result(60).shape == (1,)
 
 
-def test_a_job_at_whose_start_the_policy_raises_keeps_no_slot() -> None:
+def test_a_job_at_whose_start_the_policy_raises_is_its_submitters_and_keeps_no_slot() -> None:
     with Executor(engine(), {"m": same}, {"cpu": Thread()}, policy=Raising(starts=1)) as executor:
-        with pytest.raises(OSError, match="told to"):
-            executor.submit("m", "q", X)
-        assert executor.submit("m", "q", X).result(60).shape == (1,)
+        for _ in range(2):
+            assert executor.submit("m", "q", X).result(60).shape == (1,)
         assert executor.drain(60)
         assert executor.stats().resources[0].running == 0
 
@@ -126,3 +126,16 @@ def test_a_job_with_a_time_limit_keeps_its_inputs_no_longer_than_it_runs() -> No
             assert alive() is None
         finally:
             gc.enable()
+
+
+@both_kinds
+def test_a_worker_that_ends_while_nothing_runs_is_replaced_before_a_job_fails_by_it(
+    spec: Thread | Process,
+) -> None:
+    with Executor(engine(), {"m": "torch.nn:Identity"}, {"cpu": spec}) as executor:
+        assert executor.submit("m", "q", X).result(60).shape == (1,)
+        executor.workers[0].kill()
+        wait_until(lambda: executor._pool.usable() is None)
+        assert executor.submit("m", "q", X).result(60).shape == (1,)
+        resource = executor.stats().resources[0]
+        assert (resource.n_failed, resource.n_deaths) == (0, 0)

@@ -56,7 +56,7 @@ def test_a_model_that_waits_for_room_is_not_overtaken_by_later_runs_of_one_that_
     wait_until(lambda: came == [("b", None)])
     residency.used(0, "b")
     wait_until(lambda: came == [("b", None), ("a", None)])
-    residency.close()
+    assert residency.close(60.0)
 
 
 def worker(model: torch.nn.Module) -> ThreadWorker:
@@ -150,3 +150,29 @@ def test_the_end_of_a_worker_during_a_load_is_not_held_against_the_model() -> No
             job.result(60)
         assert e.profile("a", "y").load_s < 100.0
         assert state(executor, "y") != "failed"
+
+
+def test_a_load_that_hangs_in_a_thread_is_left_to_itself_when_the_executor_is_closed() -> None:
+    into, go = threading.Event(), threading.Event()
+    executor = Executor(engine("x", "y"), {"x": layer(), "y": layer()}, {"a": Thread()})
+    blocked(executor, into, go)
+    job = executor.submit("y", "q", X)
+    assert into.wait(60)
+    load: Any = thread_of(executor._pool.residency)
+    executor.close(drain=False, timeout_s=0.01)
+    assert load.is_alive()
+    assert isinstance(job.exception(0), WorkerError)
+    go.set()
+    load.join(60)
+    assert not load.is_alive()
+
+
+def test_a_load_that_hangs_in_a_process_ends_with_it_when_the_executor_is_closed() -> None:
+    models = {"x": "torch.nn:Identity", "y": "tests.adapters.torch.served:never"}
+    executor = Executor(engine("x", "y"), models, {"a": Process()})
+    job = executor.submit("y", "q", X)
+    wait_until(lambda: state(executor, "y") == "loading")
+    load: Any = thread_of(executor._pool.residency)
+    executor.close(drain=False, timeout_s=0.01)
+    assert isinstance(job.exception(0), WorkerError)
+    assert not load.is_alive()
