@@ -61,7 +61,8 @@ def _tell(job: Job[Work], listeners: Sequence[Listener]) -> None:
     # a run that lost holds on to its job, and a caller to its future
     work.outcome = work.result = future.withdraw = None
     try:
-        hear(future, listeners)
+        if listeners:
+            hear(future, listeners)
     finally:  # sys.exit in one of them, say
         _resolve(job, result)
 

@@ -10,6 +10,7 @@ import struct
 import tempfile
 import weakref
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -74,8 +75,7 @@ class Arena:
     def unpack(self, data: bytes) -> Any:
         """The value that the other side packed, in memory of its own."""
         if data[:1] == _TENSOR:
-            place, _ = unpacked_place(data, 1)
-            return self._view(place).clone()
+            return self._view(_only_place(data)).clone()
         return _Unpickler(io.BytesIO(data[1:]), self).load()
 
     def pack_joined(self, batch: Sequence[tuple[torch.Tensor, ...]]) -> list[Place]:
@@ -98,8 +98,10 @@ class Arena:
         if self._used > len(self._memory):
             os.ftruncate(self.fd, max(self._used, 2 * len(self._memory)))
             self._map()
-        place = (_NUMBERS[first.dtype], start, shape)
-        view = self._view(place)
+        place = _NUMBERS[first.dtype], start, shape
+        view = self._views.get(place)
+        if view is None:
+            view = self._view(place)
         if len(tensors) == 1:
             view.copy_(first.detach() if first.requires_grad else first)
         else:
@@ -137,6 +139,7 @@ class Arena:
         self._views.clear()
 
 
+@lru_cache(_N_VIEWS)
 def packed_place(place: Place) -> bytes:
     number, start, shape = place
     return _PLACE.pack(number, len(shape), start) + struct.pack(f"<{len(shape)}q", *shape)
@@ -147,6 +150,12 @@ def unpacked_place(data: bytes, at: int) -> tuple[Place, int]:
     number, n, start = _PLACE.unpack_from(data, at)
     at += _PLACE.size
     return (number, start, struct.unpack_from(f"<{n}q", data, at)), at + 8 * n
+
+
+@lru_cache(_N_VIEWS)
+def _only_place(data: bytes) -> Place:
+    """Of a packed value that is a tensor."""
+    return unpacked_place(data, len(_TENSOR))[0]
 
 
 class _Pickler(pickle.Pickler):

@@ -48,17 +48,21 @@ class Channel:
 
     def receive(self) -> bytes:
         """Raises EOFError, OSError when the other side is gone."""
-        data = self._rest
-        while len(data) < 4 or len(data) < 4 + _LENGTH.unpack_from(data)[0]:
-            # a message mostly comes in one piece, and nothing follows before it was answered
-            want = 4 + _LENGTH.unpack_from(data)[0] - len(data) if len(data) >= 4 else 0
-            more = self._reads.read(max(want, 4096))
-            if not more:
-                raise EOFError
-            data += more
+        # a message mostly comes in one piece, and nothing follows before it was answered
+        data = self._rest or self._more(4096)
+        while len(data) < 4:
+            data += self._more(4096)
         end = 4 + _LENGTH.unpack_from(data)[0]
+        while len(data) < end:
+            data += self._more(end - len(data))
         self._rest = data[end:]
         return data[4:end]
+
+    def _more(self, n_bytes: int) -> bytes:
+        more = self._reads.read(n_bytes)
+        if not more:
+            raise EOFError
+        return more
 
     def close(self) -> None:
         """When nobody receives any more."""

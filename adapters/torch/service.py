@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from tailwise.adapters.torch.fit import Fit
 from tailwise.adapters.torch.job import Work
@@ -69,6 +69,8 @@ class Service:
 
     def accept(self, orders: Orders[Work]) -> None:
         """What callers may see of orders: that their job runs, how it ended. Under the lock."""
+        if orders.error is not None:
+            log.error("the policy raised; the jobs go on", exc_info=orders.error)
         if orders.start:
             self._progress.begin(self._now_ns())
         for run in orders.start:
@@ -157,15 +159,11 @@ class Service:
                 work = run.job.payload
                 if run.job.end is None and work.speaker in (None, run):
                     work.outcome, work.result = outcome, result
-                n_outputs = work.n_outputs if self._fit.streams(watch.model) else 0
+                tokens = work.n_outputs if work.n_outputs and self._fit.streams(watch.model) else None
+                end = "completed" if result.error is None else _end_of(result.error)
                 try:
                     more = self._dispatch.ended(
-                        run,
-                        _end_of(result.error),
-                        now_ns,
-                        slot_lost=slot_lost,
-                        warmup=unlike,
-                        tokens=n_outputs or None,
+                        run, end, now_ns, slot_lost=slot_lost, warmup=unlike, tokens=tokens
                     )
                 except Exception:
                     more = self._owed(lane, now_ns)
@@ -290,7 +288,5 @@ def _add(orders: Orders[Work], more: Orders[Work]) -> None:
     orders.ended += more.ended
 
 
-def _end_of(error: BaseException | None) -> Any:
-    if error is None:
-        return "completed"
+def _end_of(error: BaseException) -> Literal["timed_out", "failed"]:
     return "timed_out" if isinstance(error, JobTimedOut) else "failed"
