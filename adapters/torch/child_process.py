@@ -42,6 +42,7 @@ class ChildProcess:
         fds = [fd for line in self._lines for fd in line.theirs]
         self._answers: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
         self._send_lock = threading.Lock()
+        self._end_lock = threading.Lock()
         self._readers: list[threading.Thread] = []  # one a slot
         self._watch: threading.Thread | None = None
         module = "tailwise.adapters.torch.child"
@@ -118,7 +119,8 @@ class ChildProcess:
 
     def kill(self) -> None:
         self._process.kill()
-        if threading.current_thread() not in self._readers:  # it would wait for the callback that calls it
+        # else it would wait for the callback that calls it
+        if threading.current_thread() not in (*self._readers, self._watch):
             self.end()
 
     def stop_for(self, job: Job, outcome: Outcome, error: WorkerError) -> None:
@@ -137,10 +139,12 @@ class ChildProcess:
         if self._watch is not None:
             self._watch.join()
         self.slots.fail(self._death())
-        self._control.close()
-        for line in self._lines:
-            line.close()
-        self._lines = []  # their arenas keep memory
+        # who kills it and who starts the next one may be here at once: a descriptor closed twice is somebody else's
+        with self._end_lock:
+            self._control.close()
+            for line in self._lines:
+                line.close()
+            self._lines = []  # their arenas keep memory
 
     def _run(self) -> None:
         """Answers to `load`; at the end of the process, after all that it still said, ends its open jobs."""
