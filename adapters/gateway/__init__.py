@@ -1,13 +1,15 @@
 """An OpenAI-compatible reverse proxy over several backends: `tailwise serve GATEWAY.toml`.
 
-config.py, models.py, tables.py   the file, validated
-fleet.py                          what it describes: engine, journal, models by name
-app.py                            from a request to its backend and back (ASGI)
-job.py, openai.py                 what a request tells before it runs
-answers.py                        what an answer tells while it passes
-client.py, headers.py, errors.py  the client's side
-upstream.py, rule.py              the backends' side
-server.py, protocol.py            uvicorn, its two ports and its bounds
+| files | what |
+|---|---|
+| config, models, tables | the file, validated |
+| fleet | what it describes: engine, journal, models by name |
+| app | from a request to its backend and back (ASGI) |
+| job, openai, past | what a request tells before it runs, and what earlier ones left behind |
+| answers | what an answer tells while it passes |
+| client, headers, errors | the client's side |
+| upstream, connections, rule, reports | the backends' side |
+| server, protocol, operators | uvicorn: its two ports and its bounds |
 """
 
 from tailwise.errors import MissingExtra
@@ -15,6 +17,7 @@ from tailwise.errors import MissingExtra
 try:
     import httptools  # noqa: F401
     import httpx2  # noqa: F401
+    import prometheus_client  # noqa: F401
     import starlette  # noqa: F401
     import uvicorn  # noqa: F401
 except ImportError as error:

@@ -40,6 +40,7 @@ class App:
             hedge=self.serving.hedge,
             give_up=True if self.serving.give_up else None,
             inner=Upstreams(backends),
+            on_response=fleet.reports.headers,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,9 +51,10 @@ class App:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self._forwarder.aclose()
+        async with self.fleet.reports:
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await self._forwarder.aclose()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,7 +101,7 @@ class App:
         named = first(scope["headers"], BACKEND)
         default = self._rule.choose(job.served.name, job.served.backends, named) if self._looks_on else None
         headers = forwarded(scope, self.serving.forwarded)
-        return Outgoing(scope["method"], target, headers, job.body, job.ask(default))
+        return Outgoing(scope["method"], target, headers, job, job.ask(default))
 
     @property
     def _looks_on(self) -> bool:

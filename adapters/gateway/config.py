@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from tailwise.adapters.gateway.models import ModelTable, model_of
 from tailwise.adapters.gateway.tables import build, no_others, read, rows
+from tailwise.adapters.load import FORMATS
 from tailwise.errors import ConfigError
 from tailwise.qos import QoS
 from tailwise.types import Resource
@@ -49,8 +50,9 @@ class Serving:
     attempts: tries of a request, the first among them; hedge: may a slow start be tried elsewhere, too. give_up: is
     a request of which nothing has come by the deadline of its class answered 504, as one is at a deadline of its
     own. drain_s: seconds that open requests get at the end. default_class: of requests that ask for none; None = the
-    first [[qos]]. tell: headers x-tailwise-backend and x-tailwise-preferred in answers. forwarded: headers
-    x-forwarded-for, -host and -proto to backends. seed: of ties; None draws one.
+    first [[qos]]. report_every_s: how often load reports are asked for. prefix_blocks, sessions: how many prefixes
+    of prompts, and sessions, are remembered; 0 = none. tell: headers x-tailwise-backend and x-tailwise-preferred in
+    answers. forwarded: headers x-forwarded-for, -host and -proto to backends. seed: of ties; None draws one.
     """
 
     host: str = "127.0.0.1"
@@ -69,6 +71,9 @@ class Serving:
     hedge: bool = True
     give_up: bool = False
     default_class: str | None = None
+    report_every_s: float = 1.0
+    prefix_blocks: int = 1 << 16
+    sessions: int = 1 << 16
     tell: bool = False
     forwarded: bool = False
     seed: int | None = None
@@ -85,7 +90,10 @@ class Serving:
             ("attempts", 1, 16),
         ):
             hold_whole(self, "[gateway]", name, least, most)
-        hold_number(self, "[gateway]", "body_s", is_positive, "seconds > 0")
+        for name in ("body_s", "report_every_s"):
+            hold_number(self, "[gateway]", name, is_positive, "seconds > 0")
+        for name in ("prefix_blocks", "sessions"):
+            hold_whole(self, "[gateway]", name, 0, 1 << 24)
         hold_number(self, "[gateway]", "rollout", is_share, "a share in [0, 1]")
         hold_number(self, "[gateway]", "drain_s", is_not_negative, "seconds >= 0")
         hold_flag(self, "[gateway]", "hedge", "give_up", "tell", "forwarded")
@@ -109,10 +117,10 @@ class Backend:
 
     url: http or https, host and port, with a path that is put before each request's, if any. models: names of those
     that it serves; None = all. slots, max_running .. power_w: as `tailwise.Resource`; with neither slots nor
-    max_running it is taken to run up to 256 requests together. report: format of its load report (vllm, sglang ..);
-    None = none is asked for. report_path, report_every_s: where and how often. api_key_env: name of the environment
-    variable with the key that is sent there instead of the client's. connect_s, read_s: seconds to connect, and
-    without a byte.
+    max_running it is taken to run up to 256 requests together. report: format of its load report (vllm, sglang ..;
+    orca: in the headers of its answers); None = none is read. report_path: of the page with it, from the host's root.
+    api_key_env: name of the environment variable with the key that is sent there instead of the client's. connect_s,
+    read_s: seconds to connect, and without a byte.
     """
 
     name: str
@@ -128,7 +136,6 @@ class Backend:
     labels: frozenset[str] = frozenset()
     report: str | None = None
     report_path: str = "/metrics"
-    report_every_s: float = 1.0
     api_key_env: str | None = None
     connect_s: float = 2.0
     read_s: float = 300.0
@@ -142,10 +149,10 @@ class Backend:
         require(plain, me, "url", self.url, "http(s)://HOST:PORT without user, query and fragment")
         object.__setattr__(self, "url", self.url.rstrip("/"))
         object.__setattr__(self, "labels", labels_of(me, "labels", self.labels))
-        for name in ("report_every_s", "connect_s", "read_s"):
+        for name in ("connect_s", "read_s"):
             hold_number(self, me, name, is_positive, "seconds > 0")
-        if self.report is not None:
-            require_name(me, self.report, "report")
+        expected = f"one of {', '.join(FORMATS)} or nothing"
+        require(self.report is None or is_one_of(self.report, FORMATS), me, "report", self.report, expected)
         starts = isinstance(self.report_path, str) and self.report_path.startswith("/")
         require(starts, me, "report_path", self.report_path, "a path that starts with /")
         both = self.slots is not None and self.max_running is not None

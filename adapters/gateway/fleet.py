@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from tailwise.adapters.gateway.config import Gateway
 from tailwise.adapters.gateway.models import ModelTable
 from tailwise.adapters.gateway.openai import Ratio
+from tailwise.adapters.gateway.past import Past
+from tailwise.adapters.gateway.reports import Reports
 from tailwise.adapters.journal import Journal
 from tailwise.engine import Engine
 from tailwise.errors import ConfigError
@@ -43,6 +45,9 @@ class Fleet:
         self.config = config
         self.journal = Journal(_engine_of(config)) if journal is None else journal
         self.engine = self.journal.engine
+        serving = config.serving
+        self.past = Past(serving.prefix_blocks, serving.sessions)
+        self.reports = Reports(self.engine, config.backends, serving.report_every_s)
         self.served = [self._serve(table) for table in config.models]
         self.by_name = {name: served for served in self.served for name in served.table.names}
         # the longest prefix first

@@ -13,6 +13,7 @@ from tailwise.adapters.gateway.errors import Problem
 from tailwise.adapters.gateway.fleet import Fleet, Served
 from tailwise.adapters.gateway.headers import first
 from tailwise.adapters.gateway.openai import Asked, parse
+from tailwise.adapters.gateway.past import Past
 from tailwise.adapters.slo import Slo, read
 
 __all__ = ["Job", "read_job"]
@@ -26,16 +27,18 @@ POSTED = frozenset(("/v1/chat/completions", "/v1/completions", "/v1/embeddings",
 class Job:
     """One request as a job. body: what is sent. asked: what was read of it, None where it is not OpenAI's."""
 
-    __slots__ = ("_readers", "asked", "body", "served", "slo", "x")
+    __slots__ = ("_chain", "_past", "_readers", "asked", "body", "served", "slo", "x")
 
     def __init__(
-        self, served: Served, slo: Slo, x: tuple[float, ...], body: bytes, asked: Asked | None
+        self, served: Served, slo: Slo, x: tuple[float, ...], body: bytes, asked: Asked | None, past: Past
     ) -> None:
         self.served = served
         self.slo = slo
         self.x = x
         self.body = body
         self.asked = asked
+        self._past = past
+        self._chain = past.chain(served.table.model, asked)
         self._readers: list[StreamReader | WholeReader] = []
 
     def ask(self, default: str | None) -> Ask:
@@ -45,12 +48,21 @@ class Job:
             self.served.name,
             slo.qos,
             self.x,
+            Z=self._given if self.served.table.model.given else None,
             deadline_s=slo.budget_s,
             tpot_s=slo.tpot_s,
             default=default,
             request_id=slo.request_id,
             tokens=None if self.asked is None else self._reader,
         )
+
+    def _given(self, route: Any) -> Any:
+        n_tokens = self.x[0] if self.asked is not None else math.nan
+        return self._past.fill(route, self._chain, n_tokens, self.slo.session)
+
+    def sent_to(self, lane: int) -> None:
+        """A backend gets it: its prompt is what that one has read now, and its session is there."""
+        self._past.note(self._chain, self.slo.session, lane)
 
     def _reader(self, headers: Mapping[str, str]) -> StreamReader | WholeReader | None:
         reader = reader_for(headers)
@@ -72,7 +84,7 @@ def read_job(fleet: Fleet, scope: Any, body: bytes) -> Job:
     served = fleet.at(path)
     if served is not None:
         x = tuple(_feature(source, headers, body) for source in served.table.features)
-        return Job(served, _slo(served, headers), x, body, None)
+        return Job(served, _slo(served, headers), x, body, None, fleet.past)
     if not path.startswith("/v1/"):
         raise Problem(404, "unknown_path", f"there is nothing at {_shown(path)}")
     if path in POSTED and scope["method"] != "POST":
@@ -81,9 +93,9 @@ def read_job(fleet: Fleet, scope: Any, body: bytes) -> Job:
     slo = _slo(served, headers)
     table = served.table
     if asked is None:
-        return Job(served, slo, (table.typical_prompt, table.typical_answer), body, None)
+        return Job(served, slo, (table.typical_prompt, table.typical_answer), body, None, fleet.past)
     x = (served.ratio.tokens(asked), float(asked.max_tokens or table.typical_answer))
-    return Job(served, slo, x, _rewritten(served, asked, body), asked)
+    return Job(served, slo, x, _rewritten(served, asked, body), asked, fleet.past)
 
 
 def _slo(served: Served, headers: Sequence[tuple[bytes, bytes]]) -> Slo:

@@ -25,6 +25,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "uncached": Column("uncached", scale=512),
         "session": Column("session", scale=1),  # 1 on the backend that had the session's last request
         "waiting": Column("waiting", reported=True, scale=4),
+        "kv_share": Column("kv", reported=True, scale=0.25),
     }
 )
 DEFAULT_COLUMNS = ("ahead", "busy", "uncached", "session")

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["Asked", "Ratio", "parse"]
 
@@ -16,34 +16,40 @@ PART_TOKENS = 85.0
 
 @dataclass(slots=True)
 class Asked:
-    """model: as the client said it. texts: the prompt in order. tokens: of what came as token ids, or is no text.
-    max_tokens: of all answers together; None = not said. data: the whole body."""
+    """model: as the client said it. prompt: all that a backend reads, in its order, of which that of the next turn is
+    a longer one. characters: of its texts. tokens: of what came as token ids, or is no text. max_tokens: of all
+    answers together; None = not said. data: the whole body."""
 
     model: str
     stream: bool
-    texts: tuple[str, ...]
+    prompt: str
+    characters: int
     tokens: float
     max_tokens: int | None
     data: dict[str, Any]
 
-    @property
-    def characters(self) -> int:
-        return sum(map(len, self.texts))
+
+class Part(NamedTuple):
+    """What is no text: token ids, or an image, as it came."""
+
+    value: Any
+    tokens: float
 
 
 class Ratio:
     """Tokens per character of a model's prompts, learned from what backends count: a bounded moving average.
 
-    Starts at 1/4, as English is in byte-pair vocabularies; one character is at least 1/16 token, and at most 2 (CJK
-    text in vocabularies of English is near 1.5). Cost: O(1).
+    Starts at 1/4, as English is in byte-pair vocabularies, and that counts as one prompt; one character is at least
+    1/16 token, and at most 2 (CJK text in vocabularies of English is near 1.5). Cost: O(1).
     """
 
-    __slots__ = ("value",)
+    __slots__ = ("_n", "value")
 
     LEAST, MOST, WEIGHT = 1 / 16, 2.0, 0.05
 
     def __init__(self) -> None:
         self.value = 0.25
+        self._n = 1
 
     def tokens(self, asked: Asked) -> float:
         """The prompt's tokens, at least 1."""
@@ -55,7 +61,8 @@ class Ratio:
         if n < 16 or not 0.0 < prompt_tokens < math.inf:
             return  # the template's own tokens outweigh so short a prompt
         seen = min(max((prompt_tokens - asked.tokens) / n, self.LEAST), self.MOST)
-        self.value += self.WEIGHT * (seen - self.value)
+        self._n += 1
+        self.value += max(self.WEIGHT, 1.0 / self._n) * (seen - self.value)
 
 
 def parse(body: bytes) -> Asked | str:
@@ -69,17 +76,19 @@ def parse(body: bytes) -> Asked | str:
     model = data.get("model")
     if not isinstance(model, str) or not model:
         return "the body names no model"
-    texts: list[str] = []
-    tokens = 0.0
+    said: list[str] = []
+    characters, tokens = 0, 0.0
     try:
         for part in _parts(data):
             if isinstance(part, str):
-                texts.append(part)
+                said.append(part)
+                characters += len(part)
             else:
-                tokens += part
+                said.append(str(part.value))
+                tokens += part.tokens
     except RecursionError:  # writing nested tools goes deeper than reading them
         return "the body is nested too deeply"
-    return Asked(model, data.get("stream") is True, tuple(texts), tokens, _most(data), data)
+    return Asked(model, data.get("stream") is True, "\x1e".join(said), characters, tokens, _most(data), data)
 
 
 def _most(data: Mapping[str, Any]) -> int | None:
@@ -92,8 +101,8 @@ def _most(data: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _parts(data: Mapping[str, Any]) -> Iterator[str | float]:
-    """Texts, and token counts of what is none, in the order in which a backend reads them."""
+def _parts(data: Mapping[str, Any]) -> Iterator[str | Part]:
+    """Texts, and what is none, in the order in which a backend reads them."""
     tools = data.get("tools")
     if isinstance(tools, list) and tools:
         yield json.dumps(tools, separators=(",", ":"))
@@ -109,13 +118,13 @@ def _parts(data: Mapping[str, Any]) -> Iterator[str | float]:
         yield from _content(data.get(name))
 
 
-def _content(content: object, inner: bool = False) -> Iterator[str | float]:
+def _content(content: object, inner: bool = False) -> Iterator[str | Part]:
     """A text, token ids, or a list of those or of parts {"text": ..}; inner: of an item that itself has content."""
     if isinstance(content, str):
         yield content
     elif isinstance(content, list):
         if content and type(content[0]) is int:
-            yield float(len(content))
+            yield Part(content, len(content))
             return
         for part in content:
             if isinstance(part, str):
@@ -127,6 +136,6 @@ def _content(content: object, inner: bool = False) -> Iterator[str | float]:
                 elif not inner and isinstance(part.get("content"), str | list):
                     yield from _content(part["content"], inner=True)  # an item of /v1/responses
                 else:
-                    yield PART_TOKENS
+                    yield Part(part, PART_TOKENS)
             elif isinstance(part, list):
-                yield float(len(part))
+                yield Part(part, len(part))

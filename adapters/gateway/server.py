@@ -12,6 +12,7 @@ import uvicorn
 
 from tailwise.adapters.gateway.app import App
 from tailwise.adapters.gateway.fleet import Fleet
+from tailwise.adapters.gateway.operators import Operators
 from tailwise.adapters.gateway.protocol import bounded
 
 __all__ = ["Server"]
@@ -54,8 +55,9 @@ class Server:
         config = _config(self.app, serving.host, serving.port, serving.drain_s, http=protocol)
         self._main = _Uvicorn(config, signals=signals)
         self._admin: _Uvicorn | None = None
+        self._operators = Operators(fleet)
         if serving.admin_port is not None:
-            config = _config(admin_app(fleet), "127.0.0.1", serving.admin_port, 1.0)
+            config = _config(self._operators, "127.0.0.1", serving.admin_port, 1.0, lifespan="off")
             self._admin = _Uvicorn(config, signals=False)
 
     async def serve(self, started: Callable[[Server], None] = lambda server: None) -> None:
@@ -67,6 +69,7 @@ class Server:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             telling.cancel()
+            self._operators.close()
             for server in servers:
                 server.should_exit = True
             await asyncio.gather(*tasks)
@@ -90,18 +93,12 @@ class Server:
         return None if self._admin is None else self._admin.url
 
 
-def admin_app(fleet: Fleet) -> Any:
-    """What the operators' port serves."""
-    return App(fleet)
-
-
 def _config(app: Any, host: str, port: int, drain_s: float, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=host,
         port=port,
         ws="none",
-        lifespan="on",
         # what a backend says of itself in `server` and `date` is passed on, and who the client is nobody may say
         server_header=False,
         date_header=False,
@@ -109,5 +106,5 @@ def _config(app: Any, host: str, port: int, drain_s: float, **more: Any) -> uvic
         access_log=False,  # it writes query strings, which hold keys
         log_config=None,
         timeout_graceful_shutdown=max(1, round(drain_s)),
-        **{"http": "httptools", **more},
+        **{"http": "httptools", "lifespan": "on", **more},
     )

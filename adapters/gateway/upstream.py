@@ -21,6 +21,9 @@ from tailwise.adapters.gateway.config import Backend
 from tailwise.adapters.gateway.connections import Connections, Taken
 from tailwise.adapters.gateway.errors import raw
 from tailwise.adapters.gateway.headers import Headers, first
+from tailwise.adapters.gateway.job import Job
+from tailwise.adapters.gateway.reports import ORCA
+from tailwise.adapters.load import ORCA_REQUEST
 from tailwise.adapters.refusal import refuse
 from tailwise.adapters.slo import DEADLINE, deadline_header
 
@@ -33,23 +36,24 @@ class Outgoing:
     """A request as all backends get it; backend: which one, once that is decided. headers: lower case, without host
     and content-length."""
 
-    __slots__ = ("ask", "backend", "headers", "method", "stream", "target")
+    __slots__ = ("ask", "backend", "headers", "job", "method", "stream", "target")
 
-    def __init__(self, method: str, target: bytes, headers: Headers, body: bytes, ask: Ask) -> None:
+    def __init__(self, method: str, target: bytes, headers: Headers, job: Job, ask: Ask) -> None:
         self.method = method
         self.target = target
         self.headers = headers
-        self.stream = httpx2.ByteStream(body)
+        self.stream = httpx2.ByteStream(job.body)
+        self.job = job
         self.ask = ask
         self.backend: str | None = None
-        if body or method in ("POST", "PUT", "PATCH"):
-            self.headers.append((b"content-length", b"%d" % len(body)))
+        if job.body or method in ("POST", "PUT", "PATCH"):
+            self.headers.append((b"content-length", b"%d" % len(job.body)))
 
     def to(self, backend: str | None, left_s: float) -> Outgoing:
         """Of a deadline that the client told, the backend is told what is left."""
         other = Outgoing.__new__(Outgoing)
         other.method, other.target, other.headers = self.method, self.target, self.headers
-        other.stream, other.ask, other.backend = self.stream, self.ask, backend
+        other.stream, other.job, other.ask, other.backend = self.stream, self.job, self.ask, backend
         if first(self.headers, _DEADLINE) is not None:
             other.headers = [pair for pair in self.headers if pair[0] != _DEADLINE]
             other.headers += [
@@ -103,6 +107,7 @@ class Forwarder(AsyncSender[Outgoing, Answer]):
         return request.ask
 
     def _addressed(self, request: Outgoing, entry: Entry) -> Outgoing:
+        request.job.sent_to(entry.ticket.lane)
         return request.to(entry.resource, entry.end_left_s)
 
     def _refused(self, entry: Entry) -> Answer:
@@ -152,6 +157,8 @@ class _Upstream:
         key = backend.api_key
         self._key = None if key is None else b"Bearer " + key.encode("latin-1")
         self._own: Headers = [(b"host", url.netloc.encode("idna"))]
+        if backend.report == ORCA:
+            self._own += [(name.encode(), value.encode()) for name, value in ORCA_REQUEST.items()]
         read_s, connect_s = backend.read_s, backend.connect_s
         self._extensions = {"timeout": {"connect": connect_s, "read": read_s, "write": read_s, "pool": None}}
         context = ssl.create_default_context() if secure else None
