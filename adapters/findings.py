@@ -54,6 +54,7 @@ def doctor(engine: Engine, journal: Journal | None = None, poller: Reporting | N
     found = [
         *_of_mode(engine),
         *_of_counters(engine),
+        *_of_limits(engine),
         *_of_features(engine),
         *_of_promises(engine),
         *_of_resources(engine),
@@ -106,15 +107,28 @@ def _of_counters(engine: Engine) -> Iterator[Finding]:
             f"{n} values since the start",
             "look at the unit of each feature, and at Feature(typical=) and Column(scale=)",
         )
-    limit = counters.get("max_tickets")
-    if limit and counters["n_open"] > 0.8 * limit:
+
+
+def _of_limits(engine: Engine) -> Iterator[Finding]:
+    n_open, limit = engine.in_flight, engine._options.max_tickets
+    if n_open > 0.8 * limit:
         yield Finding(
             "error",
             "tickets_near_limit",
             "",
-            "nearly as many tickets are open as there may be: the next select() beyond raises CapacityError",
-            f"{counters['n_open']} of {limit}",
+            "nearly as many tickets are open as there may be: then select() raises CapacityError",
+            f"{n_open} of {limit}",
             "see whether tickets are left unsettled, else Engine(max_tickets=)",
+        )
+    n, most = len(engine.resources), engine._options.capacity
+    if len(engine._declared.resources) < n == most:
+        yield Finding(
+            "info",
+            "resources_at_limit",
+            "",
+            "there are as many resources as there may be: add() raises CapacityError",
+            f"{n} of {most}",
+            "Engine(max_resources=), or remove() those that are gone",
         )
 
 

@@ -28,7 +28,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Protocol
@@ -42,12 +42,15 @@ from tailwise.qos import QoS
 from tailwise.route import Route
 from tailwise.types import Resource
 
-__all__ = ["SCHEMA", "Reporting", "as_json", "snapshot", "why"]
+__all__ = ["SCHEMA", "Headroom", "Reporting", "as_json", "snapshot", "why"]
 
 SCHEMA = 1
 
 #: What keeps a model off a resource for good: another model may tell more of it.
 _NEVER = ("memory", "affinity")
+
+#: By the name of a class: how much more load it could take, as a share of the present one; None = not known.
+Headroom = Callable[[str], float | None]
 
 
 class Reporting(Protocol):
@@ -63,21 +66,29 @@ class Reporting(Protocol):
 
 
 def snapshot(
-    engine: Engine, journal: Journal | None = None, poller: Reporting | None = None, *, most: int = 64
+    engine: Engine,
+    journal: Journal | None = None,
+    poller: Reporting | None = None,
+    headroom: Headroom | None = None,
+    *,
+    most: int = 64,
 ) -> dict[str, Any]:
     """What the engine believes, what it does and what became of it, now; the module tells the keys.
 
+    poller, headroom: tell load reports, and by class how much more it could take; None = not known.
     most: resources, those in trouble first, then those with most decisions. May be called from any thread.
     Cost: some 40 us for each (resource, model).
     """
     for _ in range(4):
         with suppress(UnknownName):  # a resource was removed meanwhile: look again
-            seen: dict[str, Any] = _look(engine, journal, poller, most)
+            seen: dict[str, Any] = _look(engine, journal, poller, headroom, most)
             return seen
     raise UnknownName("resources come and go too fast to be looked at")
 
 
-def _look(engine: Engine, journal: Journal | None, poller: Reporting | None, most: int) -> Any:
+def _look(
+    engine: Engine, journal: Journal | None, poller: Reporting | None, headroom: Headroom | None, most: int
+) -> Any:
     decided = Counter(d.resource for d in journal.decisions if d.reason is None) if journal else Counter()
     shown = _shown(engine, decided, most)
     seen = _looks(engine, shown)
@@ -92,7 +103,7 @@ def _look(engine: Engine, journal: Journal | None, poller: Reporting | None, mos
                 "in_flight": engine.in_flight,
                 "counters": dict(engine.counters),
             },
-            "classes": [_class(engine, qos, journal) for qos in engine.qos],
+            "classes": [_class(engine, qos, journal, headroom) for qos in engine.qos],
             "resources": [
                 _resource(engine, resource, decided, seen, reports.get(resource.name)) for resource in shown
             ],
@@ -111,17 +122,25 @@ def _look(engine: Engine, journal: Journal | None, poller: Reporting | None, mos
 
 
 def why(
-    journal: Journal, n: int = 10, *, request_id: str | None = None, reason: str | None = None
+    journal: Journal,
+    n: int = 10,
+    *,
+    request_id: str | None = None,
+    reason: str | None = None,
+    explained: bool = False,
 ) -> list[dict[str, Any]]:
     """The last n refused jobs, the latest first, each as `Decision.to_json` with its explanation where one was kept.
 
-    reason: of this reason alone. request_id: every decision on that request instead, refused or not.
+    reason: of this reason alone. explained: those alone that have one. request_id: every decision on that request
+    instead, refused or not.
     """
     kept = journal.refusals if request_id is None else journal.decisions
     found = [
         decision
         for decision in reversed(kept)
-        if reason in (None, decision.reason) and request_id in (None, decision.request_id)
+        if reason in (None, decision.reason)
+        and request_id in (None, decision.request_id)
+        and not (explained and decision.explanation is None)
     ]
     return [decision.to_json() for decision in found[: max(n, 0)]]
 
@@ -135,7 +154,7 @@ def as_json(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _class(engine: Engine, qos: QoS, journal: Journal | None) -> dict[str, Any]:
+def _class(engine: Engine, qos: QoS, journal: Journal | None, headroom: Headroom | None) -> dict[str, Any]:
     certificate = engine.certificate(qos.name)
     return {
         "name": qos.name,
@@ -144,7 +163,7 @@ def _class(engine: Engine, qos: QoS, journal: Journal | None) -> dict[str, Any]:
         "on_time": qos.on_time,
         "bounds": {"deadline_s": qos.deadline_s, "ttft_s": qos.ttft_s, "tpot_s": qos.tpot_s},
         "certificate": {**asdict(certificate), "disagree": certificate.disagree},
-        "headroom": None,
+        "headroom": None if headroom is None else headroom(qos.name),
         "jobs": None if journal is None else _jobs(journal, qos.name),
     }
 

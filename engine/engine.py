@@ -69,7 +69,7 @@ class Engine(Fleet, Modes):
         self._declared = Declared(resources, models, qos)
         profiles = as_items("Engine", "profiles", profiles, Profile, "a sequence of Profile objects")
         self.clock: Clock = MonotonicClock() if clock is None else clock
-        options = Options(
+        self._options = options = Options(
             n_resources=len(self._declared.resources),
             clock=self.clock,
             seed=secrets.randbits(64) if seed is None else seed,

@@ -8,7 +8,7 @@ Extra: tailwise[gateway].
 |---|---|
 | GET / | the dashboard, one page |
 | GET /api/snapshot | `tailwise.adapters.view.snapshot` |
-| GET /api/why?n=10&request=ID&reason=late | `view.why` |
+| GET /api/why?n=10&request=ID&reason=late&explained=1 | `view.why` |
 | GET /api/doctor | `tailwise.adapters.findings.doctor` |
 | GET /api/curves?model=M&feature=F&signal=S | `tailwise.adapters.curves.curves` |
 | GET /api/events | server-sent events: snapshot about once a second, decisions as they come, doctor now and then |

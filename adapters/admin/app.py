@@ -22,7 +22,7 @@ from tailwise.adapters.admin.guard import Guard, refused
 from tailwise.adapters.curves import curves
 from tailwise.adapters.findings import doctor
 from tailwise.adapters.journal import Journal
-from tailwise.adapters.view import Reporting, as_json, snapshot, why
+from tailwise.adapters.view import Headroom, Reporting, as_json, snapshot, why
 from tailwise.engine import Engine
 from tailwise.errors import InputError, TailwiseError
 
@@ -52,8 +52,8 @@ _HEADERS = {
 class Admin:
     """The ASGI app, for a server of its own or mounted into another one.
 
-    journal, poller: what they know is not shown where they are None. hosts: names beside localhost under which it
-    may be asked. `close()` ends its streams: servers wait for them. Raises nothing once built.
+    journal, poller, headroom: as in `view.snapshot`; what they know is not shown where they are None. hosts: names
+    beside localhost under which it may be asked. `close()` ends its streams, for which servers wait.
     """
 
     def __init__(
@@ -61,11 +61,12 @@ class Admin:
         engine: Engine,
         journal: Journal | None = None,
         poller: Reporting | None = None,
+        headroom: Headroom | None = None,
         *,
         hosts: Iterable[str] = (),
     ) -> None:
         self.engine, self.journal, self.poller = engine, journal, poller
-        self._picture = _Shared(lambda: snapshot(engine, journal, poller), 0.5)
+        self._picture = _Shared(lambda: snapshot(engine, journal, poller, headroom), 0.5)
         self._findings = _Shared(lambda: [one.to_json() for one in doctor(engine, journal, poller)], 2.0)
         self._events = Events(self._picture.text, self._findings.text, journal)
         gets = {"snapshot": self._snapshot, "why": self._why, "doctor": self._doctor, "curves": self._curves}
@@ -99,7 +100,13 @@ class Admin:
         number = asked.get("n", "10")
         if not number.isdecimal() or len(number) > 6:
             raise InputError(f"n={number!r}: a whole number is expected")
-        found = why(self.journal, int(number), request_id=asked.get("request"), reason=asked.get("reason"))
+        found = why(
+            self.journal,
+            int(number),
+            request_id=asked.get("request"),
+            reason=asked.get("reason"),
+            explained=asked.get("explained") == "1",
+        )
         return _told(json.dumps(found))
 
     def _curves(self, request: Request) -> Response:

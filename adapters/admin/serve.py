@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tailwise.adapters.admin.app import Admin
 from tailwise.adapters.journal import Journal
-from tailwise.adapters.view import Reporting
+from tailwise.adapters.view import Headroom, Reporting
 from tailwise.engine import Engine
 from tailwise.errors import ConfigError, MissingExtra
 
@@ -27,6 +27,7 @@ def serve_admin(
     engine: Engine,
     journal: Journal | None = None,
     poller: Reporting | None = None,
+    headroom: Headroom | None = None,
     *,
     path: str | os.PathLike[str] | None = None,
     port: int = PORT,
@@ -41,7 +42,7 @@ def serve_admin(
         import uvicorn
     except ImportError as error:
         raise MissingExtra("serve_admin needs uvicorn: pip install 'tailwise[gateway]'") from error
-    app = Admin(engine, journal, poller)
+    app = Admin(engine, journal, poller, headroom)
     listening = _listen_tcp(port) if path is None else _listen_unix(Path(path))
     config = uvicorn.Config(
         app,

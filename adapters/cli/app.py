@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import tailwise
+from tailwise.adapters.cli.oncall import doctor, mode, reset, top, why
 from tailwise.adapters.cli.play import run
 from tailwise.adapters.cli.serve import serve
 
@@ -30,5 +31,5 @@ def root(
     """Online-learning scheduling of inference jobs with different QoS on shared hardware."""
 
 
-for command in (run, serve):
+for command in (run, serve, top, why, doctor, mode, reset):
     app.command()(command)

@@ -18,7 +18,7 @@ def test_help_and_version_need_nothing_of_what_runs_models() -> None:
     assert (told.returncode, told.stdout) == (0, f"tailwise {tailwise.__version__}\n"), told.stderr
     told = run_without(HEAVY, MAIN, "--help")
     assert told.returncode == 0, told.stderr
-    for command in ("run", "serve"):
+    for command in ("run", "serve", "top", "why", "doctor", "mode", "reset"):
         assert command in told.stdout
 
 

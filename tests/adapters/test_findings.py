@@ -71,6 +71,24 @@ def test_a_feature_that_never_varies_is_told_and_one_that_does_is_not() -> None:
     assert "constant" not in found(world)
 
 
+def test_tickets_that_are_nearly_all_open_are_an_error() -> None:
+    world = Served(max_tickets=10)
+    held = [world.engine.route("llm", "chat").observe("fast", ()) for _ in range(9)]
+    assert (found(world)["tickets_near_limit"].severity, found(world)["tickets_near_limit"].evidence) == (
+        "error",
+        "9 of 10",
+    )
+    held[0].cancel()
+    assert "tickets_near_limit" not in found(world)
+
+
+def test_a_fleet_that_cannot_grow_any_more_is_told() -> None:
+    world = Served(max_resources=3)
+    assert "resources_at_limit" not in found(world)
+    world.engine.add(tw.Resource("third"))
+    assert found(world)["resources_at_limit"].evidence == "3 of 3"
+
+
 def test_claims_that_disagree_are_told(served: Served) -> None:
     """Every job fails, and each time somebody says that the resource was repaired: what is known of its availability
     is forgotten, and the next job is promised again."""

@@ -68,6 +68,12 @@ def test_a_resource_tells_its_load_share_wait_health_and_profiles(served: Served
     assert net["n_results"] == profile.n_results > 50
 
 
+def test_headroom_is_told_by_class_where_somebody_knows_it(served: Served) -> None:
+    known = {"urgent": 0.35, "chat": None}
+    seen = snapshot(served.engine, served.journal, headroom=known.get)
+    assert {c["name"]: c["headroom"] for c in seen["classes"]} == known
+
+
 def test_to_look_changes_nothing(served: Served) -> None:
     served.send()
     before = served.engine._core.snapshot()
