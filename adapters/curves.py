@@ -76,7 +76,7 @@ def curves(
 
     model, feature, signal: None = the first. most: resources, those with most results. Returns {"model", "signal",
     "feature" (None: the model has none, and the grid one point), "grid", "resources": [{"name", "source", "n",
-    "median_s", "p90_s"}], "left_out": how many more there are}. Raises UnknownName, InputError.
+    "median_s", "p90_s"}] by lane, "left_out": how many more there are}. Raises UnknownName, InputError.
     Cost: some 30 us a point and resource.
     """
     declared = model_of(engine, model)
@@ -88,9 +88,9 @@ def curves(
     by_lane = engine.by_lane
     names = [r.name for lane in engine.candidates(declared.name) if (r := by_lane[lane]) is not None]
     first = {name: engine.profile(name, declared.name, rows[0], signal=signal) for name in names}
-    names.sort(key=lambda name: -first[name].n)
+    known = sorted(names, key=lambda name: -first[name].n)[:most]
     drawn = []
-    for name in names[:most]:
+    for name in (name for name in names if name in known):
         at = [engine.profile(name, declared.name, row, signal=signal) for row in rows]
         drawn.append(
             {

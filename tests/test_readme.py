@@ -125,3 +125,14 @@ def test_the_web_server_example_answers_and_refuses() -> None:
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "no_resource")
     assert client.post("/classify", json=["x"], headers={"x-tailwise-deadline-ms": "soon"}).status_code == 400
     assert scope["engine"].in_flight == 0
+
+
+def test_the_on_call_example_serves_an_engine_to_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    exec(block('serve_admin(engine, journal, path="tailwise.sock")'), scope)
+    assert "run it on gpu-0" in capsys.readouterr().out
+    assert scope["journal"].classes["chat"].ended["completed"] == 1
+    assert not (tmp_path / "tailwise.sock").exists()

@@ -1,6 +1,6 @@
 """`python -m bench.dashboard`: the dashboard at its address until Ctrl-C; with --png, a screenshot of it instead.
 
-The picture of the README: `python -m bench.dashboard --png bench/dashboard.png`. Needs chromium and chromedriver.
+The picture of the README: `python -m bench.dashboard --png bench/dashboard.png --open`. Needs chromium and chromedriver.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from tailwise.adapters.admin import serve_admin
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.dashboard", description=__doc__)
     parser.add_argument("--png", type=Path, help="write a screenshot here")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of load before the screenshot")
+    parser.add_argument("--seconds", type=float, default=55.0, help="of load before the screenshot")
     parser.add_argument("--width", type=int, default=1280)
-    parser.add_argument("--height", type=int, default=1240)
+    parser.add_argument("--height", type=int, default=1480)
     parser.add_argument("--dark", action="store_true")
     parser.add_argument("--open", action="store_true", help="with the latest explained decision opened")
     parser.add_argument("--port", type=int, default=0)
