@@ -1,6 +1,7 @@
 """`python -m bench.dashboard`: the dashboard at its address until Ctrl-C; with --png, a screenshot of it instead.
 
-The picture of the README: `python -m bench.dashboard --png bench/dashboard.png --open`. Needs chromium and chromedriver.
+The picture of the README: `python -m bench.dashboard --png bench/dashboard.png --open`. That needs chromium and
+chromedriver.
 """
 
 from __future__ import annotations
