@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from tailwise.adapters.entry import Entry
 from tailwise.adapters.exchange.exchange import Exchange, Fault, Leg
 from tailwise.adapters.exchange.sender import Sender
+from tailwise.adapters.journal import Journal
 
 __all__ = ["AsyncSender"]
 
@@ -29,7 +30,6 @@ class AsyncSender(Sender, Generic[Request, Response]):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._n_decisions = self._n_copies = 0
         self._closing: set[asyncio.Task[Any]] = set()
 
     def __init_subclass__(cls) -> None:
@@ -65,10 +65,9 @@ class AsyncSender(Sender, Generic[Request, Response]):
             while True:
                 done, _ = await asyncio.wait(legs, timeout=at_s, return_when=asyncio.FIRST_COMPLETED)
                 if not done and at_s is not None:
-                    copy = exchange.copy() if self._may_copy() else None
+                    copy = exchange.copy() if may_copy(self.journal) else None
                     at_s = 2.0 * at_s if copy is None else None
                     if copy is not None:
-                        self._n_copies += 1
                         legs[asyncio.create_task(self._try(exchange, copy, request))] = copy
                 for task in done:
                     del legs[task]
@@ -84,12 +83,8 @@ class AsyncSender(Sender, Generic[Request, Response]):
                 self._drop(task, entry)
 
     def _hedge_at_s(self, exchange: Exchange) -> float | None:
-        self._n_decisions += 1
         at_s = exchange.hedge_at_s if self._hedge else None
         return None if at_s is None or at_s >= exchange.entry.end_left_s else at_s
-
-    def _may_copy(self) -> bool:
-        return self._n_copies + 1 <= HEDGE_BUDGET * self._n_decisions
 
     def _drop(self, task: asyncio.Task[Leg], entry: Entry) -> None:
         """Its connection is closed behind the caller's back, who has waited enough."""
@@ -164,6 +159,12 @@ class AsyncSender(Sender, Generic[Request, Response]):
     async def _closed(self) -> None:
         if self._closing:
             await asyncio.wait(self._closing)
+
+
+def may_copy(journal: Journal) -> bool:
+    """Whether one more copy is within the budget of all that the journal has decided."""
+    tallies = journal.classes.values()
+    return sum(t.copies for t in tallies) + 1 <= HEDGE_BUDGET * sum(t.admitted for t in tallies)
 
 
 class Body:

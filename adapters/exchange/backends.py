@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -46,11 +46,12 @@ class Backends:
         target: bytes = asked.raw_path
         return f"{origin}{before}{target.decode('ascii')}"
 
-    def mask(self, own: Any) -> Any:
-        """Candidates: resources that have a URL, of the caller's own (bool (K,), a bit set, or None = all)."""
+    def mask(self, own: Any, but: Collection[int] = ()) -> Any:
+        """Candidates: resources that have a URL, of the caller's own (bool (K,), a bit set, or None = all), without
+        some lanes."""
         reachable, others = 0, False
         for lane, resource in enumerate(self._engine.by_lane):
-            if resource is not None and resource.name in self._urls:
+            if resource is not None and resource.name in self._urls and lane not in but:
                 reachable |= 1 << lane
             else:
                 others = True

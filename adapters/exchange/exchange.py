@@ -9,6 +9,7 @@ from typing import Any
 from tailwise.adapters.entry import Entry
 from tailwise.adapters.exchange.answer import Answer
 from tailwise.adapters.exchange.ask import Ask
+from tailwise.adapters.exchange.backends import Backends
 from tailwise.errors import CapacityError, TicketError
 from tailwise.family import Family
 from tailwise.route import Route
@@ -45,19 +46,27 @@ class Leg:
 
 
 class Exchange:
-    """A job's tries. `replay`: its body can be sent twice; `attempts`: how often at most, hedges not counted."""
+    """A job's tries. `replay`: its body can be sent twice; `attempts`: on how many backends it may fail."""
 
-    __slots__ = ("_attempts", "_replay", "_route", "ask", "entry", "mask")
+    __slots__ = ("_attempts", "_backends", "_failed", "_replay", "_route", "ask", "entry")
 
     def __init__(
-        self, ask: Ask, route: Route | Family, entry: Entry, mask: Any, *, replay: bool, attempts: int
+        self,
+        ask: Ask,
+        route: Route | Family,
+        entry: Entry,
+        backends: Backends,
+        *,
+        replay: bool,
+        attempts: int,
     ) -> None:
         self.ask = ask
         self.entry = entry
-        self.mask = mask
+        self._backends = backends
         self._route = route
         self._replay = replay
         self._attempts = attempts
+        self._failed: list[int] = []  # lanes
 
     @property
     def repeatable(self) -> bool:
@@ -74,7 +83,8 @@ class Exchange:
         return False
 
     def settle(self, leg: Leg) -> None:
-        """It failed, and is not tried again."""
+        """It failed, and nothing takes its place."""
+        self._failed.append(leg.entry.ticket.lane)
         if leg.error is not None and leg.fault is Fault.TIMED_OUT:
             leg.entry.timeout()
         elif leg.error is not None and leg.fault is Fault.OURS:
@@ -83,7 +93,7 @@ class Exchange:
             leg.entry.fail(retry_after_s=leg.retry_after_s)
 
     def _may_repeat(self, leg: Leg) -> bool:
-        if leg.entry.decision.attempt >= self._attempts or leg.entry.end_left_s <= 0.0:
+        if len(self._failed) + 1 >= self._attempts or leg.entry.end_left_s <= 0.0:
             return False
         if leg.error is not None:
             unreached = leg.fault is Fault.UNREACHED  # and then nothing was read of the body
@@ -92,10 +102,13 @@ class Exchange:
 
     def _repeat(self, leg: Leg) -> bool:
         entry, Z = leg.entry, self.ask.given(self._route)
+        self._failed.append(entry.ticket.lane)
+        # the ticket of a copy knows nothing of what the first one met: every lane that failed is left out here
+        mask = self._backends.mask(self.ask.mask, self._failed)
         try:
-            second = entry.retry(Z, mask=self.mask, retry_after_s=leg.retry_after_s)
+            second = entry.retry(Z, mask=mask, retry_after_s=leg.retry_after_s)
         except CapacityError:
-            self.settle(leg)
+            entry.fail(retry_after_s=leg.retry_after_s)
             return False
         if second.admitted:
             self.entry = second
@@ -119,6 +132,6 @@ class Exchange:
     def copy(self) -> Entry | None:
         """An entry of a second leg beside the one that runs; None when there is no better place for it by now."""
         try:
-            return self.entry.copy(self.ask.given(self._route), mask=self.mask)
+            return self.entry.copy(self.ask.given(self._route), mask=self._backends.mask(self.ask.mask))
         except TicketError:  # it waits still, behind jobs that take longer than was expected
             return None

@@ -101,7 +101,7 @@ class Sender:
         options = ask.options() | bounds
         entry = self.journal.select(route, ask.x, ask.given(route), mask=mask, **options)
         replay = isinstance(request.stream, self.http.ByteStream)
-        return Exchange(ask, route, entry, mask, replay=replay, attempts=self._attempts)
+        return Exchange(ask, route, entry, self.backends, replay=replay, attempts=self._attempts)
 
     def _asked(self, request: Any) -> Ask | None:
         if isinstance(self._ask, Ask):
