@@ -69,7 +69,9 @@ class AsyncSender(Sender, Generic[Request, Response]):
                     at_s = 2.0 * at_s if copy is None else None
                     if copy is not None:
                         legs[asyncio.create_task(self._try(exchange, copy, request))] = copy
-                for task in done:
+                for task in sorted(
+                    done, key=lambda task: not task.result().failed
+                ):  # those that failed, first
                     del legs[task]
                     leg = task.result()
                     if not leg.failed or not legs:

@@ -16,6 +16,7 @@ from tailwise.adapters.exchange.backends import Backends
 from tailwise.adapters.exchange.exchange import Exchange
 from tailwise.adapters.journal import Journal
 from tests.adapters.transport.origin import Origin, Step, whole
+from tests.adapters.transport.world import Ear
 
 ASK = Ask("net", "urgent")
 HELD = [Step.HOLD, whole(b"from a")]
@@ -34,6 +35,8 @@ class Race:
             seed=1,
         )
         self.journal = Journal(self.engine)
+        self.ear = Ear()
+        self.journal.listen(self.ear)
         route = self.engine.route("net", "urgent")
         for i in range(n_warm):  # a second run is worth it only where jobs are known to be stuck now and then
             entry = self.journal.select(route, (), mask=1 << i % 2)
@@ -100,7 +103,7 @@ def test_one_of_two_that_fails_leaves_the_job_to_the_other(library: str, failure
         def during(task: Any) -> None:
             b.wait_until_held()
             a.let_go()
-            a.wait_until_left()
+            race.ear.wait_until_ended("failed")
             b.let_go()
 
         assert asyncio.run(race.run(library, a, b, during)).content == b"from b"
@@ -115,7 +118,7 @@ def test_when_both_have_failed_the_caller_hears_of_the_last(library: str) -> Non
         def during(task: Any) -> None:
             b.wait_until_held()
             a.let_go()
-            a.wait_until_left()
+            race.ear.wait_until_ended("failed")
             b.let_go()
 
         assert asyncio.run(race.run(library, a, b, during)).content == b"no"
