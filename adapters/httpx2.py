@@ -1,6 +1,6 @@
 """A client over several backends, for httpx2: see `tailwise.adapters.exchange`."""
 
-from tailwise.adapters.exchange import Ask, AsyncSender, BlockingSender, TokenReader
+from tailwise.adapters.exchange import Ask, AsyncSender, BlockingSender, TokenReader, by_headers
 from tailwise.errors import MissingExtra
 
 try:
@@ -8,7 +8,7 @@ try:
 except ImportError as error:
     raise MissingExtra("tailwise.adapters.httpx2 needs httpx2: pip install 'tailwise[httpx2]'") from error
 
-__all__ = ["Ask", "AsyncTransport", "TokenReader", "Transport"]
+__all__ = ["Ask", "AsyncTransport", "TokenReader", "Transport", "by_headers"]
 
 
 class Transport(BlockingSender[httpx2.Request, httpx2.Response], httpx2.BaseTransport):

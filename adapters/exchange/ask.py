@@ -12,7 +12,7 @@ from tailwise.errors import InputError
 from tailwise.family import Family
 from tailwise.route import Route
 
-__all__ = ["Ask", "TokenReader", "asked_by"]
+__all__ = ["Ask", "TokenReader", "asked_by", "by_headers"]
 
 
 class TokenReader(Protocol):
@@ -71,17 +71,36 @@ class Ask:
         return self.Z(route) if callable(self.Z) else self.Z
 
 
+def by_headers(
+    engine: Engine, model: str | None = None, default: str | None = None, **ask: Any
+) -> Callable[[Any], Ask]:
+    """Asks by what a request's headers say (`tailwise.adapters.slo`): class and bounds.
+
+    model: None = the only one that the engine has. default: class of requests that name none. ask: what else an Ask
+    takes. The function raises HeaderError, which a transport answers with 400. Raises InputError.
+    """
+    names = [model.name for model in engine.models]
+    if model is None and len(names) != 1:
+        raise InputError(f"model=None: one of {', '.join(map(repr, names))}, which the engine has")
+
+    def asked(request: Any) -> Ask:
+        slo = read(request.headers, engine, default)
+        bounds: dict[str, Any] = {
+            "deadline_s": slo.budget_s,
+            "tpot_s": slo.tpot_s,
+            "request_id": slo.request_id,
+        }
+        return Ask(model or names[0], slo.qos, **{**bounds, **ask})
+
+    return asked
+
+
 def asked_by(request: Any, engine: Engine) -> Ask:
-    """The Ask in `request.extensions["tailwise"]`; else what its headers say (`tailwise.adapters.slo`), of the one
-    model that the engine has. Raises InputError: neither tells which job it is."""
+    """The Ask in `request.extensions["tailwise"]`; of a request without one what its headers say. Raises InputError:
+    neither tells which job it is; HeaderError."""
     ask = request.extensions.get("tailwise")
-    if isinstance(ask, Ask):
-        return ask
-    if ask is not None or len(engine.models) != 1:
-        raise InputError(
-            f"extensions['tailwise']={ask!r}: an Ask, which names one of the models "
-            + ", ".join(repr(model.name) for model in engine.models)
-        )
-    slo = read(request.headers, engine)
-    bounds = {"deadline_s": slo.budget_s, "tpot_s": slo.tpot_s, "request_id": slo.request_id}
-    return Ask(engine.models[0].name, slo.qos, **bounds)  # type: ignore[arg-type]
+    if ask is None:
+        return by_headers(engine)(request)
+    if not isinstance(ask, Ask):
+        raise InputError(f"extensions['tailwise']={ask!r}: an Ask is expected")
+    return ask

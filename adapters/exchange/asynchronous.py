@@ -13,6 +13,8 @@ from tailwise.adapters.entry import Entry
 from tailwise.adapters.exchange.exchange import Exchange, Fault, Leg
 from tailwise.adapters.exchange.sender import Sender
 from tailwise.adapters.journal import Journal
+from tailwise.adapters.refusal import refuse
+from tailwise.adapters.slo import HeaderError
 
 __all__ = ["AsyncSender"]
 
@@ -40,7 +42,10 @@ class AsyncSender(Sender, Generic[Request, Response]):
         return self.http.AsyncHTTPTransport(limits=self._limits())
 
     async def handle_async_request(self, request: Request) -> Response:
-        exchange = self._open(request)
+        try:
+            exchange = self._open(request)
+        except HeaderError as error:
+            return self._said(refuse(error), {})  # type: ignore[no-any-return]
         if exchange is None:
             return await self._inner.handle_async_request(request)  # type: ignore[no-any-return]
         if not exchange.entry.admitted:

@@ -12,6 +12,8 @@ from tailwise.adapters.entry import Entry
 from tailwise.adapters.exchange.ask import Ask
 from tailwise.adapters.exchange.exchange import Exchange, Fault, Leg
 from tailwise.adapters.exchange.sender import Sender
+from tailwise.adapters.refusal import refuse
+from tailwise.adapters.slo import HeaderError
 
 __all__ = ["BlockingSender"]
 
@@ -36,7 +38,10 @@ class BlockingSender(Sender, Generic[Request, Response]):
         return self.http.HTTPTransport(limits=self._limits())
 
     def handle_request(self, request: Request) -> Response:
-        exchange = self._open(request)
+        try:
+            exchange = self._open(request)
+        except HeaderError as error:
+            return self._said(refuse(error), {})  # type: ignore[no-any-return]
         if exchange is None:
             return self._inner.handle_request(request)  # type: ignore[no-any-return]
         if not exchange.entry.admitted:

@@ -16,7 +16,7 @@ from tailwise.adapters.exchange.backends import Backends
 from tailwise.adapters.exchange.exchange import Exchange, Fault, Leg
 from tailwise.adapters.exchange.wait import retry_after_s
 from tailwise.adapters.journal import Journal
-from tailwise.adapters.refusal import refuse
+from tailwise.adapters.refusal import Refusal, refuse
 from tailwise.adapters.slo import deadline_header
 from tailwise.errors import ConfigError, UnknownName
 from tailwise.family import Family
@@ -41,10 +41,11 @@ class Sender:
     connections, since admission is the engine's. on_response: told of each backend's answer, by resource and
     headers, before its body is read. wall: seconds since 1970.
 
-    A refused job is answered by `refuse`: 429 or 503. What a backend answered is handed on once the first bytes of
-    its body are there, and until then another may try: after an error or an answer of 429 or 5xx, where the deadline
-    leaves time, and the request may be sent again (`Ask.repeatable`). The entry of the job is
-    `response.extensions["tailwise"]`; it is settled with the last byte, or when the response is closed.
+    A refused job is answered by `refuse`: 429 or 503, and 400 where its headers cannot be read. What a backend
+    answered is handed on once the first bytes of its body are there, and until then another may try: after an error
+    or an answer of 429 or 5xx, where the deadline leaves time, and the request may be sent again (`Ask.repeatable`).
+    The entry of the job is `response.extensions["tailwise"]`; it is settled with the last byte, or when the response
+    is closed.
     """
 
     http: Any  #: the library's module
@@ -158,8 +159,9 @@ class Sender:
 
     def _refused(self, entry: Entry) -> Any:
         """The answer to a job that no backend took."""
-        refusal = refuse(entry)
-        extensions = {"tailwise": entry}
+        return self._said(refuse(entry), {"tailwise": entry})
+
+    def _said(self, refusal: Refusal, extensions: dict[str, Any]) -> Any:
         return self.http.Response(
             refusal.status, headers=refusal.headers, content=refusal.body, extensions=extensions
         )
