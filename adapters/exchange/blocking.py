@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
+import weakref
+from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -30,6 +32,11 @@ class BlockingSender(Sender, Generic[Request, Response]):
 
     _body: ClassVar[type[Any]]
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._lent: dict[weakref.ref[Body], Leg] = {}
+        self._left: deque[Leg] = deque()
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls._body = type("Body", (Body, cls.http.SyncByteStream), {})
@@ -38,6 +45,7 @@ class BlockingSender(Sender, Generic[Request, Response]):
         return self.http.HTTPTransport(limits=self._limits())
 
     def handle_request(self, request: Request) -> Response:
+        self._close_left()
         try:
             exchange = self._open(request)
         except HeaderError as error:
@@ -51,7 +59,7 @@ class BlockingSender(Sender, Generic[Request, Response]):
                 close(leg)
             if leg.error is not None:
                 raise leg.error
-            return self._response(leg, self._body(self, leg))  # type: ignore[no-any-return]
+            return self._response(leg, self._lend(leg))  # type: ignore[no-any-return]
         except BaseException:
             exchange.abandon()
             raise
@@ -95,7 +103,27 @@ class BlockingSender(Sender, Generic[Request, Response]):
         if missing is not None:
             raise self.http.RemoteProtocolError(missing)
 
+    def _lend(self, leg: Leg) -> Body:
+        """The body for the caller. The leg stays here: its iterator has begun, and were it collected with a response
+        that nobody closed, wherever the collector comes, it would wait for the lock of the pool of connections, which
+        may be held there."""
+        body: Body = self._body(self, leg)
+        body.key = weakref.ref(body, self._forgotten)
+        self._lent[body.key] = leg
+        return body
+
+    def _forgotten(self, key: weakref.ref[Body]) -> None:
+        leg = self._lent.pop(key, None)
+        if leg is not None:
+            leg.answer.close()
+            self._left.append(leg)
+
+    def _close_left(self) -> None:
+        while self._left:
+            close(self._left.popleft())
+
     def close(self) -> None:
+        self._close_left()
         self._inner.close()
 
     def __enter__(self) -> Self:
@@ -108,11 +136,14 @@ class BlockingSender(Sender, Generic[Request, Response]):
         error: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
+        self._close_left()
         self._inner.__exit__(kind, error, traceback)
 
 
 class Body:
     """The body of an answer, told to its job as it is read."""
+
+    key: weakref.ref[Body]
 
     def __init__(self, sender: BlockingSender[Any, Any], leg: Leg) -> None:
         self._sender = sender
@@ -131,6 +162,7 @@ class Body:
             raise
 
     def close(self) -> None:
+        self._sender._lent.pop(self.key, None)
         self._leg.answer.close()
         self._leg.response.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -197,6 +198,42 @@ def test_a_response_that_nobody_reads_is_cancelled_when_it_is_collected(flavour:
         del response, request
         gc.collect()
         assert world.decisions == [("a", "cancelled")]
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_a_response_that_nobody_closes_is_closed_by_the_next_request_never_by_the_collector(
+    library: str,
+) -> None:
+    """A pool's lock is not reentrant, and the collector may come while it is held."""
+    http: Any = importlib.import_module(library)
+    closed: list[str] = []
+
+    class Stream(http.SyncByteStream):  # type: ignore[name-defined, misc]
+        def __iter__(self) -> Iterator[bytes]:
+            try:
+                yield b"one"
+                yield b"two"
+            finally:
+                closed.append("iterator")
+
+        def close(self) -> None:
+            closed.append("stream")
+
+    class Inner(http.BaseTransport):  # type: ignore[name-defined, misc]
+        def handle_request(self, request: Any) -> Any:
+            return http.Response(200, stream=Stream())
+
+    with World(Origin(HELLO)) as world:
+        caller = world.caller((library, False), inner=Inner())
+        request = caller._client.build_request("POST", "/v1/x", content=b"ask")
+        response = caller._client.send(request, stream=True)
+        response.cycle = response
+        del response, request
+        gc.collect()
+        assert world.decisions == [("a", "cancelled")]
+        assert closed == []
+        caller.send()
+        assert closed[0] == "stream"
 
 
 def test_a_head_has_no_body_whatever_its_length_says(flavour: Any) -> None:
