@@ -62,7 +62,8 @@ class Decision:
 
 
 class Listener(Protocol):
-    """Hears of every decision and of every end, in whichever thread it came; must be quick, and may not raise."""
+    """Hears of every decision and of every end, in whichever thread it came; must be quick. What it raises is
+    logged, and harms no job."""
 
     def decided(self, decision: Decision) -> None: ...
     def ended(self, decision: Decision) -> None: ...

@@ -130,4 +130,4 @@ class Entry:
     def __del__(self) -> None:
         ticket = getattr(self, "ticket", None)
         if ticket is not None and not ticket.settled:
-            self._journal._end(self, "cancelled")
+            self._journal._drop(self)

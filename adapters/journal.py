@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -21,6 +23,8 @@ from tailwise.family import Family
 from tailwise.route import Route
 
 __all__ = ["Decision", "End", "Entry", "Journal", "Listener"]
+
+log = logging.getLogger("tailwise.adapters")
 
 
 class Journal:
@@ -45,7 +49,10 @@ class Journal:
             )
         self.engine = engine
         self._wall = wall
-        self._lock = threading.RLock()  # a collected entry ends in whatever call the collector comes
+        self._lock = (
+            threading.RLock()
+        )  # a finalizer of the user's may settle an entry in whatever call it comes
+        self._dropped: deque[tuple[Decision, Job, float]] = deque()  # entries collected unsettled, and when
         self._classes = {q.name: ClassTally(q.name) for q in engine.qos}
         self._decisions: deque[Decision] = deque(maxlen=keep)
         self._refusals: deque[Decision] = deque(maxlen=keep)
@@ -57,11 +64,13 @@ class Journal:
     @property
     def classes(self) -> Mapping[str, ClassTally]:
         """Counts by the name of the class."""
+        self._settle_dropped()
         return MappingProxyType(self._classes)
 
     @property
     def decisions(self) -> Sequence[Decision]:
         """The last ones, the latest last."""
+        self._settle_dropped()
         with self._lock:
             return tuple(self._decisions)
 
@@ -73,11 +82,13 @@ class Journal:
 
     def recent(self, qos: str) -> tuple[int, int, int, int]:
         """(offered, refused, known, on time) of a class in the last minute."""
+        self._settle_dropped()
         with self._lock:
             return self._classes[qos].recent.total(int(self._wall()))
 
     def by_second(self, qos: str) -> list[tuple[int, int, int, int]]:
         """The same of each second of the last minute, the latest last."""
+        self._settle_dropped()
         with self._lock:
             return self._classes[qos].recent.by_second(int(self._wall()))
 
@@ -103,6 +114,7 @@ class Journal:
         self, route: Route | Family, x: Any, Z: Any = None, *, request_id: str | None = None, **options: Any
     ) -> Entry:
         """`route.select(x, Z, **options)`, written down. Raises what it raises, and then nothing is written."""
+        self._settle_dropped()
         start_ns = self.engine.clock.now_ns()
         explain = isinstance(route, Route) and self._may_explain(True)
         if explain:
@@ -140,8 +152,8 @@ class Journal:
         return entry
 
     def _may_explain(self, admitted: bool) -> bool:
-        now_s = self._wall()
-        if not now_s - self._explained_s[admitted] >= self._explain_every_s:
+        now_s, every_s = self._wall(), self._explain_every_s
+        if every_s == math.inf or abs(now_s - self._explained_s[admitted]) < every_s:  # a clock may go back
             return False
         self._explained_s[admitted] = now_s
         return True
@@ -188,15 +200,18 @@ class Journal:
         return Entry(self, ticket, job, decision)
 
     def _again(self, entry: Entry, ticket: Ticket) -> Entry:
-        job = entry._job
+        job, failed = entry._job, entry.decision
         with self._lock:
             self._classes[job.qos.name].retries += 1
-            second = self._write(ticket, job, entry.decision.request_id)
-            entry.decision.end = "failed"
-            job.n_open -= 1
-            if not ticket.admitted:
-                self._conclude(entry, "failed")
-        self._tell("ended", entry.decision)
+            second = self._write(ticket, job, failed.request_id)
+            open_still = failed.end is None  # no other thread has settled it meanwhile
+            if open_still:
+                failed.end = "failed"
+                job.n_open -= 1
+                if not ticket.admitted:
+                    self._conclude(failed, job, "failed")
+        if open_still:
+            self._tell("ended", failed)
         self._tell("decided", second.decision)
         return second
 
@@ -208,26 +223,42 @@ class Journal:
         return second
 
     def _end(self, entry: Entry, end: End, tokens: int | None = None) -> None:
-        decision, job = entry.decision, entry._job
+        self._close(entry.decision, entry._job, end, self.since_s(entry._job.start_ns), tokens)
+
+    def _drop(self, entry: Entry) -> None:
+        """It was collected unsettled: in any thread, amid any call, of a listener too, which may hold locks of its
+        own. So it is written down by whoever comes next."""
+        self._dropped.append((entry.decision, entry._job, self.since_s(entry._job.start_ns)))
+
+    def _settle_dropped(self) -> None:
+        while self._dropped:
+            with suppress(IndexError):  # another thread was faster
+                decision, job, after_s = self._dropped.popleft()
+                self._close(decision, job, "cancelled", after_s)
+
+    def _close(
+        self, decision: Decision, job: Job, end: End, after_s: float, tokens: int | None = None
+    ) -> None:
         with self._lock:
+            if decision.end is not None:
+                return
             decision.end = end
-            decision.completion_s = self.since_s(job.start_ns)
+            decision.completion_s = after_s
             decision.tokens = tokens
             if decision.ttft_s is not None and tokens is not None and tokens > 1:
-                decision.tpot_s = (decision.completion_s - decision.ttft_s) / (tokens - 1)
+                decision.tpot_s = (after_s - decision.ttft_s) / (tokens - 1)
             job.n_open -= 1
-            self._conclude(entry, end)
+            self._conclude(decision, job, end)
         self._tell("ended", decision)
 
-    def _conclude(self, entry: Entry, end: End) -> None:
+    def _conclude(self, decision: Decision, job: Job, end: End) -> None:
         """The job's end, if this one is: the first to complete, or the last to end otherwise."""
-        job = entry._job
         if job.end is not None or (end != "completed" and job.n_open):
             return
         job.end = end
         tally = self._classes[job.qos.name]
         tally.ended[end] += 1
-        on_time = entry.decision.on_time = verdict(entry.decision, job, end)
+        on_time = decision.on_time = verdict(decision, job, end)
         if on_time is not None:
             tally.known += 1
             tally.on_time += on_time
@@ -235,4 +266,7 @@ class Journal:
 
     def _tell(self, what: Literal["decided", "ended"], decision: Decision) -> None:
         for listener in self._listeners:
-            getattr(listener, what)(decision)
+            try:
+                getattr(listener, what)(decision)
+            except Exception:
+                log.exception("a listener raised in %s(); the job goes on", what)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 
 import pytest
 
@@ -211,3 +212,92 @@ def test_only_so_many_decisions_are_kept_and_explained_a_second() -> None:
     assert 1 <= sum(d.explanation is not None for d in kept) <= 2  # 16 of them are 0.8 s
     with pytest.raises(tw.InputError, match="keep=0"):
         World(keep=0)
+
+
+class Raises:
+    """A listener with a fault."""
+
+    def decided(self, decision: Decision) -> None:
+        raise ValueError("decided")
+
+    def ended(self, decision: Decision) -> None:
+        raise ValueError("ended")
+
+
+def test_a_listener_that_raises_is_logged_and_harms_neither_jobs_nor_other_listeners(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[str] = []
+
+    class Ear:
+        def decided(self, decision: Decision) -> None:
+            heard.append("decided")
+
+        def ended(self, decision: Decision) -> None:
+            heard.append(str(decision.end))
+
+    world.journal.listen(Raises())
+    world.journal.listen(Ear())
+    world.journal.select(world.plain, (1.0,)).retry().complete()
+    assert heard == ["decided", "failed", "decided", "completed"]
+    assert len(caplog.records) == 4
+    assert counts(world) == (1, 1, 1, 0)
+
+
+def test_an_entry_that_is_collected_amid_a_listeners_call_is_told_after_it(world: World) -> None:
+    """A listener's own lock, as those of metrics libraries, is taken once at a time."""
+    lock, ends = threading.Lock(), []
+
+    class Locks:
+        def decided(self, decision: Decision) -> None:
+            with lock:
+                gc.collect()
+
+        def ended(self, decision: Decision) -> None:
+            assert lock.acquire(blocking=False)
+            ends.append(decision.number)
+            lock.release()
+
+    world.journal.listen(Locks())
+    cycle: list[object] = [world.journal.select(world.plain, (1.0,))]
+    cycle.append(cycle)
+    del cycle
+    world.clock.advance(0.5)
+    world.journal.select(world.plain, (1.0,)).complete()
+    world.clock.advance(1.0)
+    assert counts(world) == (2, 1, 1, 0)  # it was dropped in time: nobody knows
+    assert ends == [2, 1]
+    assert world.journal.decisions[0].completion_s == pytest.approx(0.5)
+
+
+def test_the_end_of_an_entry_that_is_settled_while_it_is_tried_again_is_told_once(world: World) -> None:
+    ends: list[tuple[int, str | None]] = []
+
+    class Ear:
+        def decided(self, decision: Decision) -> None: ...
+
+        def ended(self, decision: Decision) -> None:
+            ends.append((decision.number, decision.end))
+
+    first = world.journal.select(world.plain, (1.0,))
+
+    class Settles:
+        def __float__(self) -> float:  # as another thread may
+            first.cancel()
+            return 1.0
+
+    world.journal.listen(Ear())
+    first.retry(retry_after_s=Settles()).complete()  # type: ignore[arg-type]
+    assert ends == [(1, "cancelled"), (2, "completed")]
+    assert counts(world)[3] == 0
+
+
+def test_at_no_explanations_a_second_none_is_made_and_a_clock_that_goes_back_stops_none() -> None:
+    world = World(explain_per_s=0.0)
+    world.journal.select(world.plain, (1.0,)).complete()
+    assert world.journal.decisions[0].explanation is None
+    world = World(explain_per_s=1.0)
+    world.journal.select(world.plain, (1.0,)).complete()
+    world.clock.set(50.0)
+    world.journal.select(world.plain, (1.0,)).complete()
+    assert all(d.explanation is not None for d in world.journal.decisions)
