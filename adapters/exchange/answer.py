@@ -78,19 +78,18 @@ class Answer:
         return b"\ndata:" in seen
 
     def end(self) -> str | None:
-        """Nothing more comes. What is missing, or None."""
-        missing = None
+        """Nothing more comes. What is missing, and then whoever raises that settles; or None."""
         if self.expected is not None and self.got < self.expected:
-            missing = f"the answer ended after {self.got} of {self.expected} bytes"
+            return f"the answer ended after {self.got} of {self.expected} bytes"
         if self._entry.settled:
-            return missing
-        if missing is not None or (self._reader is not None and self._reader.ended is False):
+            return None
+        if self._reader is not None and self._reader.ended is False:
             self._entry.fail()
         elif 200 <= self.status < 300:
             self._entry.complete(tokens=self._tokens())
         else:
             self._entry.cancel()
-        return missing
+        return None
 
     def _tokens(self) -> int | None:
         tokens = None if self._reader is None or not self._streams else self._reader.tokens
