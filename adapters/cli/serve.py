@@ -61,11 +61,11 @@ def _run(fleet: Fleet) -> None:
     from tailwise.adapters.gateway.server import Server
 
     try:
-        asyncio.run(Server(fleet).serve(_say))
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except SystemExit:  # of uvicorn, which has said why
+        server = Server(fleet)
+    except TailwiseError as error:
+        typer.echo(f"tailwise: {fleet.config.name}: {error}", err=True)
         raise typer.Exit(1) from None
+    asyncio.run(server.serve(_say))
 
 
 def _say(server: Server) -> None:

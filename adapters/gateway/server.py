@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -14,17 +15,22 @@ from tailwise.adapters.gateway.app import App
 from tailwise.adapters.gateway.fleet import Fleet
 from tailwise.adapters.gateway.operators import Operators
 from tailwise.adapters.gateway.protocol import bounded
+from tailwise.errors import ConfigError
 
 __all__ = ["Server"]
 
 
 class _Uvicorn(uvicorn.Server):
-    """Says when it listens. signals: whether it hears the process's."""
+    """Says when it listens, and leaves signals alone: uvicorn's own raise them again at its end, in the middle of
+    what the other server still has to do."""
 
-    def __init__(self, config: uvicorn.Config, *, signals: bool) -> None:
-        super().__init__(config)
-        self._signals = signals
+    def __init__(self, app: Any, host: str, port: int, drain_s: float, **more: Any) -> None:
+        self._socket = _bound(host, port)
+        super().__init__(_config(app, drain_s, **more))
         self.listens = asyncio.Event()
+
+    def serve_bound(self) -> asyncio.Task[None]:
+        return asyncio.create_task(self.serve([self._socket]))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -32,50 +38,64 @@ class _Uvicorn(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        with super().capture_signals() if self._signals else contextlib.nullcontext():
-            yield
+        yield
 
     @property
     def url(self) -> str:
-        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        host, port = self._socket.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 class Server:
     """Serves until it is told to stop, by SIGTERM, SIGINT or `stop`; then no new request is taken, and open ones get
-    `drain_s` to end. signals: whether it hears them: in the main thread alone."""
+    `drain_s` to end. signals: whether it hears them: in the main thread alone. Has its ports from the beginning.
+    Raises ConfigError where one is taken."""
 
     def __init__(self, fleet: Fleet, *, signals: bool = True) -> None:
         self.fleet = fleet
         self.app = App(fleet)
+        self._signals = signals
+        self._operators = Operators(fleet)
         serving = fleet.config.serving
         protocol = bounded(
             max_head_bytes=serving.max_header_bytes, max_headers=serving.max_headers, head_s=serving.body_s
         )
-        config = _config(self.app, serving.host, serving.port, serving.drain_s, http=protocol)
-        self._main = _Uvicorn(config, signals=signals)
-        self._admin: _Uvicorn | None = None
-        self._operators = Operators(fleet)
+        self._main = _Uvicorn(self.app, serving.host, serving.port, serving.drain_s, http=protocol)
+        self._servers = [self._main]
         if serving.admin_port is not None:
-            config = _config(self._operators, "127.0.0.1", serving.admin_port, 1.0, lifespan="off")
-            self._admin = _Uvicorn(config, signals=False)
+            try:
+                admin = _Uvicorn(self._operators, "127.0.0.1", serving.admin_port, 1.0, lifespan="off")
+            except ConfigError:
+                self._main.close()
+                raise
+            self._servers.append(admin)
 
     async def serve(self, started: Callable[[Server], None] = lambda server: None) -> None:
-        """started: called once it can be connected to. Raises SystemExit where a port is taken."""
-        servers = [server for server in (self._admin, self._main) if server is not None]
-        tasks = [asyncio.create_task(server.serve()) for server in servers]
-        telling = asyncio.create_task(self._tell(servers, started))
+        """Once. started: called when it takes requests."""
+        loop = asyncio.get_running_loop()
+        heard = (signal.SIGTERM, signal.SIGINT) if self._signals else ()
+        for number in heard:
+            loop.add_signal_handler(number, self._main.handle_exit, number, None)
+        tasks = [server.serve_bound() for server in self._servers]
+        telling = asyncio.create_task(self._tell(started))
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             telling.cancel()
             self._operators.close()
-            for server in servers:
+            for server in self._servers:
                 server.should_exit = True
             await asyncio.gather(*tasks)
+            for number in heard:
+                loop.remove_signal_handler(number)
+            for server in self._servers:
+                server.close()
 
-    async def _tell(self, servers: Sequence[_Uvicorn], started: Callable[[Server], None]) -> None:
-        for server in servers:
+    async def _tell(self, started: Callable[[Server], None]) -> None:
+        for server in self._servers:
             await server.listens.wait()
         started(self)
 
@@ -85,19 +105,33 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Of the clients' port, once it has started."""
+        """Of the clients' port."""
         return self._main.url
 
     @property
     def admin_url(self) -> str | None:
-        return None if self._admin is None else self._admin.url
+        return self._servers[1].url if len(self._servers) > 1 else None
 
 
-def _config(app: Any, host: str, port: int, drain_s: float, **more: Any) -> uvicorn.Config:
+def _bound(host: str, port: int) -> socket.socket:
+    """Raises ConfigError."""
+    with contextlib.ExitStack() as stack:
+        try:
+            family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            # of one that does not say it is TCP's asyncio leaves Nagle's algorithm on: 40 ms an answer
+            bound = stack.enter_context(socket.socket(family, kind, proto))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            bound.listen(2048)
+        except OSError as error:
+            raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        stack.pop_all()
+    return bound
+
+
+def _config(app: Any, drain_s: float, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        host=host,
-        port=port,
         ws="none",
         # what a backend says of itself in `server` and `date` is passed on, and who the client is nobody may say
         server_header=False,

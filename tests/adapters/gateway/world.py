@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import json
 import os
+import threading
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -207,6 +209,32 @@ def play(scenario: Callable[[World], Awaitable[None]], n: int = 2, text: str = C
 
     os.environ.pop("HTTP_PROXY", None)
     asyncio.run(run())
+
+
+class Threaded:
+    """A world in a thread of its own, for tests that block."""
+
+    def __init__(self, n: int = 2, text: str = CONFIG) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._over = asyncio.Event()
+        self._ready: Future[World] = Future()
+        self._thread = threading.Thread(target=lambda: self.loop.run_until_complete(self._run(n, text)))
+        self._thread.start()
+        self.world = self._ready.result(GIVE_UP_S)
+
+    async def _run(self, n: int, text: str) -> None:
+        async with world(n, text) as w:
+            self._ready.set_result(w)
+            await self._over.wait()
+
+    def settle(self) -> None:
+        """Until no ticket and no request is open. Raises TimeoutError."""
+        asyncio.run_coroutine_threadsafe(settled(self.world), self.loop).result(GIVE_UP_S)
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
+        self.loop.close()
 
 
 async def connected(w: World) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
