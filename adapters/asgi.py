@@ -94,10 +94,8 @@ class TailwiseMiddleware:
             except BaseException:
                 jobs.settle("cancel")
                 raise
-            else:
-                jobs.settle(
-                    "cancel" if jobs.left else "fail"
-                )  # it has returned without the end of a response
+            else:  # what is open then has had no end of a response
+                jobs.settle("cancel" if jobs.left else "fail")
             finally:
                 jobs.close()
 

@@ -90,10 +90,15 @@ class RequestJobs:
                     getattr(entry, end)()
 
     async def receive(self) -> Message:
-        while self._listening is not None and not self._unread:
+        while self._listening is not None and not self._unread and not self.left:
             self._arrived.clear()
             await self._arrived.wait()
-        message = self._unread.popleft() if self._unread else await self._receive()
+        if self._unread:
+            message = self._unread.popleft()
+        elif self._listening is not None:
+            return {"type": "http.disconnect"}
+        else:
+            message = await self._receive()
         self.left = self.left or message["type"] == "http.disconnect"
         if self._listening is not None and message.get("more_body", False):
             self._listening = self._loop.create_task(self._listen())

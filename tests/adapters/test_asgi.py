@@ -146,6 +146,8 @@ class TestHandlersThatDisconnectsEnd(Served):
             try:
                 await work(deadline.left_s())
             except asyncio.CancelledError:
+                for _ in range(2):  # whoever asks again is told again
+                    assert (await request.receive())["type"] == "http.disconnect"
                 self.ended.set()
                 raise
             return PlainTextResponse(request.state.tailwise.resource)
