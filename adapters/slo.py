@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import le
 from typing import NoReturn, TypeAlias
 
 from tailwise.engine import Engine
@@ -36,6 +37,7 @@ SESSION = "x-session-id"
 REQUEST_ID = "x-request-id"
 
 _READ = frozenset((CLASS, DEADLINE, *TTFT, *TPOT, SESSION, REQUEST_ID))
+_X = frozenset(("x-", "X-", b"x-", b"X-"))
 #: A misspelt bound would be a job without one: whatever starts like one is refused.
 _LIKE_BOUNDS = ("x-tailwise-deadline", "x-tailwise-class", "x-llm-d-slo-", "x-slo-ttft", "x-slo-tpot")
 #: No sign, exponent, blank or digit of another script; floats are printed with up to 21 decimals.
@@ -78,18 +80,20 @@ class Slo:
         return {name: value for name, value in said.items() if value is not None}
 
 
-def read(headers: Headers, classes: Engine | Iterable[QoS], default: str | None = None) -> Slo:
+def read(
+    headers: Headers, classes: Engine | Iterable[QoS] | Mapping[str, QoS], default: str | None = None
+) -> Slo:
     """What the headers ask for.
 
     headers: a mapping of names to values, or pairs of texts or of bytes, which show what was sent twice; upper and
-    lower case are one. classes: those that the model may run under. default: name of the class of a request that
-    names none and whose bounds no class covers; None = such a request is refused.
+    lower case are one. classes: those that the model may run under, as they are or by name. default: name of the
+    class of a request that names none and whose bounds no class covers; None = such a request is refused.
     With bounds and no class it is the least urgent class that promises all of them, like `Engine.classify`.
     Raises HeaderError: what cannot be read, is not above 0 or is beyond a day, contradicts itself, names no class, or
     bounds what the class does not. Cost: microseconds.
     """
     said = _collect(headers)
-    qos_by_name = {q.name: q for q in (classes.qos if isinstance(classes, Engine) else classes)}
+    qos_by_name = classes if isinstance(classes, Mapping) else _by_name(classes)
     deadline_s = _seconds(said, DEADLINE)
     ttft_s, tpot_s = _seconds(said, *TTFT), _seconds(said, *TPOT)
     qos = _class_of(said, qos_by_name, default, deadline_s, ttft_s, tpot_s)
@@ -119,10 +123,16 @@ def deadline_header(left_s: float) -> dict[str, str]:
     return {DEADLINE: f"{max(left_us, 1) * 1e-3:.3f}"}
 
 
+def _by_name(classes: Engine | Iterable[QoS]) -> dict[str, QoS]:
+    return {q.name: q for q in (classes.qos if isinstance(classes, Engine) else classes)}
+
+
 def _collect(headers: Headers) -> dict[str, str]:
     """The headers that are read, by lower-case name. Raises HeaderError where one was sent twice and differs."""
     said: dict[str, str] = {}
     for raw_name, raw_value in headers.items() if isinstance(headers, Mapping) else headers:
+        if raw_name[:2] not in _X:  # most are not ours, and need no look
+            continue
         name = (raw_name.decode("latin-1") if isinstance(raw_name, bytes) else raw_name).lower()
         if name not in _READ:
             if name.startswith(_LIKE_BOUNDS):
@@ -141,6 +151,8 @@ def _text(value: str | bytes) -> str:
 def _seconds(said: Mapping[str, str], *names: str) -> float | None:
     """Of the one bound that these names stand for."""
     found = [(name, said[name]) for name in names if name in said]
+    if not found:
+        return None
     bounds_s: list[float] = []
     for name, value in found:
         ms = float(value) if _MS.fullmatch(value) else math.nan
@@ -150,7 +162,7 @@ def _seconds(said: Mapping[str, str], *names: str) -> float | None:
     if len(set(bounds_s)) > 1:
         names_and_values = " and ".join(f"{name}: {value}" for name, value in found[1:])
         raise HeaderError(found[0][0], found[0][1], f"the same as in {names_and_values}"[:200])
-    return bounds_s[0] if bounds_s else None
+    return bounds_s[0]
 
 
 def _class_of(
@@ -163,11 +175,11 @@ def _class_of(
 ) -> QoS:
     if CLASS in said:
         return classes.get(said[CLASS]) or _no_class(said[CLASS], classes)
-    bounds = ((deadline_s, "deadline_s"), (ttft_s, "ttft_s"), (tpot_s, "tpot_s"))
-    bounded = [(bound, name) for bound, name in bounds if bound is not None]
-    covering = [q for q in classes.values() if all(getattr(q, name) <= bound for bound, name in bounded)]
-    if bounded and covering:
-        return max(covering, key=lambda q: (q.priority, q.deadline_s, q.ttft_s, q.tpot_s, -q.on_time))
+    if (deadline_s, ttft_s, tpot_s) != (None, None, None):
+        within = [math.inf if bound is None else bound for bound in (deadline_s, ttft_s, tpot_s)]
+        covering = [q for q in classes.values() if all(map(le, (q.deadline_s, q.ttft_s, q.tpot_s), within))]
+        if covering:
+            return max(covering, key=lambda q: (q.priority, q.deadline_s, q.ttft_s, q.tpot_s, -q.on_time))
     if default is None:
         return _no_class("not there", classes)
     if default not in classes:
@@ -189,10 +201,12 @@ def _budget_s(qos: QoS, deadline_s: float | None, ttft_s: float | None) -> float
 
 def _id(said: Mapping[str, str], name: str) -> str | None:
     """None where it is not there or empty, as templates leave it."""
-    value = said.get(name, "")
+    value = said.get(name)
+    if not value:
+        return None
     if len(value) > LONGEST_ID or not value.isprintable():
         raise HeaderError(name, value, f"at most {LONGEST_ID} printable characters")
-    return value or None
+    return value
 
 
 def _shown(value: str) -> str:
