@@ -147,7 +147,7 @@ class Conformance:
         return tw.Engine(
             [tw.Resource("a", slots=64), tw.Resource("b", slots=64)],
             [tw.Model(self.model)],
-            [tw.QoS("urgent", 2.0, priority=0), tw.QoS("normal", 20.0, priority=1)],
+            [tw.QoS("urgent", 2.0, priority=0), tw.QoS("normal", 20.0, priority=1, explore=False)],
             seed=3,
         )
 

@@ -26,6 +26,7 @@ def refused(
         [model or tw.Model("net")],
         [qos, tw.QoS("any", 100.0, contract="best_effort", priority=7)],
         clock=clock,
+        seed=1,
     )
     journal = Journal(engine)
     if model is None:
@@ -58,8 +59,8 @@ def told(refusal: Refusal) -> tuple[dict[str, str], dict[str, Any]]:
 
 
 REFUSED: dict[str, tuple[Callable[[], Entry], int, str]] = {
-    "late": (lambda: refused(tw.QoS("q", 0.3)), 429, "deadline_s"),
-    "guarantee": (lambda: refused(tw.QoS("q", 0.3, contract="guaranteed")), 429, "on_time"),
+    "late": (lambda: refused(tw.QoS("q", 0.3, explore=False)), 429, "deadline_s"),
+    "guarantee": (lambda: refused(tw.QoS("q", 0.3, contract="guaranteed", explore=False)), 429, "on_time"),
     "throughput": (lambda: refused(tw.QoS("q", 9.0, min_throughput=1e6)), 429, "min_throughput"),
     "no_resource": (lambda: refused(tw.QoS("q", 9.0), drain=True), 503, "no_resource"),
     "memory": (
@@ -105,7 +106,7 @@ def test_every_reason_of_admission_has_its_status_its_bound_and_what_to_do(reaso
 
 
 def test_a_late_job_is_told_when_and_how_near_it_was() -> None:
-    entry = refused(tw.QoS("q", 0.3))
+    entry = refused(tw.QoS("q", 0.3, explore=False))
     assert entry.decision.retry_after_s is not None
     headers, error = told(refuse(entry))
     assert headers["retry-after"] == "1"  # whole seconds, rounded up
@@ -118,7 +119,7 @@ def test_a_late_job_is_told_when_and_how_near_it_was() -> None:
 
 
 def test_the_exception_of_a_refused_entry_says_and_answers_the_same() -> None:
-    entry = refused(tw.QoS("q", 0.3))
+    entry = refused(tw.QoS("q", 0.3, explore=False))
     error = EntryRefused(entry)
     assert (error.reason, error.retry_after_s) == ("late", entry.decision.retry_after_s)
     assert refuse(error) == refuse(entry)
