@@ -49,6 +49,11 @@ cdef class Lanes(Block):
             return dict(running=f.running, waiting=f.waiting, worth=worth(f, f.waiting_ns, now_ns))
 
     @cython.critical_section
+    def takes_jobs(self, int lane):
+        """Whether a lane is open: neither drained, ejected nor removed."""
+        return get_bit(self.st.head.open_lanes, lane)
+
+    @cython.critical_section
     def load(self, int lane):
         """(jobs in service, jobs queued) that tickets put on the lane."""
         cdef const Load* load = self.st.load + lane

@@ -20,12 +20,18 @@ class Gateways:
     queues that all share. Resources that are yet to join are unknown to the engines.
     """
 
-    def __init__(self, world: World, clock: tw.ManualClock, seed: int) -> None:
+    def __init__(
+        self,
+        world: World,
+        clock: tw.ManualClock,
+        seed: int,
+        learned: Callable[[tw.Engine], Learned] = Learned,
+    ) -> None:
         self._world, self._clock = world, clock
         self.absent = frozenset(event.lane for event in world.events if event.kind == "absent")
         seeds = np.random.SeedSequence(seed).generate_state(world.n_gateways, np.uint64).tolist()
         self.engines = [self._engine(own_seed) for own_seed in seeds]
-        self._learned = [Learned(engine) for engine in self.engines]
+        self._learned = [learned(engine) for engine in self.engines]
         self.deciding = 0  #: the gateway at which the next job arrives
 
     def _engine(self, seed: int) -> tw.Engine:

@@ -18,6 +18,7 @@ from bench.replay.servers import NEVER_NS, Servers
 from bench.replay.world import World
 from tailwise.dispatch import Dispatch
 from tailwise.job import Orders, Run
+from tailwise.policy import Learned
 
 __all__ = ["CHOOSES_ONLY", "OWNS_QUEUES", "Tailwise"]
 
@@ -33,13 +34,14 @@ _ENDS = {
 @dataclass(frozen=True, slots=True)
 class Tailwise:
     """A Player. rules: of the queues; where several gateways share the resources, these queue by themselves, and none
-    but expiry is applied."""
+    but expiry is applied. learned: what decides, made of an engine; another one to look on."""
 
     name: str
     rules: tw.Rules
+    learned: Callable[[tw.Engine], Learned] = Learned
 
     def play(self, world: World, seed: int) -> Outcome:
-        return _Replay(world, seed, self.rules).run()
+        return _Replay(world, seed, self.rules, self.learned).run()
 
 
 #: The rules of engine-owned queues, all of them.
@@ -51,11 +53,13 @@ CHOOSES_ONLY = Tailwise("tailwise, chooses only", tw.Rules(start_test=False, re_
 class _Replay:
     """One world under one seed. A job's payload is its index. Lanes are the dispatch's, but where one says so."""
 
-    def __init__(self, world: World, seed: int, rules: tw.Rules) -> None:
+    def __init__(
+        self, world: World, seed: int, rules: tw.Rules, learned: Callable[[tw.Engine], Learned] = Learned
+    ) -> None:
         self._began_s = time.perf_counter()
         self._world = world
         self._clock = tw.ManualClock()
-        self._gateways = Gateways(world, self._clock, seed)
+        self._gateways = Gateways(world, self._clock, seed, learned)
         self._dispatch: Dispatch[int] = Dispatch(
             [0 if lane in self._gateways.absent else r.slots for lane, r in enumerate(world.resources)],
             self._gateways.policy,

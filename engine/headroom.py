@@ -1,0 +1,171 @@
+"""How much more load each class could take: a signal for whoever adds and removes resources."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailwise._core.core import Core
+from tailwise.engine import Engine
+from tailwise.errors import InputError, UnknownName
+from tailwise.loaded import Jobs, Lognormal
+from tailwise.mix import Mix, Place
+from tailwise.route import Route
+
+__all__ = ["Headroom"]
+
+N_KEPT = 128  #: last jobs of each model and class that stand for those to come
+N_CELLS = 1 << 12  #: jobs x resources that are looked at: fewer of each kind where there are many
+N_LEAST = 20  #: jobs of a class in the window from which on its rate is known, to a quarter
+SETTLED_S = 5.0  #: after the first job, before which no rate is known
+AGAIN_S = 1.0  #: for so long an answer stands
+
+
+class Headroom:
+    """By what share the arrivals of everything could grow before a class no longer keeps its promise.
+
+    Tell it of every job that comes with `offered`, and ask `headroom("chat")`: .35 = with 35% more of everything the
+    class's on-time share falls to its on_time; 0 = there is none; -.2 = a fifth of the present load is too much; -1 =
+    not even at the least load would enough be on time; None = not known (fewer than 20 jobs of the class in the
+    window, answers of two signals, or nobody knows how long they take).
+
+    window_s: seconds over which rates are counted, in 1..3600. Deterministic. May be called from any thread.
+
+    How: the mix is that of the last jobs of each model and class; what they take comes from the posteriors, as on
+    resources that are full. A packing by prices (`saturation.place`) tells at which factor the classes up to each
+    priority fill the resources, and the wait of priority queues (`saturation.lost_share`) how many jobs of a class
+    then start too late. The largest factor at which what is left reaches on_time is found by bisection. It knows
+    nothing of arrivals burstier than Poisson, nor what a reported column would say under more load, and takes what
+    others send for constant. bench/README.md has how far it is off in replays.
+    """
+
+    def __init__(self, engine: Engine, *, window_s: float = 60.0) -> None:
+        if not 1.0 <= window_s <= 3600.0:
+            raise InputError(f"Headroom: window_s={window_s!r}: seconds in 1..3600 are expected")
+        self._engine = engine
+        self._window_s = window_s
+        self._lock = threading.Lock()  # of the arrivals, held for moments
+        self._working = (
+            threading.Lock()
+        )  # one works it out, and whoever else asks meanwhile gets what was told before
+        self._arrivals: dict[tuple[str, str], _Arrivals] = {}
+        self._since_s: float | None = None
+        self._told: dict[str, float | None] = {}
+        self._told_s = -math.inf
+
+    def offered(
+        self,
+        model: str,
+        qos: str,
+        x: Sequence[float] | NDArray[np.float64],
+        *,
+        left_s: float | None = None,
+        tpot_s: float | None = None,
+    ) -> None:
+        """A job came, whatever was decided on it.
+
+        model, qos: names; of a family the variant that was chosen. x: raw features, as in `Route.select`. left_s,
+        tpot_s: bounds of its own (`ticket.left_s`); None = its class's. Raises UnknownName, InputError. Cost: some
+        microseconds.
+        """
+        now_s = self._engine.clock.now_ns() * 1e-9
+        arrivals = self._arrivals.get((model, qos))
+        if arrivals is None:
+            arrivals = _Arrivals(self._engine, self._engine.route(model, qos), self._window_s)
+        job = _Job(self._engine._core.encode(arrivals.index, x), left_s, tpot_s)
+        with self._lock:
+            if self._since_s is None:
+                self._since_s = now_s
+            self._arrivals.setdefault((model, qos), arrivals).add(now_s, job)
+
+    def __call__(self, qos: str) -> float | None:
+        """The share by which all arrivals may grow before this class misses its on_time. Raises UnknownName.
+
+        Worked out for all classes at most once a second.
+        """
+        if not any(q.name == qos for q in self._engine.qos):
+            raise UnknownName(f"no class {qos!r}; there are {', '.join(q.name for q in self._engine.qos)}")
+        now_s = self._engine.clock.now_ns() * 1e-9
+        if not self._told_s <= now_s < self._told_s + AGAIN_S and self._working.acquire(blocking=False):
+            try:
+                self._told, self._told_s = self._work_out(now_s), now_s
+            finally:
+                self._working.release()
+        return self._told.get(qos)
+
+    def _work_out(self, now_s: float) -> dict[str, float | None]:
+        core = self._engine._core
+        open_lanes = [
+            (lane, resource)
+            for lane, resource in enumerate(self._engine.by_lane)
+            if resource is not None and core.takes_jobs(lane)
+        ]
+        with self._lock:
+            if self._since_s is None or now_s < self._since_s + SETTLED_S:
+                return {}
+            window_s = min(self._window_s, now_s - self._since_s)
+            seen = [(n, a) for a in self._arrivals.values() if (n := a.count(now_s))]
+            n_each = max(4, N_CELLS // max(len(seen) * len(open_lanes), 1))
+            last = [list(a.last)[-n_each:] for _, a in seen]
+        counts: Counter[str] = Counter()
+        for n, arrivals in seen:
+            counts[arrivals.route.qos.name] += n
+        enough = [qos for qos, n in counts.items() if n >= N_LEAST]
+        if not open_lanes or not enough:
+            return dict.fromkeys(enough, -1.0)
+        kinds = [a.jobs(core, some) for (_, a), some in zip(seen, last, strict=True)]
+        fleet = [Place.of(core, kinds, lane, resource) for lane, resource in open_lanes]
+        mix = Mix.of(core, kinds, [n / window_s for n, _ in seen], fleet)
+        return {qos: mix.headroom(qos) for qos in enough}
+
+
+class _Job(NamedTuple):
+    x: NDArray[np.float64]  # encoded
+    left_s: float | None
+    tpot_s: float | None
+
+
+class _Arrivals:
+    """Of one model and class: how many came in each second of the window, a ring, and the last of them."""
+
+    __slots__ = ("_counts", "_seconds", "index", "last", "route")
+
+    def __init__(self, engine: Engine, route: Route, window_s: float) -> None:
+        self.route = route
+        self.index = engine.models.index(route.model)
+        self._seconds = [-1] * math.ceil(window_s)
+        self._counts = [0] * math.ceil(window_s)
+        self.last: deque[_Job] = deque(maxlen=N_KEPT)
+
+    def add(self, now_s: float, job: _Job) -> None:
+        second = math.floor(now_s)
+        place = second % len(self._seconds)
+        if self._seconds[place] != second:
+            self._seconds[place], self._counts[place] = second, 0
+        self._counts[place] += 1
+        self.last.append(job)
+
+    def count(self, now_s: float) -> int:
+        """In the seconds of the window."""
+        last = math.floor(now_s)
+        first = last - len(self._seconds)
+        return sum(n for s, n in zip(self._seconds, self._counts, strict=True) if first < s <= last)
+
+    def jobs(self, core: Core, last: Sequence[_Job]) -> Jobs:
+        """Some of the last of them."""
+        model, qos = self.route.model, self.route.qos
+        x = np.array([job.x for job in last])
+        bound_s = qos.ttft_s if qos.ttft_s < math.inf else qos.deadline_s
+        left_s = np.array([bound_s if job.left_s is None else job.left_s for job in last])
+        tpot_s = np.array([qos.tpot_s if job.tpot_s is None else job.tpot_s for job in last])
+        tokens = None
+        if model.streams:
+            lengths = np.array([core.length(self.index, row)[:2] for row in x])
+            tokens = Lognormal(lengths[:, 0], lengths[:, 1])
+        return Jobs(model, self.index, qos, x, left_s, tpot_s, tokens)
