@@ -20,6 +20,7 @@ from tailwise.engine import Engine
 from tailwise.errors import InputError
 from tailwise.explanation import Explanation
 from tailwise.family import Family
+from tailwise.headroom import Headroom
 from tailwise.route import Route
 
 __all__ = ["Decision", "End", "Entry", "Journal", "Listener"]
@@ -57,6 +58,7 @@ class Journal:
         self._decisions: deque[Decision] = deque(maxlen=keep)
         self._refusals: deque[Decision] = deque(maxlen=keep)
         self._listeners: tuple[Listener, ...] = ()
+        self._headroom = Headroom(engine)
         self._n = 0
         self._explain_every_s = 1.0 / explain_per_s if explain_per_s else math.inf
         self._explained_s = {True: -math.inf, False: -math.inf}  # admitted, refused: when last
@@ -91,6 +93,11 @@ class Journal:
         self._settle_dropped()
         with self._lock:
             return self._classes[qos].recent.by_second(int(self._wall()))
+
+    def headroom(self, qos: str) -> float | None:
+        """By what share the arrivals of everything could grow before the class misses its on_time; None = not known.
+        See `tailwise.headroom.Headroom`. Cost: some milliseconds, once a second."""
+        return self._headroom(qos)
 
     def now_s(self) -> float:
         """Seconds since 1970."""
@@ -130,6 +137,8 @@ class Journal:
             seen = {name: value for name, value in options.items() if name not in ("default", "explain")}
             explanation = route.peek(x, Z, **seen)  # a refused job has changed nothing: what it saw
         bound_s = options.get("tpot_s")
+        with suppress(InputError):  # in bypass mode nobody has looked at x
+            self._headroom.offered(ticket.model.name, route.qos.name, x, left_s=ticket.left_s, tpot_s=bound_s)
         with self._lock:
             job = Job(
                 self._n + 1,

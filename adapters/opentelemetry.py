@@ -48,14 +48,14 @@ def instrument(
         return [Observation(engine.load(r.name)[0], {"tailwise.resource": r.name}) for r in engine.resources]
 
     meter.create_observable_gauge("tailwise.running", [running], "{job}", "Jobs in service, by resource.")
-    if headroom is not None:
+    share_of = journal.headroom if headroom is None else headroom
 
-        def shares(_: CallbackOptions) -> Iterable[Observation]:
-            seen = [(q.name, headroom(q.name)) for q in journal.engine.qos]
-            return [Observation(share, {"tailwise.qos": qos}) for qos, share in seen if share is not None]
+    def shares(_: CallbackOptions) -> Iterable[Observation]:
+        seen = [(q.name, share_of(q.name)) for q in journal.engine.qos]
+        return [Observation(share, {"tailwise.qos": qos}) for qos, share in seen if share is not None]
 
-        text = "How much more load the class could take, as a share."
-        meter.create_observable_gauge("tailwise.headroom", [shares], "1", text)
+    text = "How much more load the class could take, as a share."
+    meter.create_observable_gauge("tailwise.headroom", [shares], "1", text)
 
 
 class _Ear:

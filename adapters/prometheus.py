@@ -34,8 +34,9 @@ class TailwiseCollector:
     """Register it: `prometheus_client.REGISTRY.register(TailwiseCollector(journal))`.
 
     source: a journal, whose decisions are counted; of a bare Engine its beliefs, breakers and certificates alone.
-    headroom: says by class how much more load it could take, as a share; None = unknown, and then it is left out, as
-    is all else that is not known: absent is unknown, never 0. `metrics/` has a Grafana dashboard and alert rules.
+    headroom: says by class how much more load it could take, as a share; None = what the journal works out. Where
+    that is not known it is left out, as is all else that is not: absent is unknown, never 0. `metrics/` has a Grafana
+    dashboard and alert rules.
     """
 
     def __init__(self, source: Journal | Engine, *, headroom: Headroom | None = None) -> None:
@@ -44,6 +45,8 @@ class TailwiseCollector:
         self._journal = source if isinstance(source, Journal) else None
         self._engine = source.engine if isinstance(source, Journal) else source
         self._headroom = headroom
+        if headroom is None and isinstance(source, Journal):
+            self._headroom = source.headroom
         self._heard = _Heard()
         if self._journal is not None:
             self._journal.listen(self._heard)

@@ -75,10 +75,12 @@ def snapshot(
 ) -> dict[str, Any]:
     """What the engine believes, what it does and what became of it, now; the module tells the keys.
 
-    poller, headroom: tell load reports, and by class how much more it could take; None = not known.
+    poller: tells load reports. headroom: says by class how much more it could take; None = the journal works it out.
     most: resources, those in trouble first, then those with most decisions. May be called from any thread.
     Cost: some 40 us for each (resource, model).
     """
+    if headroom is None and journal is not None:
+        headroom = journal.headroom
     for _ in range(4):
         with suppress(UnknownName):  # a resource was removed meanwhile: look again
             seen: dict[str, Any] = _look(engine, journal, poller, headroom, most)

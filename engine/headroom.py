@@ -17,10 +17,12 @@ from tailwise.errors import InputError, UnknownName
 from tailwise.loaded import Jobs, Lognormal
 from tailwise.mix import Mix, Place
 from tailwise.route import Route
+from tailwise.validate import as_row
 
 __all__ = ["Headroom"]
 
-N_KEPT = 128  #: last jobs of each model and class that stand for those to come
+N_KEPT = 128  #: last jobs of each model and class that stand for those to come,
+KEPT_EVERY_S = 0.05  #: one in so many seconds: so they are not all of one burst, and the others cost a count
 N_CELLS = 1 << 12  #: jobs x resources that are looked at: fewer of each kind where there are many
 N_LEAST = 20  #: jobs of a class in the window from which on its rate is known, to a quarter
 SETTLED_S = 5.0  #: after the first job, before which no rate is known
@@ -51,9 +53,7 @@ class Headroom:
         self._engine = engine
         self._window_s = window_s
         self._lock = threading.Lock()  # of the arrivals, held for moments
-        self._working = (
-            threading.Lock()
-        )  # one works it out, and whoever else asks meanwhile gets what was told before
+        self._working = threading.Lock()  # of who works it out; others get what was told before
         self._arrivals: dict[tuple[str, str], _Arrivals] = {}
         self._since_s: float | None = None
         self._told: dict[str, float | None] = {}
@@ -71,14 +71,16 @@ class Headroom:
         """A job came, whatever was decided on it.
 
         model, qos: names; of a family the variant that was chosen. x: raw features, as in `Route.select`. left_s,
-        tpot_s: bounds of its own (`ticket.left_s`); None = its class's. Raises UnknownName, InputError. Cost: some
-        microseconds.
+        tpot_s: bounds of its own (`ticket.left_s`); None = its class's. Raises UnknownName; InputError where the job
+        is one of those that are looked at, at most 20 a second of a kind. Cost: a microsecond, of those ten.
         """
         now_s = self._engine.clock.now_ns() * 1e-9
         arrivals = self._arrivals.get((model, qos))
         if arrivals is None:
             arrivals = _Arrivals(self._engine, self._engine.route(model, qos), self._window_s)
-        job = _Job(self._engine._core.encode(arrivals.index, x), left_s, tpot_s)
+        job = None
+        if not arrivals.kept_s <= now_s < arrivals.kept_s + KEPT_EVERY_S:
+            job = _Job(arrivals.encode(self._engine._core, x), left_s, tpot_s)
         with self._lock:
             if self._since_s is None:
                 self._since_s = now_s
@@ -134,7 +136,7 @@ class _Job(NamedTuple):
 class _Arrivals:
     """Of one model and class: how many came in each second of the window, a ring, and the last of them."""
 
-    __slots__ = ("_counts", "_seconds", "index", "last", "route")
+    __slots__ = ("_counts", "_seconds", "index", "kept_s", "last", "route")
 
     def __init__(self, engine: Engine, route: Route, window_s: float) -> None:
         self.route = route
@@ -142,14 +144,22 @@ class _Arrivals:
         self._seconds = [-1] * math.ceil(window_s)
         self._counts = [0] * math.ceil(window_s)
         self.last: deque[_Job] = deque(maxlen=N_KEPT)
+        self.kept_s = -math.inf
 
-    def add(self, now_s: float, job: _Job) -> None:
+    def encode(self, core: Core, x: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+        model = self.route.model
+        return core.encode(self.index, as_row(f"Model {model.name!r}", x, len(model.features)))
+
+    def add(self, now_s: float, job: _Job | None) -> None:
+        """job: None = it is counted and not kept."""
         second = math.floor(now_s)
         place = second % len(self._seconds)
         if self._seconds[place] != second:
             self._seconds[place], self._counts[place] = second, 0
         self._counts[place] += 1
-        self.last.append(job)
+        if job is not None:
+            self.last.append(job)
+            self.kept_s = now_s
 
     def count(self, now_s: float) -> int:
         """In the seconds of the window."""

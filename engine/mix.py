@@ -71,7 +71,7 @@ class Mix:
                 if spot.lane in core.candidates(jobs.index):
                     look = outlook(core, jobs, spot.lane, max(spot.slots - 1.0, 0.0))
                     s[:, i], p[:, i] = look.seconds, look.on_time
-                    seen = seen or look.known
+                    seen = seen or (look.known and jobs.tokens is None)
             s[(p < LIKELY) & (p < p.max(axis=1, keepdims=True))] = math.inf
             seconds.append(s)
             on_time.append(p)

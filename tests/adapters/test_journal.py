@@ -8,7 +8,9 @@ import threading
 import pytest
 
 import tailwise as tw
+from tailwise.adapters.entry import Entry
 from tailwise.adapters.journal import Decision, Journal
+from tailwise.adapters.view import snapshot
 
 
 class World:
@@ -301,3 +303,48 @@ def test_at_no_explanations_a_second_none_is_made_and_a_clock_that_goes_back_sto
     world.clock.set(50.0)
     world.journal.select(world.plain, (1.0,)).complete()
     assert all(d.explanation is not None for d in world.journal.decisions)
+
+
+def test_it_tells_how_much_more_load_a_class_could_take(world: World) -> None:
+    """Ten jobs a second of 50 ms, each on one of two backends: a quarter of what they can serve."""
+    assert world.journal.headroom("plain") is None
+    for _ in range(300):
+        entry = world.journal.select(world.plain, (1.0,))
+        world.clock.advance(0.05)
+        entry.complete()
+        world.clock.advance(0.05)
+    share = world.journal.headroom("plain")
+    assert share == pytest.approx(3.0, rel=0.2)
+    assert world.journal.headroom("chat") is None
+    [seen] = [c for c in snapshot(world.engine, world.journal)["classes"] if c["name"] == "plain"]
+    assert seen["headroom"] == share
+    with pytest.raises(tw.UnknownName):
+        world.journal.headroom("nobody")
+
+
+def test_refused_jobs_are_load_too(world: World) -> None:
+    """Forty a second that take 50 ms, which is all that two backends can serve: more than that is refused."""
+    open_entries: list[tuple[float, Entry]] = []
+    for k in range(1200):
+        now_s = 100.0 + k / 80.0
+        world.clock.set(now_s)
+        for _, done in [one for one in open_entries if one[0] <= now_s]:
+            done.complete(0.05)
+        open_entries = [one for one in open_entries if one[0] > now_s]
+        entry = world.journal.select(world.plain, (1.0,), deadline_s=0.1)
+        if entry.admitted:
+            ends_s = max([now_s, *(end for end, other in open_entries if other.resource == entry.resource)])
+            open_entries.append((ends_s + 0.05, entry))
+    tally = world.journal.classes["plain"]
+    assert tally.refused.total() > 100
+    share = world.journal.headroom("plain")
+    assert share is not None
+    assert -0.8 < share < -0.4
+
+
+def test_what_is_not_looked_at_in_bypass_mode_need_be_no_features() -> None:
+    world = World(explain_per_s=1e-9)
+    world.journal.select(world.plain, (1.0,)).complete()  # which is explained, and nothing after it
+    world.engine.mode("bypass")
+    world.journal.select(world.plain, ("?", 2.0)).complete()
+    assert counts(world) == (2, 2, 2, 0)

@@ -195,5 +195,8 @@ def test_bad_input_is_named() -> None:
         headroom.offered("m", "nobody", ())
     with pytest.raises(tw.UnknownName):
         headroom.offered("nothing", "hasty", ())
+    for x in ((1.0,), ("1",), None):
+        with pytest.raises(tw.InputError, match="'m'"):
+            headroom.offered("m", "hasty", x)  # type: ignore[arg-type]
     with pytest.raises(tw.InputError, match="window_s=0"):
         Headroom(Watched().engine, window_s=0.0)
