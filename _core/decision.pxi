@@ -157,6 +157,11 @@ cdef class Decision:
         return exp(self.f.m + 2.0 * self.f.s) if self.f.lane >= 0 else None
 
     @property
+    def alone(self):
+        """True while no other resource can run the job's model, drained ones counted: there is none for a copy of it."""
+        return self.route.core.st.model[self.route.info.model].n_candidates < 2
+
+    @property
     def residual_s(self):
         """Seconds that the job is expected to take yet, from its start or now; outliers of its resource counted in."""
         cdef TicketSlot* job = self.route.core.st.ticket + self.slot

@@ -87,7 +87,7 @@ class Forecasting(Policy, Protocol):
         ...
 
     def hedge_at_s(self, assignment: Assignment) -> float:
-        """Seconds of service after which a job is an outlier of its own forecast."""
+        """Seconds of service after which a job is an outlier of its own forecast; inf where it would get no copy."""
         ...
 
     def copy(self, assignment: Assignment, mask: int | None) -> Assignment | None:
@@ -210,8 +210,9 @@ class Learned:
         return Assignment(ticket.lane, *assignment[1:])
 
     def hedge_at_s(self, assignment: Assignment) -> float:
-        seconds = _ticket(assignment).hedge_at_s
-        return math.inf if seconds is None else seconds
+        ticket = _ticket(assignment)
+        seconds = ticket.hedge_at_s
+        return math.inf if seconds is None or ticket.alone else seconds
 
     def copy(self, assignment: Assignment, mask: int | None) -> Assignment | None:
         ticket = _ticket(assignment).copy(mask=self._narrow(mask))

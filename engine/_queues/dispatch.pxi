@@ -236,9 +236,9 @@ cdef class Dispatch(Batches):
         self._policy.started(run.assignment)
         if self.forecasts and self.hedges and run.job.priority == 0 and len(run.job.runs) == 1:
             hedge_at_s = self._policy.hedge_at_s(run.assignment)
-            # most jobs shorter than a look have ended by then: a copy of one would not be back before it
-            soonest_ns = max(LOOK_NS, min(STALL_NS, (run.job.deadline_ns - now_ns) // 4))
-            run.timer = self.timers.begin(run, now_ns + max(soonest_ns, nanoseconds(hedge_at_s)))
+            if hedge_at_s < NEVER_S:    # most jobs shorter than a look have ended by then
+                soonest_ns = max(LOOK_NS, min(STALL_NS, (run.job.deadline_ns - now_ns) // 4))
+                run.timer = self.timers.begin(run, now_ns + max(soonest_ns, nanoseconds(hedge_at_s)))
 
     cdef void reconsider(self, Run run, int64_t now_ns, Orders orders):
         cdef int left = run.lane

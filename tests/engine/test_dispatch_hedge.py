@@ -1,7 +1,9 @@
 """Hedges of the dispatch: one copy of an urgent job, the first result wins."""
 
+import pytest
+
 import tailwise as tw
-from tailwise.dispatch import HEDGES_SAVED
+from tailwise.dispatch import HEDGES_SAVED, Dispatch
 from tests.engine.script import Script
 from tests.engine.test_dispatch import SECOND, URGENT, Play
 
@@ -24,6 +26,25 @@ def test_an_urgent_job_that_outlives_its_forecast_gets_one_copy_elsewhere() -> N
     assert play.started[-2:] == [("u", 0), ("u", 1)]
     play.due(9.0)
     assert len(play.jobs["u"].runs) == 2
+
+
+@pytest.mark.parametrize(
+    ("hedge_at_s", "deadline_s", "look_ns"),
+    [
+        (0.5, 10.0, 500_000_000),
+        (0.0001, 10.0, 4_000_000),
+        (0.0001, 0.008, 2_000_000),
+        (0.0001, 0.002, 1_000_000),
+        (float("inf"), 10.0, None),
+    ],
+)
+def test_a_quick_job_is_not_looked_at_before_a_stall_of_it_could_hurt(
+    hedge_at_s: float, deadline_s: float, look_ns: int | None
+) -> None:
+    """4 ms, or a quarter of its deadline where that is less, but at least 1 ms."""
+    dispatch: Dispatch[str] = Dispatch([1, 1], Script(hedge_at=hedge_at_s))
+    dispatch.submit("u", "m", URGENT, (), 0, deadline_s=deadline_s)
+    assert dispatch.next_due_ns() == look_ns
 
 
 def test_a_queued_copy_does_not_move_to_where_its_job_runs() -> None:

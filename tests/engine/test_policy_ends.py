@@ -171,6 +171,15 @@ def test_a_variant_without_a_resource_in_the_mask_is_passed_over() -> None:
         policy.assign("net", "fast", (1.0,), 0b01)
 
 
+def test_a_job_that_no_other_resource_can_run_is_never_looked_at_for_a_copy() -> None:
+    policy = Learned(engine())
+    for model, alone in (("fp32", False), ("int8", True)):
+        assignment = policy.assign(model, "slow", (), None)
+        assert assignment.ticket is not None
+        assert assignment.ticket.alone == alone
+        assert (policy.hedge_at_s(assignment) == float("inf")) == alone
+
+
 def test_a_move_and_a_copy_keep_the_variant() -> None:
     e = engine()
     policy = Learned(e)
