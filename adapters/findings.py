@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
 
 from tailwise.adapters.curves import spreads
+from tailwise.adapters.finding import Finding, worst_first
 from tailwise.adapters.journal import Journal
 from tailwise.adapters.view import Reporting
 from tailwise.engine import Engine
+from tailwise.errors import UnknownName
 
-__all__ = ["Finding", "Severity", "doctor"]
-
-Severity = Literal["error", "warning", "info"]
-_ORDER = ("error", "warning", "info")
+__all__ = ["Finding", "doctor"]
 
 #: Jobs in the last minute below which a share says nothing.
 ENOUGH = 5
@@ -33,21 +30,6 @@ _MODES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """id: stable. subject: the class, resource, model .. that it is about, "" = the engine."""
-
-    severity: Severity
-    id: str
-    subject: str
-    what: str
-    evidence: str
-    todo: str
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
 def doctor(engine: Engine, journal: Journal | None = None, poller: Reporting | None = None) -> list[Finding]:
     """Errors first. Without a journal or a poller, what they would tell is not looked at. May be called from any
     thread. Cost: some 10 us for each (resource, model)."""
@@ -63,7 +45,7 @@ def doctor(engine: Engine, journal: Journal | None = None, poller: Reporting | N
         found += [*_of_jobs(engine, journal), *_of_open(journal)]
     if poller is not None:
         found += _of_reports(poller)
-    return sorted(found, key=lambda one: _ORDER.index(one.severity))
+    return worst_first(found)
 
 
 def _of_mode(engine: Engine) -> Iterator[Finding]:
@@ -189,7 +171,10 @@ def _of_resources(engine: Engine) -> Iterator[Finding]:
             results[one.resource] += one.n_results
     now_s = engine.clock.now_ns() * 1e-9
     for name, n in results.items():
-        breaker = engine.health(name)
+        try:
+            breaker, overdue = engine.health(name), engine.overdue(name)
+        except UnknownName:  # removed meanwhile
+            continue
         if breaker.state != "closed":
             left_s = max((breaker.until_s or now_s) - now_s, 0.0)
             yield Finding(
@@ -201,7 +186,7 @@ def _of_resources(engine: Engine) -> Iterator[Finding]:
                 f"next probe in {left_s:.1f} s",
                 "look at the resource; `engine.changed(name)` when it is repaired",
             )
-        if overdue := engine.overdue(name):
+        if overdue:
             yield Finding(
                 "error",
                 "overdue",

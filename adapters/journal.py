@@ -108,11 +108,6 @@ class Journal:
         with self._lock:
             self._listeners = (*self._listeners, listener)
 
-    def unlisten(self, listener: Listener) -> None:
-        """Tells it nothing more; one that does not listen is no error."""
-        with self._lock:
-            self._listeners = tuple(known for known in self._listeners if known is not listener)
-
     def since_s(self, at_ns: int) -> float:
         """Seconds since a reading of the engine's clock."""
         return (self.engine.clock.now_ns() - at_ns) * 1e-9

@@ -75,7 +75,7 @@ class Admin:
             *(Route(f"/{path}", _static(*named)) for path, named in _PAGE.items()),
             *(Route(f"/api/{name}", answer) for name, answer in gets.items()),
             *(Route(f"/api/{name}", answer, methods=["POST"]) for name, answer in posts.items()),
-            Route("/api/events", self._events),
+            Route("/api/events", self._events, methods=["GET"]),
         ]
         errors: dict[Any, Any] = {TailwiseError: _mistake, HTTPException: _unknown}
         self._app = Guard(Starlette(routes=routes, exception_handlers=errors), hosts)

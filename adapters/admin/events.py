@@ -43,6 +43,8 @@ class Events:
         self._over.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("method") == "HEAD":  # no stream without a body
+            return await refused(405, "http", "GET is expected")(scope, receive, send)
         if self._n_readers >= MOST_READERS:
             busy = refused(503, "busy", f"{MOST_READERS} readers are connected, which is the most")
             return await busy(scope, receive, send)

@@ -64,5 +64,5 @@ class Faults:
                 del table[key]
 
     def now(self) -> list[Fault]:
-        """By resource and what."""
-        return [self._open[key] for key in sorted(self._open)]
+        """By resource and what. From any thread."""
+        return [fault for _, fault in sorted(self._open.copy().items(), key=lambda one: one[0])]

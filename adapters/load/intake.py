@@ -35,7 +35,8 @@ class Intake:
     """Hands reports to an engine: only what it takes; what is not known as unknown, never as 0.
 
     quiet_s: a fault is logged (logger "tailwise.load") when it begins, and once in so many seconds. stale_s: after so
-    long without a report, what the last one said is unknown. For one thread at a time. Raises ConfigError.
+    long without a report, what the last one said is unknown. For one thread at a time; any may look.
+    Raises ConfigError.
     """
 
     def __init__(self, engine: Engine, *, quiet_s: float = 60.0, stale_s: float = 10.0) -> None:
@@ -109,15 +110,15 @@ class Intake:
         self._states[resource] = replace(state, n_failed=state.n_failed + 1)
 
     def faults(self) -> list[Fault]:
-        """Those of now, by resource and what."""
+        """Those of now, by resource and what. From any thread."""
         return self._faults.now()
 
     def state(self) -> dict[str, State]:
-        """By resource; of those that were asked or heard."""
-        now_s = self.now_s()
+        """By resource; of those that were asked or heard. From any thread."""
+        now_s, states, last_s = self.now_s(), self._states.copy(), self._last_s.copy()
         return {
-            name: replace(state, age_s=now_s - self._last_s[name] if name in self._last_s else None)
-            for name, state in self._states.items()
+            name: replace(state, age_s=now_s - last_s[name] if name in last_s else None)
+            for name, state in states.items()
         }
 
     def forget(self, resource: str) -> None:

@@ -218,6 +218,10 @@ def test_events_bring_the_picture_and_each_decision_and_its_end(
                 break
 
 
+def test_a_head_of_the_stream_opens_none(client: httpx2.Client) -> None:
+    assert client.head("/api/events").status_code == 405
+
+
 def test_of_many_decisions_at_once_the_latest_are_sent_and_the_others_counted(
     served: Served, client: httpx2.Client
 ) -> None:

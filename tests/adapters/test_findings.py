@@ -133,6 +133,14 @@ def test_a_resource_without_any_result_is_told(served: Served) -> None:
     assert found(served)["no_result"].subject == "new"
 
 
+def test_of_many_alike_a_few_are_told_and_the_others_counted(served: Served) -> None:
+    for i in range(12):
+        served.engine.add(tw.Resource(f"new-{i}"))
+    alike = [one for one in doctor(served.engine) if one.id == "no_result"]
+    assert [one.subject for one in alike] == [f"new-{i}" for i in range(8)]
+    assert [one.evidence for one in alike[-2:]] == ["0 results", "0 results; 4 more are like it"]
+
+
 def test_a_class_whose_jobs_are_all_refused_is_an_error_that_names_the_reasons(served: Served) -> None:
     served.clock.advance(61.0)
     for name in ("fast", "slow"):

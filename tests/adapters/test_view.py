@@ -11,6 +11,7 @@ import pytest
 
 import tailwise as tw
 from tailwise.adapters.curves import curves, spreads
+from tailwise.adapters.findings import doctor
 from tailwise.adapters.view import SCHEMA, snapshot, why
 from tests.adapters.served import Served
 
@@ -122,6 +123,8 @@ def test_it_may_be_taken_while_resources_come_and_go_in_other_threads(served: Se
                 assert "too fast" in str(error)  # noqa: PT017
             else:
                 assert names - {"guest"} == {"fast", "slow"}
+            assert {r["name"] for r in curves(served.engine)["resources"]} - {"guest"} == {"fast", "slow"}
+            assert {one.subject for one in doctor(served.engine)} <= {"guest"}
     finally:
         over.set()
         thread.join()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+import threading
 
 import tailwise as tw
 from tailwise.adapters.load import Intake, read_metrics
@@ -62,3 +64,30 @@ def test_a_page_that_lacks_a_count_makes_it_unknown() -> None:
     assert math.isnan(values["waiting"])
     assert (values["running"], values["kv"]) == (8.0, 0.61)
     assert e._core.foreign(0)["waiting"] == 0.0  # none that we know of: others' jobs there are not forecast
+
+
+def test_any_thread_may_look_while_another_one_polls() -> None:
+    """As the admin app does. Names come and go as often as can be, with a switch of threads every microsecond."""
+    names = [f"r{i}" for i in range(200)]
+    e = tw.Engine([tw.Resource(name) for name in names], [tw.Model("m")], [tw.QoS("q", 1.0)], seed=1)
+    intake, over = Intake(e), threading.Event()
+
+    def poll() -> None:
+        while not over.is_set():
+            for name in names:
+                intake.failed(name, "nobody there")
+            for name in names:
+                intake.forget(name)
+
+    before = sys.getswitchinterval()
+    thread = threading.Thread(target=poll)
+    sys.setswitchinterval(1e-6)
+    thread.start()
+    try:
+        for _ in range(2000):
+            assert intake.state().keys() <= set(names)
+            assert {fault.resource for fault in intake.faults()} <= set(names)
+    finally:
+        over.set()
+        thread.join()
+        sys.setswitchinterval(before)
