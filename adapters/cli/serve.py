@@ -88,8 +88,12 @@ def _meaning(fleet: Fleet) -> str:
     for served in fleet.served:
         names, backends = ", ".join(served.table.names), ", ".join(served.backends)
         classes = ", ".join(q.name for q in served.classes)
-        told = "first token and pace are learned" if served.table.streams else "whole answers are learned"
-        lines.append(f"  {names}: on {backends}; classes {classes} (default {served.default_class}); {told}")
+        told = (
+            "whole answers are learned"
+            if served.whole is None
+            else f"first token and pace are learned, and answers in one piece as {served.whole.model!r}"
+        )
+        lines.append(f"  {names}: on {backends}; classes {classes} (default {served.usual.qos}); {told}")
     for backend in config.backends:
         key = f", key from ${backend.api_key_env}" if backend.api_key_env else ""
         lines.append(f"  {backend.name}: {backend.url}{key}")

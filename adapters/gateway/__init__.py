@@ -3,7 +3,7 @@
 | files | what |
 |---|---|
 | config, models, tables | the file, validated |
-| fleet | what it describes: engine, journal, models by name |
+| fleet, whole | what it describes: engine, journal, models by name; answers in one piece as a model of their own |
 | app | from a request to its backend and back (ASGI) |
 | job, openai, past | what a request tells before it runs, and what earlier ones left behind |
 | answers | what an answer tells while it passes |

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 from tailwise.adapters.gateway.config import Gateway
 from tailwise.adapters.gateway.models import ModelTable
 from tailwise.adapters.gateway.openai import Ratio
 from tailwise.adapters.gateway.past import Past
 from tailwise.adapters.gateway.reports import Reports
+from tailwise.adapters.gateway.whole import Whole, whole_class, whole_model
 from tailwise.adapters.journal import Journal
+from tailwise.adapters.slo import Slo
 from tailwise.engine import Engine
 from tailwise.errors import ConfigError
 from tailwise.qos import QoS, check_fit
@@ -21,14 +22,17 @@ __all__ = ["Fleet", "Served"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Served:
-    """One model: its table, the names of the backends that serve it, the classes that fit it, and its ratio of tokens
-    to characters, which is learned."""
+    """One model: its table, the names of the backends that serve it, the classes that fit it, what a request whose
+    headers ask for nothing gets, the rows of what is given with each call, what stands for its answers in one piece
+    (None: it has no others), and its ratio of tokens to characters, which is learned."""
 
     table: ModelTable
     backends: tuple[str, ...]
     classes: tuple[QoS, ...]
-    default_class: str
-    ratio: Ratio
+    usual: Slo
+    given: tuple[str, ...]
+    whole: Whole | None
+    ratio: Ratio = dataclasses.field(default_factory=Ratio)
 
     @property
     def name(self) -> str:
@@ -58,7 +62,7 @@ class Fleet:
         )
 
     def _serve(self, table: ModelTable) -> Served:
-        backends = tuple(b.name for b in self.config.backends if b.models is None or table.name in b.models)
+        backends = _backends_of(table, self.config)
         classes = tuple(q for q in self.config.qos if _fits(table.model, q))
         if not classes:
             raise ConfigError(
@@ -67,8 +71,9 @@ class Fleet:
             )
         names = [q.name for q in classes]
         wanted = self.config.default_class
-        default = wanted if wanted in names else names[0]
-        return Served(table, backends, classes, default, Ratio())
+        usual = Slo(wanted if wanted in names else names[0])
+        whole = Whole(table.model, classes, table.typical_answer) if table.streams else None
+        return Served(table, backends, classes, usual, tuple(table.model.given), whole)
 
     def at(self, path: str) -> Served | None:
         """The model behind plain HTTP whose paths this one starts with."""
@@ -82,11 +87,18 @@ class Fleet:
 
 def _engine_of(config: Gateway) -> Engine:
     serving = config.serving
+    models = [dataclasses.replace(t.model, resources=_backends_of(t, config)) for t in config.models]
+    streamed = [model for model in models if model.streams]
+    companions = []
+    if streamed:
+        models += map(whole_model, streamed)
+        tokens = max(table.typical_answer for table in config.models if table.streams)
+        companions = [q for q in (whole_class(qos, tokens) for qos in config.qos) if q is not None]
     try:
         engine = Engine(
             [backend.resource() for backend in config.backends],
-            [_with_backends(table.model, config) for table in config.models],
-            config.qos,
+            models,
+            [*config.qos, *companions],
             seed=serving.seed,
             # a request has its tries one after the other, and one copy beside them
             max_tickets=max(4096, 2 * serving.max_open),
@@ -97,9 +109,8 @@ def _engine_of(config: Gateway) -> Engine:
     return engine
 
 
-def _with_backends(model: Model, config: Gateway) -> Model:
-    names: Sequence[str] = [b.name for b in config.backends if b.models is None or model.name in b.models]
-    return dataclasses.replace(model, resources=tuple(names))
+def _backends_of(table: ModelTable, config: Gateway) -> tuple[str, ...]:
+    return tuple(b.name for b in config.backends if b.models is None or table.name in b.models)
 
 
 def _fits(model: Model, qos: QoS) -> bool:

@@ -27,28 +27,30 @@ POSTED = frozenset(("/v1/chat/completions", "/v1/completions", "/v1/embeddings",
 class Job:
     """One request as a job. body: what is sent. asked: what was read of it, None where it is not OpenAI's."""
 
-    __slots__ = ("_chain", "_past", "_readers", "asked", "body", "served", "slo", "x")
+    __slots__ = ("_chain", "_past", "_readers", "asked", "body", "model", "served", "slo", "x")
 
     def __init__(
         self, served: Served, slo: Slo, x: tuple[float, ...], body: bytes, asked: Asked | None, past: Past
     ) -> None:
+        whole = served.whole if asked is None or not asked.stream else None
         self.served = served
-        self.slo = slo
+        self.model = served.name if whole is None else whole.model
+        self.slo = slo if whole is None else whole.slo(slo)
         self.x = x
         self.body = body
         self.asked = asked
         self._past = past
-        self._chain = past.chain(served.table.model, asked)
+        self._chain = past.chain(served.name, asked) if "uncached" in served.given else None
         self._readers: list[StreamReader | WholeReader] = []
 
     def ask(self, default: str | None) -> Ask:
         """default: the backend that somebody else chose."""
         slo = self.slo
         return Ask(
-            self.served.name,
+            self.model,
             slo.qos,
             self.x,
-            Z=self._given if self.served.table.model.given else None,
+            Z=self._given if self.served.given else None,
             deadline_s=slo.budget_s,
             tpot_s=slo.tpot_s,
             default=default,
@@ -58,7 +60,7 @@ class Job:
 
     def _given(self, route: Any) -> Any:
         n_tokens = self.x[0] if self.asked is not None else math.nan
-        return self._past.fill(route, self._chain, n_tokens, self.slo.session)
+        return self._past.fill(route.buffer(), self.served.given, self._chain, n_tokens, self.slo.session)
 
     def sent_to(self, lane: int) -> None:
         """A backend gets it: its prompt is what that one has read now, and its session is there."""
@@ -99,7 +101,8 @@ def read_job(fleet: Fleet, scope: Any, body: bytes) -> Job:
 
 
 def _slo(served: Served, headers: Sequence[tuple[bytes, bytes]]) -> Slo:
-    return read(headers, served.classes, served.default_class)
+    asking = [pair for pair in headers if pair[0].startswith(b"x-")]  # as all that `read` knows
+    return read(asking, served.classes, served.usual.qos) if asking else served.usual
 
 
 def _named(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tailwise.adapters.affinity import fill_given
 from tailwise.adapters.gateway.openai import Asked
 from tailwise.adapters.prefix import Chain, PrefixMemory
 from tailwise.adapters.sessions import Sessions
-from tailwise.types import Model
 
 __all__ = ["Past"]
 
@@ -23,18 +23,18 @@ class Past:
         self._prefixes = PrefixMemory(max_blocks=prefix_blocks) if prefix_blocks else None
         self._sessions = Sessions(max_sessions=sessions) if sessions else None
 
-    def chain(self, model: Model, asked: Asked | None) -> Chain | None:
-        """None where nothing is learned from it."""
-        if self._prefixes is None or asked is None or "uncached" not in model.given:
+    def chain(self, model: str, asked: Asked | None) -> Chain | None:
+        if self._prefixes is None or asked is None:
             return None
-        return self._prefixes.chain(asked.prompt, model.name)
+        return self._prefixes.chain(asked.prompt, model)
 
-    def fill(self, route: Any, chain: Chain | None, n_tokens: float, session: str | None) -> Any:
+    def fill(
+        self, Z: Any, given: Sequence[str], chain: Chain | None, n_tokens: float, session: str | None
+    ) -> Any:
         """The given numbers of each backend, a row each; other given columns are unknown."""
-        Z = route.buffer()
         return fill_given(
             Z,
-            route.model.given,
+            given,
             prefixes=self._prefixes,
             chain=chain,
             n_tokens=n_tokens,

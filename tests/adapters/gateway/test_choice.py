@@ -28,7 +28,7 @@ def test_the_prompt_that_a_backend_has_read_need_not_be_read_again() -> None:
         body = json.dumps({"model": "llama", "messages": more}).encode()
         scope = {"path": "/v1/chat/completions", "method": "POST", "headers": [(b"x-session-id", b"s-1")]}
         job = read_job(w.fleet, scope, body)
-        route = w.fleet.engine.route("llama", "chat")
+        route = w.fleet.engine.route(job.model, job.slo.qos)
         rows = dict(zip(route.model.given, job.ask(None).given(route), strict=True))
         assert rows["uncached"][had] < 0.1 * job.x[0]
         assert rows["uncached"][other] == job.x[0]
@@ -160,3 +160,23 @@ deadline_s = 30.0
         assert math.isfinite(w.fleet.engine.profile("b0", "net", (16, 5)).median_s)
 
     play(scenario, n=1, text=text)
+
+
+@pytest.mark.parametrize(
+    ("headers", "left_s"),
+    [
+        ({}, 30.0 + 256 * 1.0),
+        ({"x-tailwise-class": "batch"}, 30.0),
+        ({"x-tailwise-deadline-ms": "9000", "x-tailwise-class": "chat"}, 9.0),
+        ({"x-slo-ttft-ms": "40000"}, 40.0 + 256 * 1.0),
+        ({"x-slo-tpot-ms": "2000", "x-slo-ttft-ms": "30000"}, 30.0 + 256 * 2.0),
+    ],
+)
+def test_an_answer_in_one_piece_has_the_time_that_first_token_and_pace_allow(
+    headers: dict[str, str], left_s: float
+) -> None:
+    async def scenario(w: World) -> None:
+        await w.chat(headers=headers)
+        assert w.decisions[-1].left_s == pytest.approx(left_s, abs=1.0)
+
+    play(scenario, n=1)

@@ -42,7 +42,7 @@ def test_the_example_is_valid_and_what_it_shows_as_defaults_are_the_defaults() -
     text = EXAMPLE.read_text("utf-8")
     gateway = parse(tomllib.loads(text), "example")
     fleet = Fleet(gateway)
-    assert [q.name for q in fleet.engine.qos] == ["chat", "batch"]
+    assert [q.name for q in fleet.engine.qos] == ["chat", "chat (whole)", "batch"]
     lines = [line.removeprefix("# ") for line in text[: text.index("[[backend]]")].splitlines()[2:]]
     uncommented = tomllib.loads("\n".join(line for line in lines if " = " in line.partition("#")[0]))
     assert len(uncommented) > 15

@@ -60,7 +60,7 @@ def test_a_request_that_a_backend_fails_is_answered_by_another() -> None:
         assert (response.status_code, response.content) == (200, b"fine")
         assert [len(backend.seen) for backend in w.backends] == [1, 1]
         assert [d.end for d in w.decisions] == ["failed", "completed"]
-        assert w.fleet.journal.classes["chat"].offered == 1
+        assert w.fleet.journal.classes["chat (whole)"].offered == 1
 
     play(scenario)
 

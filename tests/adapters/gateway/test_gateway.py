@@ -14,8 +14,11 @@ def test_openais_client_gets_a_whole_answer() -> None:
     async def scenario(w: World) -> None:
         answer = await w.openai.chat.completions.create(model="llama", messages=HELLO)  # type: ignore[arg-type]
         assert answer.choices[0].message.content == "one two three"
-        assert w.decisions[-1].end == "completed"
-        assert w.decisions[-1].tokens == 3
+        decision = w.decisions[-1]
+        assert (decision.end, decision.on_time) == ("completed", True)
+        assert (decision.model, decision.qos) == ("llama (whole)", "chat (whole)")
+        assert decision.resource is not None
+        assert w.fleet.engine.profile(decision.resource, "llama (whole)").n == 1.0
 
     play(scenario)
 
