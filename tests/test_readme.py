@@ -136,3 +136,21 @@ def test_the_on_call_example_serves_an_engine_to_a_terminal(
     assert "run it on gpu-0" in capsys.readouterr().out
     assert scope["journal"].classes["chat"].ended["completed"] == 1
     assert not (tmp_path / "tailwise.sock").exists()
+
+
+def test_the_example_of_a_client_over_several_backends_gets_its_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("httpx2")
+    body = b'{"text": "Hi"}'
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=_answer, args=(listener, head + body))
+        server.start()
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+        scope: dict[str, Any] = {}
+        example = block('transport=Transport(Journal(engine), backends, Ask("llama", "chat"))')
+        exec(example.replace("10.0.0.7:8000", host).replace("10.0.0.8:8000", host), scope)
+        server.join()
+    assert "{'text': 'Hi'} from gpu-" in capsys.readouterr().out
+    assert scope["engine"].in_flight == 0

@@ -19,7 +19,7 @@ class Backends:
 
     def __init__(self, engine: Engine, urls: Mapping[str, str]) -> None:
         self._engine = engine
-        self._urls: dict[str, tuple[str, str]] = {}
+        self._urls: dict[str, str] = {}
         if not urls:
             raise ConfigError("backends={}: at least one base URL, by the name of its resource")
         for name, url in urls.items():
@@ -31,20 +31,14 @@ class Backends:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ConfigError(f"backend {name!r}: {url!r} is no base URL such as 'http://127.0.0.1:8001'")
-        self._urls[name] = (f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/"))
+        self._urls[name] = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
     def remove(self, name: str) -> None:
         """Its jobs end where they are; no other goes there."""
         self._urls.pop(name, None)
 
     def __getitem__(self, name: str) -> str:
-        return "".join(self._urls[name])
-
-    def url(self, name: str, asked: Any) -> str:
-        """The URL of a request at one of them: path and query are kept, byte for byte."""
-        origin, before = self._urls[name]
-        target: bytes = asked.raw_path
-        return f"{origin}{before}{target.decode('ascii')}"
+        return self._urls[name]
 
     def mask(self, own: Any, but: Collection[int] = ()) -> Any:
         """Candidates: resources that have a URL, of the caller's own (bool (K,), a bit set, or None = all), without
