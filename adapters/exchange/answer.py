@@ -32,10 +32,13 @@ class Answer:
         self.expected = length_of(method, status, headers)
         self._streams = entry.ticket.model.streams
         self._told = 0
-        readable = 200 <= status < 300 and headers.get("content-encoding", "identity") == "identity"
-        self._reader: TokenReader | None = tokens(headers) if tokens is not None and readable else None
-        events = headers.get("content-type", "").startswith("text/event-stream")
-        self._scan: bytes | None = b"\n" if tokens is None and readable and events else None
+        self._reader: TokenReader | None = None
+        self._scan: bytes | None = None
+        if (self._streams or tokens is not None) and is_readable(status, headers):
+            if tokens is not None:
+                self._reader = tokens(headers)
+            elif headers.get("content-type", "").startswith("text/event-stream"):
+                self._scan = b"\n"
 
     @property
     def entry(self) -> Entry:
@@ -106,9 +109,13 @@ class Answer:
             self._entry.cancel()
 
 
+def is_readable(status: int, headers: Mapping[str, str]) -> bool:
+    return 200 <= status < 300 and headers.get("content-encoding", "identity") == "identity"
+
+
 def length_of(method: str, status: int, headers: Mapping[str, str]) -> int | None:
     """Bytes of the body, where the headers say so."""
-    if method == "HEAD" or status in BODILESS or "transfer-encoding" in headers:
-        return None
     length = headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() else None
+    if not (length.isascii() and length.isdigit()) or method == "HEAD" or status in BODILESS:
+        return None
+    return None if "transfer-encoding" in headers else int(length)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from tailwise.adapters.entry import Entry
 from tailwise.adapters.exchange.exchange import Exchange, Fault, Leg
+from tailwise.adapters.exchange.race import Race, close
 from tailwise.adapters.exchange.sender import Sender
-from tailwise.adapters.journal import Journal
 from tailwise.adapters.refusal import refuse
 from tailwise.adapters.slo import HeaderError
 
@@ -20,9 +19,6 @@ __all__ = ["AsyncSender"]
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
-
-#: Copies per decision: the executor's, `Rules.hedge_budget`.
-HEDGE_BUDGET = 0.02
 
 
 class AsyncSender(Sender, Generic[Request, Response]):
@@ -61,46 +57,23 @@ class AsyncSender(Sender, Generic[Request, Response]):
             raise
 
     async def _first_of(self, exchange: Exchange, request: Any) -> Leg:
-        """The leg of the job, or of a copy where the copy is first; the other one is dropped."""
-        at_s = self._hedge_at_s(exchange)
-        if at_s is None:
-            return await self._try(exchange, exchange.entry, request)
-        legs = {asyncio.create_task(self._try(exchange, exchange.entry, request)): exchange.entry}
-        try:
-            while True:
-                done, _ = await asyncio.wait(legs, timeout=at_s, return_when=asyncio.FIRST_COMPLETED)
-                if not done and at_s is not None:
-                    copy = exchange.copy() if may_copy(self.journal) else None
-                    at_s = 2.0 * at_s if copy is None else None
-                    if copy is not None:
-                        legs[asyncio.create_task(self._try(exchange, copy, request))] = copy
-                for task in sorted(
-                    done, key=lambda task: not task.result().failed
-                ):  # those that failed, first
-                    del legs[task]
-                    leg = task.result()
-                    if not leg.failed or not legs:
-                        exchange.entry = leg.entry
-                        return leg
-                    exchange.settle(leg)
-                    await close(leg)
-                    at_s = None
-        finally:
-            for task, entry in legs.items():
-                self._drop(task, entry)
-
-    def _hedge_at_s(self, exchange: Exchange) -> float | None:
+        """The leg of the job, or of a copy of it where that is first."""
         at_s = exchange.hedge_at_s if self._hedge else None
-        return None if at_s is None or at_s >= exchange.entry.end_left_s else at_s
+        if at_s is None or at_s >= exchange.entry.end_left_s:
+            return await self._try(exchange, exchange.entry, request)
+        return await Race(self, exchange, request, at_s).run()
 
     def _drop(self, task: asyncio.Task[Leg], entry: Entry) -> None:
         """Its connection is closed behind the caller's back, who has waited enough."""
         if not entry.settled:
             entry.cancel()
         task.cancel()
-        closing = asyncio.create_task(let_go(task))
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        self._behind(let_go(task))
+
+    def _behind(self, closing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(closing)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def _try(self, exchange: Exchange, entry: Entry, request: Any) -> Leg:
         """Sends it to one backend, and waits for the first bytes of what may be handed on."""
@@ -168,12 +141,6 @@ class AsyncSender(Sender, Generic[Request, Response]):
             await asyncio.wait(self._closing)
 
 
-def may_copy(journal: Journal) -> bool:
-    """Whether one more copy is within the budget of all that the journal has decided."""
-    tallies = journal.classes.values()
-    return sum(t.copies for t in tallies) + 1 <= HEDGE_BUDGET * sum(t.admitted for t in tallies)
-
-
 class Body:
     """The body of an answer, told to its job as it is read."""
 
@@ -204,10 +171,3 @@ async def let_go(task: asyncio.Task[Leg]) -> None:
     await asyncio.wait([task])
     if not task.cancelled() and task.exception() is None:
         await close(task.result())
-
-
-async def close(leg: Leg) -> None:
-    """Lets go of its connection; what that raises is nothing to the job."""
-    if leg.response is not None:
-        with contextlib.suppress(Exception):
-            await leg.response.aclose()

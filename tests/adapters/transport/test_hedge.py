@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import functools
+import gc
 import importlib
 from typing import Any
 
+import httpx
+import httpx2
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tailwise as tw
 from tailwise.adapters.exchange import Ask
-from tailwise.adapters.exchange.asynchronous import may_copy
 from tailwise.adapters.exchange.backends import Backends
 from tailwise.adapters.exchange.exchange import Exchange
+from tailwise.adapters.exchange.race import may_copy
 from tailwise.adapters.journal import Journal
 from tests.adapters.transport.origin import Origin, Step, whole
+from tests.adapters.transport.test_scripted import ANSWERS, Answer
 from tests.adapters.transport.world import Ear
 
 ASK = Ask("net", "urgent")
@@ -50,7 +58,8 @@ class Race:
     async def run(self, library: str, a: Origin, b: Origin, during: Any, ask: Ask = ASK) -> Any:
         """Sends one job, which `a` gets, and while it waits there `b` comes back, and it is an outlier."""
         http, adapter = (importlib.import_module(name) for name in (library, f"tailwise.adapters.{library}"))
-        transport = adapter.AsyncTransport(self.journal, {"a": a.url, "b": b.url}, ask)
+        inner = http.AsyncHTTPTransport(verify=False)
+        transport = adapter.AsyncTransport(self.journal, {"a": a.url, "b": b.url}, ask, inner=inner)
         async with http.AsyncClient(transport=transport) as client:
             self.engine.drain("b")
             task = asyncio.create_task(client.post("http://any/x", content=b"ask"))
@@ -160,3 +169,30 @@ def test_only_an_urgent_job_that_may_be_repeated_is_copied() -> None:
 def test_one_decision_in_fifty_may_be_copied() -> None:
     assert not may_copy(Race(49).journal)
     assert may_copy(Race(50).journal)
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+@settings(max_examples=25)
+@given(
+    answers=st.tuples(*[ANSWERS.filter(lambda answer: Step.ENDLESS not in answer.script)] * 2),
+    order=st.permutations(["a", "b", "leave"]),
+    n=st.integers(1, 3),
+)
+def test_however_two_copies_end_both_are_settled_once(
+    library: str, answers: tuple[Answer, Answer], order: list[str], n: int
+) -> None:
+    race = Race()
+    with Origin([Step.HOLD, *answers[0].script]) as a, Origin([Step.HOLD, *answers[1].script]) as b:
+
+        def during(task: Any) -> None:
+            b.wait_until_held()
+            leave = functools.partial(task.get_loop().call_soon_threadsafe, task.cancel)
+            for step in order[:n] if "leave" in order[:n] else order:
+                {"a": a.let_go, "b": b.let_go, "leave": leave}[step]()
+
+        with contextlib.suppress(asyncio.CancelledError, httpx.TransportError, httpx2.TransportError):
+            asyncio.run(race.run(library, a, b, during))
+    gc.collect()
+    assert race.engine.in_flight == 0
+    assert {len(ends) for ends in race.ear.ends.values()} == {1}
+    assert race.journal.classes["urgent"].open == 0
