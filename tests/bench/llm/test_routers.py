@@ -60,7 +60,9 @@ def test_a_quarter_of_four_cores_is_the_slow_servers() -> None:
     """And one of two each: there the weights tell them apart."""
     assert [s.n_threads for s in settings(FILES, 8)] == [6, 2]
     assert [s.n_threads for s in settings(FILES, 2)] == [1, 1]
-    assert Setting("a", Path("w"), 3, n_slots=2).flags()[-10:-8] == ["--parallel", "2"]
+    flags = Setting("a", Path("w"), 3, n_slots=2, slot_tokens=100).flags()
+    assert flags[flags.index("--threads") + 1] == "3"
+    assert flags[flags.index("--ctx-size") + 1] == "200"
 
 
 @pytest.mark.skipif(nginx_binary() is None, reason="nginx is not installed")
