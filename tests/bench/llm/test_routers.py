@@ -14,7 +14,7 @@ from bench.llm.calibrate import Bounds
 from bench.llm.client import play
 from bench.llm.files import Files
 from bench.llm.routers import GATEWAY, NGINX, gateway_toml, headers, plain, router
-from bench.llm.server import LlamaServer, Setting, settings
+from bench.llm.server import Server, Setting, llama, settings
 from bench.llm.traffic import Session, Turn
 from tailwise.adapters.gateway.config import load
 
@@ -22,8 +22,8 @@ LIMITS = {"chat": Bounds(ttft_s=1.5, tpot_s=0.1), "batch": Bounds(end_s=20.0)}
 FILES = Files(Path("binaries"), Path("small"), Path("full"))
 
 
-def servers(*ports: int) -> list[LlamaServer]:
-    found = [LlamaServer(FILES, kind, Path("log")) for kind in settings(FILES, 2)]
+def servers(*ports: int) -> list[Server]:
+    found = [llama(FILES, kind, Path("logs")) for kind in settings(FILES, 2)]
     for server, port in zip(found, ports, strict=False):
         server.port = port
     return found
