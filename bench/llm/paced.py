@@ -1,8 +1,8 @@
-"""A stand-in for a llama-server that waits where that computes: `python -m bench.llm.paced --port P --name quick ...`.
+"""A stand-in for a llama-server that waits where that computes: `python -m bench.llm.paced --port P --name quick ...`
 
-For machines that are busy with other work, where the real ones are at its mercy. It serves chat completions as the real
-one does: a step of all slots together takes one token of each answer and then prompt tokens up to n_batch, a slot keeps
-what it has read, a request takes the slot with the longest common beginning, and waits for one where all are taken.
+For machines that are busy with other work, at whose mercy the real ones are. It serves chat completions as the real
+one does: a step of all slots together takes one token of each answer and then prompt tokens up to n_batch; what was
+read is kept beyond the slot that read it (--cache-ram), and a request waits where all slots are taken.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -22,6 +21,8 @@ from bench.llm.text import CHARS_PER_TOKEN
 
 #: Tokens of one request's place in the model's template.
 _TURN_TOKENS = 5
+#: Conversations that stay in the cache: 18 KB a token, so far less than --cache-ram's 8 GiB.
+KEPT = 512
 
 
 class Job:
@@ -54,11 +55,9 @@ class Slots:
 
     def __init__(self, n: int, n_batch: int, prompt_per_s: float, step_s: Callable[[int], float]) -> None:
         self._jobs: list[Job | None] = [None] * n
-        self._kept = [""] * n
-        self._used = [0] * n  #: when last, in steps
+        self._kept: deque[str] = deque(maxlen=KEPT)
         self._waiting: deque[Job] = deque()
         self._n_batch, self._prompt_per_s, self._step_s = n_batch, prompt_per_s, step_s
-        self._n_steps = 0
         self._work = asyncio.Event()
 
     def put(self, job: Job) -> None:
@@ -88,7 +87,6 @@ class Slots:
 
     def _step(self) -> float:
         """Plans one: the seconds that it takes."""
-        self._n_steps += 1
         jobs = [job for job in self._jobs if job is not None]
         self._writers = [job for job in jobs if job.n_read == job.n_prompt]
         left, n_prompt = self._n_batch - len(self._writers), 0
@@ -112,22 +110,24 @@ class Slots:
     def _admit(self) -> None:
         while self._waiting and None in self._jobs:
             job = self._waiting.popleft()
-            free = [i for i, held in enumerate(self._jobs) if held is None]
-            alike = {i: len(os.path.commonprefix((self._kept[i], job.prompt))) for i in free}
-            at = max(
-                free, key=lambda i: (alike[i] if alike[i] > 0.1 * len(job.prompt) else 0, -self._used[i])
-            )
-            job.n_cached = job.n_read = min(round(alike[at] / CHARS_PER_TOKEN), job.n_prompt - 1)
-            self._jobs[at] = job
+            alike = max((_common(kept, job.prompt) for kept in self._kept), default=0)
+            job.n_cached = job.n_read = min(round(alike / CHARS_PER_TOKEN), job.n_prompt - 1)
+            self._jobs[self._jobs.index(None)] = job
 
     def _release(self, at: int) -> None:
         job = self._jobs[at]
         assert job is not None
-        self._kept[at], self._used[at], self._jobs[at] = (
-            f"{job.prompt}\nassistant: {job.answer}",
-            self._n_steps,
-            None,
-        )
+        self._kept.append(f"{job.prompt}\nassistant: {job.answer}")
+        self._jobs[at] = None
+
+
+def _common(one: str, two: str) -> int:
+    """Length of the common beginning."""
+    low, high = 0, min(len(one), len(two))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[:middle] == two[:middle] else (low, middle - 1)
+    return low
 
 
 class App:

@@ -65,9 +65,9 @@ def settings(files: Files, n_cores: int | None = None) -> tuple[Setting, Setting
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a stand-in that waits goes on: prompt tokens a second, seconds of a step of one answer, of each further one.
+    """How a stand-in that waits goes on: prompt tokens a second, seconds of a step of one answer, of each more.
 
-    The values of PACES are those of the real ones with nothing else to do, on a core each of an AMD EPYC with AVX-512.
+    PACES is of the real ones with nothing else to do, on a core each of an AMD EPYC with AVX-512 (llama-bench).
     """
 
     name: str
