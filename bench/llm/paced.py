@@ -58,6 +58,7 @@ class Slots:
         self._kept: deque[str] = deque(maxlen=KEPT)
         self._waiting: deque[Job] = deque()
         self._n_batch, self._prompt_per_s, self._step_s = n_batch, prompt_per_s, step_s
+        self._writers: list[Job] = []
         self._work = asyncio.Event()
 
     def put(self, job: Job) -> None:
@@ -75,17 +76,17 @@ class Slots:
         loop = asyncio.get_running_loop()
         due_s = loop.time()
         while True:
-            self._admit()
+            self.admit()
             if not any(self._jobs):
                 self._work.clear()
                 await self._work.wait()
                 due_s = loop.time()
                 continue
-            due_s += self._step()  # a late wake-up is made up for
+            due_s += self.step()  # a late wake-up is made up for
             await asyncio.sleep(max(0.0, due_s - loop.time()))
-            self._finish()
+            self.finish()
 
-    def _step(self) -> float:
+    def step(self) -> float:
         """Plans one: the seconds that it takes."""
         jobs = [job for job in self._jobs if job is not None]
         self._writers = [job for job in jobs if job.n_read == job.n_prompt]
@@ -99,7 +100,8 @@ class Slots:
         n_going = sum(job.n_written > 0 for job in self._writers)
         return n_prompt / self._prompt_per_s + (self._step_s(n_going) if n_going else 0.0)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """After those seconds."""
         for job in self._writers:
             if not job.over:
                 job.write()
@@ -107,7 +109,8 @@ class Slots:
             if held is not None and held.over:
                 self._release(i)
 
-    def _admit(self) -> None:
+    def admit(self) -> None:
+        """Gives free slots to those that wait."""
         while self._waiting and None in self._jobs:
             job = self._waiting.popleft()
             alike = max((_common(kept, job.prompt) for kept in self._kept), default=0)
