@@ -122,7 +122,8 @@ class Journal:
         if explain:
             options["explain"] = True
         ticket = route.select(x, Z, **options)
-        explanation = ticket.explain() if explain else None
+        # in bypass mode nothing was decided, and there is nothing to explain
+        explanation = ticket.explain() if explain and ticket.expected_s is not None else None
         if (
             explanation is None
             and not ticket.admitted

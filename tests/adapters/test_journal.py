@@ -342,6 +342,16 @@ def test_refused_jobs_are_load_too(world: World) -> None:
     assert -0.8 < share < -0.4
 
 
+def test_jobs_are_written_in_every_mode_though_in_bypass_mode_nothing_explains_them(world: World) -> None:
+    for mode in ("shadow", "frozen", "bypass", "active"):
+        world.clock.advance(10.0)  # so that each may be explained
+        world.engine.mode(mode)
+        world.journal.select(world.plain, (1.0,), default="a").complete()
+    explained = [decision.explanation is not None for decision in world.journal.decisions]
+    assert explained == [True, True, False, True]
+    assert counts(world) == (4, 4, 4, 0)
+
+
 def test_what_is_not_looked_at_in_bypass_mode_need_be_no_features() -> None:
     world = World(explain_per_s=1e-9)
     world.journal.select(world.plain, (1.0,)).complete()  # which is explained, and nothing after it
