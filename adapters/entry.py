@@ -89,6 +89,12 @@ class Entry:
         self.ticket.timeout()
         self._journal._end(self, "timed_out")
 
+    def drop(self) -> None:
+        """It left a queue of ours unserved, as its deadline came or could not be met: see `Ticket.drop`. Ends
+        "timed_out"."""
+        self.ticket.drop()
+        self._journal._end(self, "timed_out")
+
     def cancel(self) -> None:
         self.ticket.cancel()
         self._journal._end(self, "cancelled")

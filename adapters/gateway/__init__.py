@@ -8,6 +8,7 @@
 | job, openai, past | what a request tells before it runs, and what earlier ones left behind |
 | answers | what an answer tells while it passes |
 | client, headers, errors | the client's side |
+| queue, written | requests that wait here for a slot |
 | upstream, connections, rule, reports | the backends' side |
 | server, protocol, operators | uvicorn: its two ports and its bounds |
 """

@@ -13,11 +13,12 @@ from tailwise.adapters.gateway.errors import Problem, raw
 from tailwise.adapters.gateway.fleet import Fleet
 from tailwise.adapters.gateway.headers import answered, first, forwarded
 from tailwise.adapters.gateway.job import Job, read_job
+from tailwise.adapters.gateway.queue import Queue
 from tailwise.adapters.gateway.rule import BACKEND, Rule
-from tailwise.adapters.gateway.upstream import Answer, Forwarder, Outgoing, Upstreams
+from tailwise.adapters.gateway.upstream import Answer, Forwarder, Outgoing, Queueing, Upstreams
 from tailwise.adapters.refusal import refuse
 from tailwise.adapters.slo import HeaderError
-from tailwise.errors import CapacityError
+from tailwise.errors import CapacityError, JobExpired
 
 __all__ = ["App"]
 
@@ -31,17 +32,24 @@ class App:
         self.fleet = fleet
         self.serving = fleet.config.serving
         self.n_open = 0  #: requests now
+        self.queue = Queue(fleet.journal, fleet.engine.resources) if self.serving.queue else None
         self._rule = Rule(self.serving.rule)
         backends = fleet.config.backends
-        self._forwarder = Forwarder(
-            fleet.journal,
-            {backend.name: backend.url for backend in backends},
-            attempts=self.serving.attempts,
-            hedge=self.serving.hedge,
-            give_up=True if self.serving.give_up else None,
-            inner=Upstreams(backends),
-            on_response=fleet.reports.headers,
-        )
+        self._forwarder = self._forwarder_to(Upstreams(backends))
+
+    def _forwarder_to(self, upstreams: Upstreams) -> Forwarder:
+        fleet, serving = self.fleet, self.serving
+        urls = {backend.name: backend.url for backend in fleet.config.backends}
+        options: dict[str, Any] = {
+            "attempts": serving.attempts,
+            "hedge": serving.hedge,
+            "give_up": True if serving.give_up else None,
+            "inner": upstreams,
+            "on_response": fleet.reports.headers,
+        }
+        if self.queue is not None:
+            return Queueing(self.queue, fleet.journal, urls, **options)
+        return Forwarder(fleet.journal, urls, **options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -64,9 +72,9 @@ class App:
         except Problem as problem:
             log.info("%s %s: %d %s", scope["method"], scope["path"], problem.status, problem.code)
             await send_whole(send, problem.status, *problem.answer())
-        except HeaderError as error:
-            log.info("%s %s: 400 %s", scope["method"], scope["path"], error)
+        except (HeaderError, JobExpired) as error:
             refusal = refuse(error)
+            log.info("%s %s: %d %s", scope["method"], scope["path"], refusal.status, error)
             await send_whole(send, refusal.status, raw(refusal), refusal.body)
         except Gone:
             log.debug("%s %s: the client is gone", scope["method"], scope["path"])

@@ -47,7 +47,9 @@ class Serving:
     max_body_bytes, max_header_bytes, max_headers: of a request; body_s: seconds for it to arrive. max_open: requests
     open at once; the next is refused. mode: as `engine.mode`; rollout: the share of requests that is ours in active
     mode. Of the others, and in shadow and bypass mode, `rule` chooses the backend unless the client names one.
-    attempts: tries of a request, the first among them; hedge: may a slow start be tried elsewhere, too. give_up: is
+    attempts: tries of a request, the first among them; hedge: may a slow start be tried elsewhere, too. queue: do
+    requests wait here for a slot of their backend, by priority and deadline; for backends with slots and models that
+    do not stream. give_up: is
     a request of which nothing has come by the deadline of its class answered 504, as one is at a deadline of its
     own. drain_s: seconds that open requests get at the end. default_class: of requests that ask for none; None = the
     first [[qos]]. report_every_s: how often load reports are asked for. prefix_blocks, sessions: how many prefixes
@@ -69,6 +71,7 @@ class Serving:
     rule: Literal["round_robin", "least_connections"] = "round_robin"
     attempts: int = 2
     hedge: bool = True
+    queue: bool = False
     give_up: bool = False
     default_class: str | None = None
     report_every_s: float = 1.0
@@ -96,7 +99,7 @@ class Serving:
             hold_whole(self, "[gateway]", name, 0, 1 << 24)
         hold_number(self, "[gateway]", "rollout", is_share, "a share in [0, 1]")
         hold_number(self, "[gateway]", "drain_s", is_not_negative, "seconds >= 0")
-        hold_flag(self, "[gateway]", "hedge", "give_up", "tell", "forwarded")
+        hold_flag(self, "[gateway]", "hedge", "queue", "give_up", "tell", "forwarded")
         hold_whole(self, "[gateway]", "seed", 0, or_none=True)
         for name, known in (("mode", MODES), ("rule", RULES)):
             value = getattr(self, name)
@@ -163,8 +166,8 @@ class Backend:
                 known, me, "api_key_env", self.api_key_env, "the name of an environment variable that is set"
             )
 
-    def resource(self) -> Resource:
-        """The engine's resource. Raises ConfigError."""
+    def resource(self, queued: bool = False) -> Resource:
+        """The engine's resource. queued: who waits for it waits here. Raises ConfigError."""
         capacity: dict[str, Any] = {"slots": self.slots}
         if self.slots is None:
             capacity = {"max_running": self.max_running or 256, "kv_tokens": self.kv_tokens}
@@ -175,6 +178,7 @@ class Backend:
             power_w=self.power_w,
             kind=self.kind,
             labels=self.labels,
+            discipline="priority" if queued else "fifo",
             **capacity,
         )
 
@@ -234,6 +238,8 @@ def _check(gateway: Gateway) -> None:
         for name in model.names:
             require(name not in names, f"[[model]] {model.name!r}", "name or alias", name, "a name used once")
             names.add(name)
+    if gateway.serving.queue:
+        _check_queued(gateway)
     declared = {model.name for model in gateway.models}
     for backend in gateway.backends:
         unknown = [m for m in backend.models or () if m not in declared]
@@ -242,3 +248,12 @@ def _check(gateway: Gateway) -> None:
     for model in gateway.models:
         served = any(b.models is None or model.name in b.models for b in gateway.backends)
         require(served, f"[[model]] {model.name!r}", "backends", [], "a [[backend]] that serves it")
+
+
+def _check_queued(gateway: Gateway) -> None:
+    for backend in gateway.backends:
+        expected = "slots, since [gateway] has queue = true,"
+        require(backend.slots is not None, f"[[backend]] {backend.name!r}", "slots", backend.slots, expected)
+    for model in gateway.models:
+        expected = "false, since [gateway] has queue = true: streams are batched by their backends,"
+        require(not model.streams, f"[[model]] {model.name!r}", "streams", model.streams, expected)

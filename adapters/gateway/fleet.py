@@ -96,7 +96,7 @@ def _engine_of(config: Gateway) -> Engine:
         companions = [q for q in (whole_class(qos, tokens) for qos in config.qos) if q is not None]
     try:
         engine = Engine(
-            [backend.resource() for backend in config.backends],
+            [backend.resource(serving.queue) for backend in config.backends],
             models,
             [*config.qos, *companions],
             seed=serving.seed,

@@ -83,6 +83,9 @@ class Job:
 def read_job(fleet: Fleet, scope: Any, body: bytes) -> Job:
     """Raises Problem, HeaderError."""
     path, headers = scope["path"], scope["headers"]
+    if "/." in path and not {".", ".."}.isdisjoint(path.split("/")):
+        # a backend may take it for another path than the one that was looked at here
+        raise Problem(404, "unknown_path", f"{_shown(path)} has a segment of dots")
     served = fleet.at(path)
     if served is not None:
         x = tuple(_feature(source, headers, body) for source in served.table.features)

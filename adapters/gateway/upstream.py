@@ -16,18 +16,20 @@ import httpx2
 
 from tailwise.adapters.entry import Entry
 from tailwise.adapters.exchange import Ask, AsyncSender
-from tailwise.adapters.exchange.exchange import Leg
+from tailwise.adapters.exchange.exchange import Exchange, Leg
 from tailwise.adapters.gateway.config import Backend
 from tailwise.adapters.gateway.connections import Connections, Taken
 from tailwise.adapters.gateway.errors import raw
 from tailwise.adapters.gateway.headers import Headers, first
 from tailwise.adapters.gateway.job import Job
+from tailwise.adapters.gateway.queue import Queue, Turn
 from tailwise.adapters.gateway.reports import ORCA
 from tailwise.adapters.load import ORCA_REQUEST
 from tailwise.adapters.refusal import refuse
 from tailwise.adapters.slo import DEADLINE, deadline_header
+from tailwise.errors import JobExpired
 
-__all__ = ["Answer", "Forwarder", "Outgoing", "Upstreams"]
+__all__ = ["Answer", "Forwarder", "Outgoing", "Queueing", "Upstreams"]
 
 _DEADLINE = DEADLINE.encode()
 
@@ -127,6 +129,29 @@ class Forwarder(AsyncSender[Outgoing, Answer]):
 
     def _response(self, leg: Leg, body: Any) -> Answer:
         return Answer(leg.response.status_code, leg.response.raw, body, leg.entry)
+
+
+class Queueing(Forwarder):
+    """A forwarder whose requests wait for their turn here."""
+
+    def __init__(self, queue: Queue, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "hedge": False})
+        self._queue = queue
+
+    def _open(self, request: Outgoing) -> Exchange:
+        turn = self._queue.submit(request.ask)
+        route = self._route(request.ask.model, request.ask.qos)
+        return Exchange(request.ask, route, turn, self.backends, replay=True, attempts=self._attempts)
+
+    async def _try(self, exchange: Exchange, entry: Entry, request: Outgoing) -> Leg:
+        assert isinstance(entry, Turn)
+        try:
+            await entry.wait()
+        except JobExpired as error:
+            leg = Leg(entry)
+            leg.error = error
+            return leg
+        return await super()._try(exchange, entry, request)
 
 
 class Upstreams:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 from collections import Counter
+from typing import Any
 
 import pytest
 from starlette.requests import Request
@@ -91,6 +92,17 @@ def test_in_active_mode_a_client_names_no_backend() -> None:
         for _ in range(3):
             assert (await w.chat(headers={"x-tailwise-backend": "b0"})).status_code == 200
         assert w.backends[0].seen == []
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("mode", ["active", "shadow", "frozen", "bypass"])
+def test_the_mode_can_be_switched_while_requests_come(mode: Any) -> None:
+    async def scenario(w: World) -> None:
+        for now in ("active", mode, "active"):
+            w.fleet.engine.mode(now)
+            for stream in (False, True):
+                assert (await w.chat(stream=stream)).status_code == 200
 
     play(scenario)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import ClassVar
 
 import httpx2
 from starlette.applications import Starlette
@@ -43,6 +44,9 @@ priority = 1
 
 
 class TestGateway(Conformance):
+    config: ClassVar[str] = CONFIG
+    slots: ClassVar[int | None] = None
+
     @asynccontextmanager
     async def adapter(self, journal: Journal, work: Work) -> AsyncIterator[Call]:
         async def run(request: Request) -> Response:
@@ -56,8 +60,10 @@ class TestGateway(Conformance):
         app = Starlette(routes=[Route("/run", run, methods=["POST"])])
         async with AsyncExitStack() as stack:
             urls = [await stack.enter_async_context(loopback(app)) for _ in "ab"]
-            data = tomllib.loads(CONFIG)
+            data = tomllib.loads(self.config)
             data["backend"] = [{"name": name, "url": url} for name, url in zip("ab", urls, strict=True)]
+            if self.slots is not None:
+                data["backend"] = [table | {"slots": self.slots} for table in data["backend"]]
             fleet = Fleet(parse(data, "test.toml"), journal=journal)
             server = await stack.enter_async_context(serving(Server(fleet, signals=False)))
             client = await stack.enter_async_context(httpx2.AsyncClient(base_url=server.url, timeout=60.0))

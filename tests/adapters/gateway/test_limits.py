@@ -135,6 +135,8 @@ def test_more_requests_than_may_be_open_are_told_when_to_come_back() -> None:
         ("DELETE", "/v1/models", 405, "method_not_allowed"),
         ("GET", "/v1/models/none", 404, "model_not_found"),
         ("GET", "/v1/files", 400, "bad_request"),
+        ("POST", "/v1/%2e%2e/metrics", 404, "unknown_path"),
+        ("POST", "/v1/./chat/completions", 404, "unknown_path"),
     ],
 )
 def test_paths_and_methods_that_are_not_served(method: str, path: str, status: int, code: str) -> None:
@@ -184,5 +186,18 @@ def test_models_are_listed_by_the_names_that_clients_may_say() -> None:
         assert [model.id async for model in w.openai.models.list()] == ["llama", "default"]
         assert (await w.openai.models.retrieve("default")).id == "default"
         assert (await w.http.get("/healthz")).json() == {"status": "ok"}
+
+    play(scenario, n=1)
+
+
+def test_no_request_can_name_an_upstream() -> None:
+    async def scenario(w: World) -> None:
+        body = b'{"model": "llama"}'
+        head = "POST http://127.0.0.1:1/v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:1\r\nconnection: close\r\n"
+        reader, writer = await connected(w)
+        writer.write(f"{head}x-tailwise-backend: b9\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        assert w.backends[0].seen[0].target == "/v1/chat/completions"
+        writer.close()
 
     play(scenario, n=1)
