@@ -28,7 +28,7 @@ def whole_model(model: Model) -> Model:
 
 def whole_class(qos: QoS, tokens: float) -> QoS | None:
     """tokens: of a usual answer. None: the class itself bounds the end alone, and holds of both."""
-    if qos.ttft_s == math.inf:
+    if not _needs_companion(qos):
         return None
     deadline_s = min(qos.deadline_s, qos.ttft_s + tokens * qos.tpot_s, UNBOUNDED_S)
     objective = "completion" if qos.objective == "shared" else qos.objective
@@ -42,17 +42,22 @@ def whole_class(qos: QoS, tokens: float) -> QoS | None:
     )
 
 
+def _needs_companion(qos: QoS) -> bool:
+    """Bounds of a stream, and the objective of those that share a replica, mean nothing to a model with one signal."""
+    return qos.ttft_s < math.inf or qos.objective == "shared"
+
+
 class Whole:
     """What stands for a model's answers in one piece. tokens: of a usual one."""
 
     def __init__(self, model: Model, classes: Sequence[QoS], tokens: float) -> None:
         self.model = whole_model(model).name
         self._tokens = tokens
-        self._bounded: Mapping[str, QoS] = {q.name: q for q in classes if q.ttft_s < math.inf}
+        self._split: Mapping[str, QoS] = {q.name: q for q in classes if _needs_companion(q)}
 
     def slo(self, slo: Slo) -> Slo:
         """What was asked for, as it holds of an answer in one piece."""
-        qos = self._bounded.get(slo.qos)
+        qos = self._split.get(slo.qos)
         if qos is None:
             return slo
         budget_s = slo.deadline_s

@@ -151,3 +151,15 @@ def test_a_language_model_has_its_features_and_columns() -> None:
     ]
     assert [c.name for c in table.model.columns] == ["ahead", "busy", "uncached", "session"]
     assert table.model.d <= 12
+
+
+@pytest.mark.parametrize("bounds", [{"ttft_s": 1.0}, {"deadline_s": 9.0}, {"ttft_s": 1.0, "deadline_s": 9.0}])
+@pytest.mark.parametrize("objective", ["completion", "shared"])
+def test_whatever_a_class_bounds_its_answers_may_come_whole(bounds: dict[str, float], objective: str) -> None:
+    data = tomllib.loads(GOOD)
+    data["qos"] = [{"name": "chat", "objective": objective, **bounds}]
+    fleet = Fleet(parse(data, "file"))
+    (served,) = fleet.served
+    assert served.whole is not None
+    route = fleet.engine.route(served.whole.model, served.whole.slo(served.usual).qos)
+    assert route.qos.deadline_s < float("inf")
