@@ -43,7 +43,7 @@ def whole_class(qos: QoS, tokens: float) -> QoS | None:
 
 
 def _needs_companion(qos: QoS) -> bool:
-    """Bounds of a stream, and the objective of those that share a replica, mean nothing to a model with one signal."""
+    """Bounds of a stream, and the objective of those that share a replica, mean nothing where there is one signal."""
     return qos.ttft_s < math.inf or qos.objective == "shared"
 
 
