@@ -6,7 +6,7 @@
     engine              mode, rollout, in_flight, counters (see Engine.counters)
     classes[]           by priority: name, priority, contract, on_time, bounds {deadline_s, ttft_s, tpot_s}
         certificate     the fields of Certificate, and disagree
-        headroom        how much more load it could take, as a share of the present one
+        headroom        how much more load it could take, as a share of the present one; < 0: less
         jobs            None without a journal. Since the start: offered, admitted, open, known, on_time, attainment,
                         retries, copies, probes, refused {reason: n}, ended {end: n}
             recent      of the last minute: offered, refused, known, on_time, attainment, reasons {reason: n} of
@@ -79,8 +79,7 @@ def snapshot(
     most: resources, those in trouble first, then those with most decisions. May be called from any thread.
     Cost: some 0.1 ms for each (resource, model).
     """
-    if headroom is None and journal is not None:
-        headroom = journal.headroom
+    headroom = headroom or (journal.headroom if journal else None)
     for _ in range(4):
         with suppress(UnknownName, InputError):  # a resource was removed meanwhile: look again
             seen: dict[str, Any] = _look(engine, journal, poller, headroom, most)

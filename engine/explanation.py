@@ -68,14 +68,14 @@ class Explanation(Sequence[Candidate]):
         model: Model,
         qos: QoS,
         rows: Sequence[Mapping[str, Any]],
-        resources: Sequence[Resource],
+        resources: Sequence[Resource | None],
         **seen: Any,
     ) -> Explanation:
-        """rows: as `RouteCore._forecasts` returns them; resources by lane."""
+        """rows: as `RouteCore._forecasts` returns them; resources by lane, None = removed since, and left out."""
         numbers = [{name: value for name, value in row.items() if name != "lane"} for row in rows]
-        lanes = [row["lane"] for row in rows]
+        there = [resources[row["lane"]] for row in rows]
         all_of_them = sorted(
-            (Candidate(resource=resources[lane], **n) for lane, n in zip(lanes, numbers, strict=True)),
+            (Candidate(resource=r, **n) for r, n in zip(there, numbers, strict=True) if r is not None),
             key=lambda c: (c.score, c.rank_s),
         )
         return cls(

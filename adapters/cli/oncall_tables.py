@@ -70,7 +70,16 @@ def finding(told: Mapping[str, Any]) -> RenderableType:
 def _classes(classes: list[Mapping[str, Any]]) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("class", no_wrap=True)
-    for name in ("jobs/s", "on time, %", "target", "refused, %", "claimed", "observed", "open"):
+    for name in (
+        "jobs/s",
+        "on time, %",
+        "target",
+        "refused, %",
+        "claimed",
+        "observed",
+        "headroom, %",
+        "open",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("refused for, ever")
     for c in classes:
@@ -91,7 +100,8 @@ def _classes(classes: list[Mapping[str, Any]]) -> Table:
             ]
             reasons = sorted(jobs["refused"].items(), key=lambda one: -one[1])
             rest = (str(jobs["open"]), ", ".join(f"{reason} {n}" for reason, n in reasons))
-        table.add_row(Text(c["name"]), *told, claim, _share(promise["on_time"]), *rest)
+        headroom = "-" if c["headroom"] is None else f"{100 * c['headroom']:.0f}"
+        table.add_row(Text(c["name"]), *told, claim, _share(promise["on_time"]), headroom, *rest)
     return table
 
 

@@ -2,7 +2,7 @@
 
 import { h, seconds } from "./draw.js";
 
-const KEPT = 200, SHOWN = 24;
+const KEPT = 200, EXPLAINED = 60, SHOWN = 24;
 const body = document.getElementById("decisions").tBodies[0];
 const button = document.getElementById("pause");
 const filter = document.getElementById("filter");
@@ -18,13 +18,23 @@ export function hear({ decisions, skipped: n }) {
     const before = kept.get(decision.number);
     kept.set(decision.number, before ? { ...decision, explanation: decision.explanation ?? before.explanation } : decision);
   }
-  while (kept.size > KEPT) {
-    const [oldest] = kept.keys();
-    kept.delete(oldest);
-    opened.delete(oldest);
-  }
+  forget();
   nSkipped += n;
   if (!paused) show();
+}
+
+// The oldest goes first; those with an explanation, which are few, stay longer, and what somebody has opened stays.
+function forget() {
+  let explained = [...kept.values()].filter(passes.explained).length;
+  for (const [number, decision] of kept) {
+    if (kept.size <= KEPT) return;
+    if (opened.has(number)) continue;
+    if (passes.explained(decision)) {
+      if (explained <= EXPLAINED) continue;
+      explained -= 1;
+    }
+    kept.delete(number);
+  }
 }
 
 export function pause() {

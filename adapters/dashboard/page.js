@@ -85,7 +85,8 @@ function card(c) {
       line("within bound issued", held),
       jobs && line("since the start", `${share(jobs.attainment)} of ${count(jobs.known)}`),
       jobs && line("open", count(jobs.open)),
-      c.headroom === null ? null : line("could take more", share(c.headroom, 0))));
+      c.headroom === null ? null : line("could take more", h("span", { class: c.headroom < 0 ? "bad" : c.headroom < 0.1 ? "warn" : null },
+        c.headroom <= -1 ? "too slow at any load" : c.headroom < 0 ? `no: ${share(-c.headroom, 0)} too much` : share(c.headroom, 0)))));
 }
 
 function resourceRow(r) {

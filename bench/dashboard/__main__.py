@@ -19,7 +19,7 @@ from tailwise.adapters.admin import serve_admin
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.dashboard", description=__doc__)
     parser.add_argument("--png", type=Path, help="write a screenshot here")
-    parser.add_argument("--seconds", type=float, default=55.0, help="of load before the screenshot")
+    parser.add_argument("--seconds", type=float, default=50.0, help="of load before the screenshot")
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--height", type=int, default=1480)
     parser.add_argument("--dark", action="store_true")

@@ -16,9 +16,9 @@ from tailwise.adapters.journal import Journal
 __all__ = ["load", "loaded"]
 
 #: Seconds of a usual job on each, and how much faster it gets through a long prompt than the slowest.
-SPEED_S = {"h100-0": 0.03, "h100-1": 0.03, "a10-0": 0.09, "cpu-0": 0.4}
+SPEED_S = {"h100-0": 0.12, "h100-1": 0.12, "a10-0": 0.36, "cpu-0": 1.6}
 #: Jobs a second by class: more than all can serve in time, so that some are refused.
-RATE = {"interactive": 90.0, "standard": 70.0, "batch": 45.0}
+RATE = {"interactive": 22.0, "standard": 17.0, "batch": 11.0}
 
 
 def engine() -> tw.Engine:
@@ -34,9 +34,9 @@ def engine() -> tw.Engine:
             tw.Model("rerank", features=(tw.Feature("pairs", typical=20),)),
         ],
         [
-            tw.QoS("interactive", 0.15, on_time=0.95, priority=0),
-            tw.QoS("standard", 0.4, on_time=0.9, priority=1, contract="guaranteed"),
-            tw.QoS("batch", 5.0, on_time=0.8, priority=2, contract="best_effort"),
+            tw.QoS("interactive", 0.6, on_time=0.95, priority=0),
+            tw.QoS("standard", 1.6, on_time=0.9, priority=1, contract="guaranteed"),
+            tw.QoS("batch", 20.0, on_time=0.8, priority=2, contract="best_effort"),
         ],
         seed=1,
     )

@@ -200,3 +200,15 @@ def test_waiting_does_not_help_a_job_that_is_too_slow_by_itself_or_out_of_bounds
     e = engine(contract="guaranteed", explore=False)
     assert e.route("m", "q").select((), deadline_s=0.01).retry_after_s is None
     assert e.route("m", "q").select(()).retry_after_s is None
+
+
+def test_a_resource_that_is_removed_while_it_is_looked_at_is_left_out() -> None:
+    """As it happens where another thread removes it between the look and the explanation."""
+    e = engine()
+    route = e.route("m", "q")
+    rows = route._forecasts(())
+    there = [None if r.name == "slow" else r for r in e.resources]
+    told = tw.Explanation.of(route.model, route.qos, rows, there)
+    names = {c.resource.name for c in (*told, *told.excluded)}
+    assert "slow" not in names
+    assert names == {c.resource.name for c in (*route.peek(()), *route.peek(()).excluded)} - {"slow"}
