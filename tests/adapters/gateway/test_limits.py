@@ -136,7 +136,7 @@ def test_more_requests_than_may_be_open_are_told_when_to_come_back() -> None:
         ("GET", "/v1/models/none", 404, "model_not_found"),
         ("GET", "/v1/files", 400, "bad_request"),
         ("POST", "/v1/%2e%2e/metrics", 404, "unknown_path"),
-        ("POST", "/v1/./chat/completions", 404, "unknown_path"),
+        ("POST", "/v1/%2e/chat/completions", 404, "unknown_path"),
     ],
 )
 def test_paths_and_methods_that_are_not_served(method: str, path: str, status: int, code: str) -> None:
