@@ -278,3 +278,19 @@ class Conformance:
             assert scene.tally.ended["failed"] == n - refused
 
         self.run(test)
+
+    def test_callers_that_give_up_at_any_moment_leave_no_ticket_open(self) -> None:
+        if not self.gives_up:
+            pytest.skip("its caller cannot give up")
+
+        async def test(scene: Scene) -> None:
+            callers = []
+            for turns in range(40):
+                callers.append(asyncio.ensure_future(scene.call({})))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                callers[-1].cancel()
+            await asyncio.wait(callers)
+            assert (await scene.call({})).ok
+
+        self.run(test)

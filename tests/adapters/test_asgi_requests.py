@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +27,7 @@ from tailwise.adapters.asgi import TailwiseMiddleware, decide
 from tailwise.adapters.asyncio import AsyncRoute
 from tailwise.adapters.fastapi import ticket
 from tailwise.adapters.journal import Entry
+from tailwise.errors import MissingExtra
 from tests.adapters.asgi_world import World, ask
 from tests.adapters.loopback import loopback
 
@@ -201,3 +205,21 @@ def test_no_header_makes_an_error_of_ours_or_leaves_a_ticket_open() -> None:
         runner.run(server.__aexit__(None, None, None))
     tally = world.journal.classes["chat"]
     assert tally.offered == tally.ended["completed"] + tally.refused["late"] > 0
+
+
+def test_without_fastapi_the_dependency_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    monkeypatch.delitem(sys.modules, "tailwise.adapters.fastapi")
+    with pytest.raises(MissingExtra, match=r"pip install 'tailwise\[fastapi\]'"):
+        importlib.import_module("tailwise.adapters.fastapi")
+
+
+def test_the_middleware_imports_no_framework() -> None:
+    program = "import sys, tailwise.adapters.asgi; print(sorted({m.partition('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    assert "'tailwise'" in loaded
+    assert not {"starlette", "fastapi", "anyio", "httpx", "uvicorn"} & set(
+        loaded.strip("[]\n").replace("'", "").split(", ")
+    )
