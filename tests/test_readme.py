@@ -51,7 +51,7 @@ def test_the_example_of_jobs_that_tailwise_runs_runs() -> None:
 
 def test_the_language_model_example_runs_and_teaches_both_signals() -> None:
     scope: dict[str, object] = {}
-    exec(block('"llama-70b",'), scope)
+    exec(block('engine.route("llama-70b", "chat")'), scope)
     engine = scope["engine"]
     assert engine.in_flight == 0  # type: ignore[attr-defined]
     assert engine.length("llama-70b").n == 1.0  # type: ignore[attr-defined]
