@@ -195,7 +195,7 @@ def test_enforced_the_block_ends_with_its_deadline_and_the_job_is_timed_out() ->
             async with world.hour.ticket((), deadline_s=0.02, enforce=True):
                 await asyncio.Event().wait()
         with pytest.raises(JobTimedOut):  # of the outer block
-            async with world.hour.ticket((), deadline_s=0.02), world.hour.ticket((), enforce=True):
+            async with world.hour.ticket((), deadline_s=0.5), world.hour.ticket((), enforce=True):
                 await asyncio.Event().wait()
         await asyncio.sleep(0)  # the task itself is not cancelled
 
