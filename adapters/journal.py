@@ -96,7 +96,7 @@ class Journal:
 
     def headroom(self, qos: str) -> float | None:
         """By what share the arrivals of everything could grow before the class misses its on_time; None = not known.
-        See `tailwise.headroom.Headroom`. Cost: some milliseconds, once a second."""
+        See `tailwise.headroom.Headroom`. Cost: some milliseconds, at most every five seconds."""
         return self._headroom(qos)
 
     def now_s(self) -> float:
@@ -134,7 +134,15 @@ class Journal:
             explanation = route.peek(x, Z, **seen)  # a refused job has changed nothing: what it saw
         bound_s = options.get("tpot_s")
         with suppress(InputError):  # in bypass mode nobody has looked at x
-            self._headroom.offered(ticket.model.name, route.qos.name, x, left_s=ticket.left_s, tpot_s=bound_s)
+            self._headroom.offered(
+                ticket.model.name,
+                route.qos.name,
+                x,
+                Z,
+                lane=ticket.lane if ticket.admitted else -1,
+                left_s=ticket.left_s,
+                tpot_s=bound_s,
+            )
         with self._lock:
             job = Job(
                 self._n + 1,

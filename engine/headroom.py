@@ -15,7 +15,9 @@ from tailwise._core.core import Core
 from tailwise.engine import Engine
 from tailwise.errors import InputError, UnknownName
 from tailwise.loaded import Jobs, Lognormal
-from tailwise.mix import Mix, Place
+from tailwise.mix import Mix
+from tailwise.numbered import prompt_of
+from tailwise.places import Place
 from tailwise.route import Route
 from tailwise.validate import as_row
 
@@ -26,7 +28,7 @@ KEPT_EVERY_S = 0.05  #: one in so many seconds: so they are not all of one burst
 N_CELLS = 1 << 12  #: jobs x resources that are looked at: fewer of each kind where there are many
 N_LEAST = 20  #: jobs of a class in the window from which on its rate is known, to a quarter
 SETTLED_S = 5.0  #: after the first job, before which no rate is known
-AGAIN_S = 1.0  #: for so long an answer stands
+AGAIN_S = 5.0  #: for so long an answer stands
 
 
 class Headroom:
@@ -35,16 +37,18 @@ class Headroom:
     Tell it of every job that comes with `offered`, and ask `headroom("chat")`: .35 = with 35% more of everything the
     class's on-time share falls to its on_time; 0 = there is none; -.2 = a fifth of the present load is too much; -1 =
     not even at the least load would enough be on time; None = not known (fewer than 20 jobs of the class in the
-    window, answers of two signals, or nobody knows how long they take).
+    window, or nobody knows how long they take).
 
     window_s: seconds over which rates are counted, in 1..3600. Deterministic. May be called from any thread.
 
     How: the mix is that of the last jobs of each model and class; what they take comes from the posteriors, as on
     resources that are full. A packing by prices (`saturation.place`) tells at which factor the classes up to each
     priority fill the resources, and the wait of priority queues (`saturation.lost_share`) how many jobs of a class
-    then start too late. The largest factor at which what is left reaches on_time is found by bisection. It knows
-    nothing of arrivals burstier than Poisson, nor what a reported column would say under more load, and takes what
-    others send for constant. bench/README.md has how far it is off in replays.
+    then start too late. The largest factor at which what is left reaches on_time is found by bisection. Where answers
+    come token by token a resource is slower by the share of its time in which it reads prompts, and a soft capacity
+    ends where half of what may miss its bounds does. It knows nothing of arrivals burstier than Poisson, nor what a
+    reported column would say under more load, and takes what others send for constant. bench/README.md has how far it
+    is off in replays.
     """
 
     def __init__(self, engine: Engine, *, window_s: float = 60.0) -> None:
@@ -64,15 +68,19 @@ class Headroom:
         model: str,
         qos: str,
         x: Sequence[float] | NDArray[np.float64],
+        Z: NDArray[np.float64] | None = None,
         *,
+        lane: int = -1,
         left_s: float | None = None,
         tpot_s: float | None = None,
     ) -> None:
         """A job came, whatever was decided on it.
 
-        model, qos: names; of a family the variant that was chosen. x: raw features, as in `Route.select`. left_s,
-        tpot_s: bounds of its own (`ticket.left_s`); None = its class's. Raises UnknownName; InputError where the job
-        is one of those that are looked at, at most 20 a second of a kind. Cost: a microsecond, of those ten.
+        model, qos: names; of a family the variant that was chosen. x, Z: as in `Route.select`; Z tells, where the
+        model has such a column, how many tokens the job had to have read. lane: where it went (`ticket.lane`), -1 =
+        nowhere. left_s, tpot_s: bounds of its own (`ticket.left_s`); None = its class's. Raises UnknownName;
+        InputError where the job is one of those that are looked at, at most 20 a second of a kind. Cost: a
+        microsecond, of those ten.
         """
         now_s = self._engine.clock.now_ns() * 1e-9
         arrivals = self._arrivals.get((model, qos))
@@ -80,7 +88,7 @@ class Headroom:
             arrivals = _Arrivals(self._engine, self._engine.route(model, qos), self._window_s)
         job = None
         if not arrivals.kept_s <= now_s < arrivals.kept_s + KEPT_EVERY_S:
-            job = _Job(arrivals.encode(self._engine._core, x), left_s, tpot_s)
+            job = arrivals.kept(self._engine._core, x, Z, lane, left_s, tpot_s)
         with self._lock:
             if self._since_s is None:
                 self._since_s = now_s
@@ -89,7 +97,8 @@ class Headroom:
     def __call__(self, qos: str) -> float | None:
         """The share by which all arrivals may grow before this class misses its on_time. Raises UnknownName.
 
-        Worked out for all classes at most once a second.
+        Worked out for all classes at most every five seconds. Cost then: some 3 ms for each resource with a soft
+        capacity, .3 for others, and 2 for each priority.
         """
         if not any(q.name == qos for q in self._engine.qos):
             raise UnknownName(f"no class {qos!r}; there are {', '.join(q.name for q in self._engine.qos)}")
@@ -121,14 +130,15 @@ class Headroom:
         enough = [qos for qos, n in counts.items() if n >= N_LEAST]
         if not open_lanes or not enough:
             return dict.fromkeys(enough, -1.0)
-        kinds = [a.jobs(core, some) for (_, a), some in zip(seen, last, strict=True)]
-        fleet = [Place.of(core, kinds, lane, resource) for lane, resource in open_lanes]
-        mix = Mix.of(core, kinds, [n / window_s for n, _ in seen], fleet)
+        kinds = [a.jobs(core, some, n / window_s) for (n, a), some in zip(seen, last, strict=True)]
+        mix = Mix.of(kinds, [Place.of(core, kinds, lane, resource) for lane, resource in open_lanes])
         return {qos: mix.headroom(qos) for qos in enough}
 
 
 class _Job(NamedTuple):
     x: NDArray[np.float64]  # encoded
+    own: float | None
+    lane: int
     left_s: float | None
     tpot_s: float | None
 
@@ -146,9 +156,22 @@ class _Arrivals:
         self.last: deque[_Job] = deque(maxlen=N_KEPT)
         self.kept_s = -math.inf
 
-    def encode(self, core: Core, x: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    def kept(
+        self,
+        core: Core,
+        x: Sequence[float] | NDArray[np.float64],
+        Z: NDArray[np.float64] | None,
+        lane: int,
+        left_s: float | None,
+        tpot_s: float | None,
+    ) -> _Job:
         model = self.route.model
-        return core.encode(self.index, as_row(f"Model {model.name!r}", x, len(model.features)))
+        row = as_row(f"Model {model.name!r}", x, len(model.features))
+        own = [model.given.index(c.given) for c in model.columns if c.tracked == "prefill_tokens" and c.given]
+        tokens = row[prompt_of(model) - 1] if prompt_of(model) else None
+        if own and Z is not None and lane >= 0 and not math.isnan(Z[own[0], lane]):
+            tokens = float(Z[own[0], lane])
+        return _Job(core.encode(self.index, row), tokens, lane, left_s, tpot_s)
 
     def add(self, now_s: float, job: _Job | None) -> None:
         """job: None = it is counted and not kept."""
@@ -167,7 +190,7 @@ class _Arrivals:
         first = last - len(self._seconds)
         return sum(n for s, n in zip(self._seconds, self._counts, strict=True) if first < s <= last)
 
-    def jobs(self, core: Core, last: Sequence[_Job]) -> Jobs:
+    def jobs(self, core: Core, last: Sequence[_Job], rate: float) -> Jobs:
         """Some of the last of them."""
         model, qos = self.route.model, self.route.qos
         x = np.array([job.x for job in last])
@@ -178,4 +201,16 @@ class _Arrivals:
         if model.streams:
             lengths = np.array([core.length(self.index, row)[:2] for row in x])
             tokens = Lognormal(lengths[:, 0], lengths[:, 1])
-        return Jobs(model, self.index, qos, x, left_s, tpot_s, tokens)
+        own = [job.own for job in last if job.own is not None]
+        return Jobs(
+            model,
+            self.index,
+            qos,
+            rate,
+            x,
+            left_s,
+            tpot_s,
+            tokens,
+            own=np.array(own) if len(own) == len(last) else None,
+            lanes=np.array([job.lane for job in last]),
+        )

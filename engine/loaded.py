@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from tailwise.numbered import columns_of, features_of, prompt_of
 from tailwise.qos import QoS
 from tailwise.types import Model
 
-__all__ = ["Jobs", "Lognormal", "Outlook", "bearable", "normal_cdf", "outlook"]
+__all__ = ["Belief", "Fill", "Jobs", "Lognormal", "Outlook", "normal_cdf"]
 
 Array = NDArray[np.float64]
 
@@ -29,19 +31,8 @@ class Lognormal:
     s: Array
 
     @classmethod
-    def of(cls, served: dict[str, NDArray[np.float32]], x: Array) -> Lognormal:
-        """By a served copy (see `Core.served`) at x (n, d)."""
-        d = x.shape[1]
-        factor = np.zeros((d, d))
-        factor[np.tril_indices(d)] = served["factor"]
-        scale2 = float(served["scale2"])
-        return cls(
-            x @ served["mean"].astype(float), np.sqrt(scale2 * (1.0 + np.sum((x @ factor.T) ** 2, axis=1)))
-        )
-
-    @classmethod
     def like(cls, mean: Array, var: Array) -> Lognormal:
-        """A lognormal of these moments."""
+        """Of these moments."""
         s2 = np.log1p(var / mean**2)
         return cls(np.log(mean) - 0.5 * s2, np.sqrt(s2))
 
@@ -61,82 +52,146 @@ class Lognormal:
             return normal_cdf((np.log(np.maximum(bound_s, 0.0)) - self.m) / self.s)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Jobs:
-    """Some jobs of one model and class, for all that come like them. x: encoded, (n, n_request). left_s, tpot_s: what
-    bounds the first token, or the end where the class bounds no first token, and seconds per token, (n,)."""
+    """Some jobs of one model and class, for all that come like them: n of the `rate` that come in a second.
+
+    x: encoded, (n, n_request). left_s, tpot_s (n,): what bounds the first token, or the end where the class bounds no
+    first token, and seconds per token. tokens: of the answers, where the model has two signals. own (n,): tokens that
+    each had to have read where it went. lanes (n,): where it went; -1 = nowhere.
+    """
 
     model: Model
     index: int
     qos: QoS
+    rate: float
     x: Array
     left_s: Array
     tpot_s: Array
-    tokens: Lognormal | None  #: of the answers, where the model has two signals
+    tokens: Lognormal | None
+    own: Array | None
+    lanes: NDArray[np.int64]
 
-    @property
+    @cached_property
     def held(self) -> float:
         """Tokens in the cache of a job in service, in the mean: its prompt and half of its answer."""
-        tokens = 0.0 if self.tokens is None else 0.5 * self.tokens.mean
+        answer = 0.0 if self.tokens is None else 0.5 * self.tokens.mean
         at = prompt_of(self.model)
         if not at:
-            return float(np.mean(tokens))
+            return float(np.mean(answer))
         before, feature = features_of(self.model)[: at - 1], features_of(self.model)[at - 1]
         z = self.x[:, at + sum(f.knee for f in before)]
-        return float(np.mean((feature.typical * np.exp(z) if feature.typical else np.expm1(z)) + tokens))
+        return float(np.mean((feature.typical * np.exp(z) if feature.typical else np.expm1(z)) + answer))
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """How full a resource is. running: jobs in service that a job finds there. reading: share of the time in which it
+    reads prompts; reading_then: the same when the profile was learned. The rest is left for the tokens of answers,
+    and what is there to be read grows as reading / (1 - reading)."""
+
+    running: float
+    reading: float = 0.0
+    reading_then: float = 0.0
+
+    @property
+    def slower(self) -> float:
+        """Factor on seconds per token."""
+        return (1.0 - self.reading_then) / (1.0 - self.reading)
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Of n jobs on one resource. seconds: expected from start to end; on_time: P(all bounds hold), without a wait."""
+    """Of n jobs on one resource, without a wait. first_s: expected to what left_s bounds; seconds: to the end;
+    on_time: P(all bounds hold)."""
 
+    first_s: Array
     seconds: Array
     on_time: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What is believed of some jobs on one resource, as of one moment."""
+
+    jobs: Jobs
+    available: float
     known: bool  #: by results there, or a given profile, and not by what holds of any
+    column_mean: tuple[float, ...]  #: encoded, of the jobs that ran there
+    signals: tuple[tuple[Array, Array, float], ...]  #: mean, factor and scale^2 of ln(seconds)
+
+    @classmethod
+    def of(cls, core: Core, jobs: Jobs, lane: int) -> Belief:
+        """By the served copies (see `Core.served`): what decisions read."""
+        served = [core.served(jobs.index, lane, s) for s in range(len(jobs.model.signals))]
+        return cls(
+            jobs=jobs,
+            available=1.0 / float(served[0]["inv_availability"]),
+            known=all(float(of["dof"]) >= 4.0 + N_LEARNED for of in served),
+            column_mean=tuple(map(float, served[0]["column_mean"])),
+            signals=tuple(map(_posterior, served)),
+        )
+
+    def outlook(self, fill: Fill) -> Outlook:
+        jobs, x = self.jobs, self._rows(fill, self.jobs.own)
+        first = self._time(0, x)
+        if jobs.tokens is None:
+            return Outlook(first.mean, first.mean, self.available * first.within(jobs.left_s))
+        pace = self._time(1, x)
+        pace = Lognormal(pace.m + math.log(fill.slower), pace.s)
+        more = np.maximum(jobs.tokens.mean - 1.0, 0.0)
+        whole = first.mean + more * pace.mean
+        square = (jobs.tokens.var + more**2) * (pace.var + pace.mean**2) - (more * pace.mean) ** 2
+        missed, first_s, end_s = 1.0 - pace.within(jobs.tpot_s), whole, jobs.left_s
+        if jobs.qos.ttft_s < math.inf:
+            missed += 1.0 - first.within(jobs.left_s)
+            first_s, end_s = first.mean, jobs.left_s + (jobs.qos.deadline_s - jobs.qos.ttft_s)
+        missed += 1.0 - Lognormal.like(whole, first.var + square).within(end_s)
+        return Outlook(first_s, whole, self.available * np.maximum(0.0, 1.0 - missed))
+
+    @property
+    def reading_s(self) -> float:
+        """Seconds that reading a job's own tokens takes, in the mean: twice what half of them add to the time to the
+        first token. 0 where no column tells."""
+        own = self.jobs.own
+        if self.jobs.tokens is None or own is None:
+            return 0.0
+        half_s, all_s = (self._time(0, self._rows(Fill(0.0), k * own)).mean for k in (0.5, 1.0))
+        return max(2.0 * float(np.mean(all_s - half_s)), 0.0)
+
+    def _time(self, signal: int, x: Array) -> Lognormal:
+        mean, factor, scale2 = self.signals[signal]
+        return Lognormal(x @ mean, np.sqrt(scale2 * (1.0 + np.sum((x @ factor.T) ** 2, axis=1))))
+
+    def _rows(self, fill: Fill, own: Array | None) -> Array:
+        """Encoded rows (n, d), columns as on a resource so full: those that count jobs say so, tokens in the cache
+        are their prompts and half of their answers, tokens to be read the job's own and those that wait to be. Of all
+        else the mean of the jobs that ran there."""
+        jobs, n = self.jobs, len(self.jobs.x)
+        columns, z = columns_of(jobs.model), []
+        for (_, scale, *_), column, mean in zip(columns, jobs.model.columns, self.column_mean, strict=True):
+            value = np.full(n, max(math.expm1(mean), 0.0) * scale if math.isfinite(mean) else 0.0)
+            if column.tracked in ("running", "in_flight"):
+                value = np.full(n, fill.running)
+            elif column.tracked == "waiting":
+                value = np.zeros(n)
+            elif column.tracked == "kv_tokens":
+                value = np.full(n, fill.running * jobs.held)
+            elif column.tracked == "prefill_tokens" and own is not None:
+                value = own + fill.reading / (1.0 - fill.reading) * float(np.mean(own))
+            z.append(np.minimum(np.log1p(value / scale), 6.0))
+        terms = []
+        for (*_, square, factor), column_z in zip(columns, z, strict=True):
+            terms += [column_z**2] if square else []
+            terms += [column_z * jobs.x[:, factor]] if factor else []
+        return np.column_stack([jobs.x, *z, *terms]) if z else jobs.x
 
 
-def outlook(core: Core, jobs: Jobs, lane: int, running: float) -> Outlook:
-    """Of jobs that find `running` others in service on a lane."""
-    signals = [core.served(jobs.index, lane, s) for s in range(len(jobs.model.signals))]
-    known = all(float(served["dof"]) >= 4.0 + N_LEARNED for served in signals)
-    available = 1.0 / float(signals[0]["inv_availability"])
-    x = _rows(jobs, signals[0], running)
-    first = Lognormal.of(signals[0], x)
-    if jobs.tokens is None:
-        return Outlook(first.mean, available * first.within(jobs.left_s), known)
-    per_token = Lognormal.of(signals[1], x)
-    more = np.maximum(jobs.tokens.mean - 1.0, 0.0)
-    whole = first.mean + more * per_token.mean
-    square = (jobs.tokens.var + more**2) * (per_token.var + per_token.mean**2) - (more * per_token.mean) ** 2
-    missed = 1.0 - per_token.within(jobs.tpot_s)
-    end_s = jobs.left_s
-    if jobs.qos.ttft_s < math.inf:
-        missed += 1.0 - first.within(jobs.left_s)
-        end_s = jobs.left_s + (jobs.qos.deadline_s - jobs.qos.ttft_s)
-    missed += 1.0 - Lognormal.like(whole, first.var + square).within(end_s)
-    return Outlook(whole, available * np.maximum(0.0, 1.0 - missed), known)
-
-
-def _rows(jobs: Jobs, served: dict[str, NDArray[np.float32]], running: float) -> Array:
-    """Encoded rows (n, d), the columns as with `running` jobs in service: those that count jobs say so, and tokens
-    in the cache are their prompts and half of their answers. Of all else the mean of the jobs that ran there."""
-    n = len(jobs.x)
-    columns, z = columns_of(jobs.model), []
-    seen = [float(mean) for mean in served["column_mean"]]
-    for (_, scale, _, _, _), column, mean in zip(columns, jobs.model.columns, seen, strict=True):
-        value = np.full(n, max(math.expm1(mean), 0.0) * scale if math.isfinite(mean) else 0.0)
-        if column.tracked in ("running", "in_flight"):
-            value = np.full(n, running)
-        elif column.tracked == "waiting":
-            value = np.zeros(n)
-        elif column.tracked == "kv_tokens":
-            value = np.full(n, running * jobs.held)
-        z.append(np.minimum(np.log1p(value / scale), 6.0))
-    terms = []
-    for (_, _, _, square, factor), column_z in zip(columns, z, strict=True):
-        terms += [column_z**2] if square else []
-        terms += [column_z * jobs.x[:, factor]] if factor else []
-    return np.column_stack([jobs.x, *z, *terms]) if z else jobs.x
+def _posterior(served: Mapping[str, Any]) -> tuple[Array, Array, float]:
+    mean = np.asarray(served["mean"], dtype=np.float64)
+    factor = np.zeros((len(mean), len(mean)))
+    factor[np.tril_indices(len(mean))] = served["factor"]
+    return mean, factor, float(served["scale2"])
 
 
 def normal_cdf(z: Array) -> Array:
@@ -146,24 +201,3 @@ def normal_cdf(z: Array) -> Array:
     with np.errstate(under="ignore"):
         tail = 0.5 * series * np.exp(-0.5 * z**2)
     return np.where(z < 0.0, tail, 1.0 - tail)
-
-
-def bearable(core: Core, kinds: Sequence[Jobs], lane: int, most: float) -> float:
-    """How many jobs at once a resource with a soft capacity may serve, at most `most`, so that of each class half of
-    what may miss its bounds does: the other half is for those that wait. A class that misses more of them alone there
-    has no say. The bound of the tightest class holds for all, as in decisions."""
-    n = most
-    for jobs in kinds:
-        enough = 0.5 * (1.0 + jobs.qos.on_time)
-        low, high = 1.0, n
-        if _kept(core, jobs, lane, high) >= enough or _kept(core, jobs, lane, low) < jobs.qos.on_time:
-            continue
-        while high > 1.05 * low:
-            middle = math.sqrt(low * high)
-            low, high = (middle, high) if _kept(core, jobs, lane, middle) >= enough else (low, middle)
-        n = low
-    return n
-
-
-def _kept(core: Core, jobs: Jobs, lane: int, n: float) -> float:
-    return float(np.mean(outlook(core, jobs, lane, n - 1.0).on_time))

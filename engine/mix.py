@@ -10,38 +10,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tailwise._core.core import Core
-from tailwise.loaded import Jobs, bearable, outlook
+from tailwise.loaded import Jobs
+from tailwise.places import Place
 from tailwise.qos import QoS
 from tailwise.saturation import largest_factor, lost_share, place
-from tailwise.types import Resource
 
-__all__ = ["Mix", "Place"]
+__all__ = ["Mix"]
 
 Array = NDArray[np.float64]
 
 LIKELY = 0.5  #: P(on time) without a wait from which on a job is sent somewhere
 UNKNOWN = 0.05  #: share of the jobs that count of which nobody need know how long they take
-LEAST_SLOTS = 1e-3  #: of a resource that is full of others' jobs
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A resource that takes jobs: how many at once, others' taken off."""
-
-    lane: int
-    slots: float
-
-    @classmethod
-    def of(cls, core: Core, kinds: Sequence[Jobs], lane: int, resource: Resource) -> Place:
-        if resource.max_running is None:
-            others = core.foreign(lane)["running"]
-            return cls(lane, max(resource.slots - others, LEAST_SLOTS))
-        mine = [jobs for jobs in kinds if lane in core.candidates(jobs.index)]
-        most = float(resource.max_running)
-        if resource.kv_tokens is not None and mine:
-            most = min(most, max(1.0, resource.kv_tokens / max(max(j.held for j in mine), 1.0)))
-        return cls(lane, bearable(core, mine, lane, most))
 
 
 @dataclass(frozen=True)
@@ -49,40 +28,44 @@ class Mix:
     """J jobs that stand for those to come, on K resources.
 
     rate (J,): jobs a second that each stands for. seconds (J, K): expected from start to end, inf where it cannot run
-    or is not sent. on_time (J, K): P(on time) without a wait. left_s (J,): to its deadline. known (J,): whether
-    anybody knows how long it takes. slots (K,): jobs at once.
+    or is not sent; first_s (J, K): to what left_s bounds. on_time (J, K): P(on time) without a wait. left_s (J,): to
+    its deadline. known (J,): whether anybody knows how long it takes. slots (K,): jobs at once.
     """
 
     qos: tuple[QoS, ...]
     rate: Array
     seconds: Array
+    first_s: Array
     on_time: Array
     left_s: Array
     known: NDArray[np.bool_]
     slots: Array
 
     @classmethod
-    def of(cls, core: Core, kinds: Sequence[Jobs], rates: Sequence[float], places: Sequence[Place]) -> Mix:
-        seconds, on_time, known = [], [], []
-        for jobs in kinds:
-            n, k = len(jobs.x), len(places)
-            s, p, seen = np.full((n, k), math.inf), np.zeros((n, k)), False
-            for i, spot in enumerate(places):
-                if spot.lane in core.candidates(jobs.index):
-                    look = outlook(core, jobs, spot.lane, max(spot.slots - 1.0, 0.0))
-                    s[:, i], p[:, i] = look.seconds, look.on_time
-                    seen = seen or (look.known and jobs.tokens is None)
-            s[(p < LIKELY) & (p < p.max(axis=1, keepdims=True))] = math.inf
-            seconds.append(s)
-            on_time.append(p)
-            known.append(np.full(n, seen or not np.isfinite(s).any()))  # of what nobody runs all is known
+    def of(cls, kinds: Sequence[Jobs], places: Sequence[Place]) -> Mix:
+        n, k = sum(len(jobs.x) for jobs in kinds), len(places)
+        seconds, first_s, on_time = np.full((n, k), math.inf), np.zeros((n, k)), np.zeros((n, k))
+        known, at = np.zeros(n, dtype=np.bool_), 0
+        for kind, jobs in enumerate(kinds):
+            rows = slice(at, at + len(jobs.x))
+            at = rows.stop
+            for lane, spot in enumerate(places):
+                belief = spot.beliefs.get(kind)
+                if belief is not None:
+                    look = belief.outlook(spot.fill)
+                    seconds[rows, lane], first_s[rows, lane] = look.seconds, look.first_s
+                    on_time[rows, lane] = look.on_time
+                    known[rows] |= belief.known
+        seconds[(on_time < LIKELY) & (on_time < on_time.max(axis=1, keepdims=True))] = math.inf
+        known |= ~np.isfinite(seconds).any(axis=1)  # of what nobody runs all is known
         return cls(
             qos=tuple(jobs.qos for jobs in kinds for _ in jobs.x),
-            rate=np.concatenate([np.full(len(j.x), r / len(j.x)) for j, r in zip(kinds, rates, strict=True)]),
-            seconds=np.concatenate(seconds),
-            on_time=np.concatenate(on_time),
+            rate=np.concatenate([np.full(len(jobs.x), jobs.rate / len(jobs.x)) for jobs in kinds]),
+            seconds=seconds,
+            first_s=first_s,
+            on_time=on_time,
             left_s=np.concatenate([jobs.left_s for jobs in kinds]),
-            known=np.concatenate(known),
+            known=known,
             slots=np.array([spot.slots for spot in places]),
         )
 
@@ -102,9 +85,7 @@ class Mix:
         mine = self._of(qos.name)
         own_rate = self.rate[mine]
         by_place = shares[mine] * own_rate[:, None] / own_rate.sum()
-        patience = self.left_s[mine][:, None] - np.where(
-            np.isfinite(self.seconds[mine]), self.seconds[mine], 0.0
-        )
+        patience = self.left_s[mine][:, None] - self.first_s[mine]
         lost = lost_share(
             ahead,
             factor / full,

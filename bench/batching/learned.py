@@ -7,6 +7,7 @@ declared."""
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from bench.batching.pool import COMPLETED, FIRST, MAX_RUNNING, PROGRESS_TOKENS, 
 from bench.batching.server import advance, submit
 from bench.batching.traffic import Traffic
 
-__all__ = ["CHAT", "LLM", "Learned"]
+__all__ = ["CHAT", "LLM", "Learned", "Run"]
 
 LLM = tw.Model(
     "llm",
@@ -43,19 +44,24 @@ class Learned:
     model: tw.Model = LLM
     qos: tw.QoS = CHAT
 
-    def play(self, traffic: Traffic, seed: int) -> Outcome:
+    def play(
+        self, traffic: Traffic, seed: int, look: Callable[[Run, int, float], None] | None = None
+    ) -> Outcome:
+        """look(run, job, now_s): called when a job was placed."""
         began = time.perf_counter()
-        run = _Run(self, traffic, seed)
+        run = Run(self, traffic, seed)
         for job, now_s in enumerate(traffic.arrival_s.tolist()):
             run.hear_until(now_s)
             run.place(job, now_s)
+            if look is not None:
+                look(run, job, now_s)
         run.hear_until(np.inf)
         assert run.engine.in_flight == 0
         wall_s = time.perf_counter() - began
         return Outcome(run.pool.lane, run.pool.first_s, run.pool.end_s, run.read, run.claim, wall_s)
 
 
-class _Run:
+class Run:
     """One engine over one pool."""
 
     def __init__(self, player: Learned, traffic: Traffic, seed: int) -> None:

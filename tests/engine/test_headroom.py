@@ -8,6 +8,7 @@ import pytest
 
 import tailwise as tw
 from tailwise.headroom import Headroom
+from tailwise.places import Place
 
 SERVICE_S = 0.1
 GOOD = 0.99 / 0.95  #: the availability that is believed of a resource without results, over on_time
@@ -116,7 +117,7 @@ def test_drained_resources_and_those_that_others_fill_are_not_counted() -> None:
     filled.engine.report("r0", running=1, waiting=0)
     assert filled.headroom("hasty") == pytest.approx(free, rel=0.05)
     drained.engine.drain("r1")
-    drained.clock.advance(1.0)
+    drained.clock.advance(5.0)
     assert drained.headroom("hasty") == -1.0
 
 
@@ -138,7 +139,7 @@ def test_a_job_that_nobody_can_run_is_lost() -> None:
         headroom.offered("other" if k % 10 == 0 else "m", "hasty", ())
     assert (headroom("hasty") or 0.0) > 0.0
     nowhere.drain("r1")
-    watched.clock.advance(1.0)
+    watched.clock.advance(5.0)
     assert headroom("hasty") == -1.0
 
 
@@ -155,6 +156,90 @@ UNKNOWN = {
 @pytest.mark.parametrize("what", UNKNOWN)
 def test_it_is_not_known_where(what: str) -> None:
     assert UNKNOWN[what]().headroom("hasty") is None
+
+
+LLM = tw.Model(
+    "llm",
+    (tw.Feature("prompt_tokens", typical=500),),
+    (
+        tw.Column("ahead", 500, tracked="prefill_tokens", plus="uncached"),
+        tw.Column("busy", 4, tracked="running"),
+    ),
+    signals=("ttft", "tpot"),
+)
+TOKENS, READ_S, PACE_S = 100, 2e-4, 0.02
+
+
+def streaming(qos: tw.QoS, resource: tw.Resource, slowed: float = 0.0) -> tuple[tw.Engine, Headroom]:
+    """A resource that reads at .2 ms a token and answers 100 tokens at 20 ms (1 + slowed x jobs there), as its
+    profile has learned from up to four jobs at once; two jobs a second with 500 tokens each."""
+    clock = tw.ManualClock(100.0)
+    e = tw.Engine([resource], [LLM], [qos], clock=clock, seed=1, health=None)
+    route, headroom = e.route("llm", qos.name), Headroom(e)
+    Z = route.buffer()
+    for k in range(240):
+        running = []
+        for i in range(1 + k % 4):
+            Z[0] = 250.0 * (1 + (k + i) % 3)
+            ticket = route.select((500,), Z, mask=1)
+            ticket.first(READ_S * 250.0 * (1 + (k + i) % 3))
+            running.append(ticket)
+        for i, ticket in enumerate(running):
+            first_s = READ_S * 250.0 * (1 + (k + i) % 3)
+            ticket.complete(first_s + (TOKENS - 1) * PACE_S * (1.0 + slowed * i), tokens=TOKENS)
+    for k in range(120):
+        clock.advance(0.5)
+        Z[0] = 250.0 * (1 + k % 3)
+        headroom.offered("llm", qos.name, (500,), Z, lane=0)
+    return e, headroom
+
+
+def test_answers_hold_a_slot_to_their_last_token() -> None:
+    """.1 s to read and 99 x 20 ms: eight slots bear 3.8 a second, if reading did not slow the others. It does, by a
+    factor of at least 1 - .1 x 3.8 (profiles saw reading for .2 of the time) and at most 1."""
+    qos = tw.QoS("chat", ttft_s=5.0, tpot_s=0.2, contract="best_effort")
+    _, headroom = streaming(qos, tw.Resource("r", slots=8))
+    share = headroom("chat")
+    assert share is not None
+    assert 0.62 / 0.8 * 3.8 / 2.0 - 1.0 < share < 1.1 * 3.8 / 2.0 - 1.0
+
+
+def test_a_soft_capacity_ends_where_the_pace_does() -> None:
+    """With n there a token takes 20 ms (1 + n / 10): a bound of 40 ms holds up to ten jobs, one of 30 up to five, one
+    of 15 never."""
+
+    def share(tpot_s: float) -> float | None:
+        qos = tw.QoS("chat", ttft_s=5.0, tpot_s=tpot_s, contract="best_effort", explore=False)
+        return streaming(qos, tw.Resource("r", max_running=64), slowed=0.1)[1]("chat")
+
+    none, some, more = share(0.015), share(0.03), share(0.04)
+    assert none == -1.0
+    assert some is not None
+    assert more is not None
+    assert some < more < 2.5
+
+
+def test_the_pace_that_jobs_bring_stands_in_for_their_classes() -> None:
+    qos = tw.QoS("chat", ttft_s=5.0, tpot_s=0.2, contract="best_effort")
+    e, headroom = streaming(qos, tw.Resource("r", slots=8))
+    for _ in range(200):
+        e.clock.advance(0.5)  # type: ignore[attr-defined]
+        headroom.offered("llm", "chat", (500,), tpot_s=0.01)
+    assert headroom("chat") == -1.0
+
+
+def test_reading_takes_the_share_of_the_time_that_the_flow_asks_for() -> None:
+    """flow = slots / seconds of each, reading = flow x seconds of reading, both as of the same fill."""
+    qos = tw.QoS("chat", ttft_s=5.0, tpot_s=0.2, contract="best_effort")
+    e, headroom = streaming(qos, tw.Resource("r", slots=8))
+    [arrivals] = headroom._arrivals.values()
+    jobs = arrivals.jobs(e._core, list(arrivals.last), rate=2.0)
+    place = Place.of(e._core, [jobs], 0, e.resources[0])
+    [belief] = place.beliefs.values()
+    assert belief.reading_s == pytest.approx(READ_S * 500.0, rel=0.3)
+    assert place.fill.reading_then == pytest.approx(2.0 * belief.reading_s)
+    flow = 8.0 / float(belief.outlook(place.fill).seconds.mean())
+    assert flow * belief.reading_s == pytest.approx(place.fill.reading, rel=0.1)
 
 
 def test_who_comes_ahead_in_unknown_numbers_makes_it_unknown() -> None:
@@ -178,10 +263,10 @@ def test_asking_changes_nothing_and_twice_says_the_same() -> None:
     assert first.engine._core.snapshot() == before
 
 
-def test_an_answer_stands_for_a_second() -> None:
+def test_an_answer_stands_for_five_seconds() -> None:
     watched = Watched().offer({"hasty": 9.0})
     told = watched.headroom("hasty")
-    watched.offer({"hasty": 90.0}, seconds=0.9)
+    watched.offer({"hasty": 90.0}, seconds=4.9)
     assert watched.headroom("hasty") == told
     watched.offer({"hasty": 90.0}, seconds=0.2)
     assert watched.headroom("hasty") != told

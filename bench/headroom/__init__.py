@@ -1,0 +1,1 @@
+"""How far `Headroom` is off: where a class stops keeping its promise, as foretold and as played."""
