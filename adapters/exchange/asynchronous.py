@@ -93,9 +93,7 @@ class AsyncSender(Sender, Generic[Request, Response]):
         except Exception as error:
             leg.error, leg.fault = error, self._fault(error)
             await close(leg)
-        except BaseException:
-            if not entry.settled:
-                entry.cancel()
+        except BaseException:  # whoever called settles
             await close(leg)
             raise
         return leg

@@ -55,11 +55,13 @@ class Race:
     def ends(self) -> list[tuple[str | None, str | None]]:
         return [(d.resource, d.end) for d in self.journal.decisions if d.number > 60]
 
-    async def run(self, library: str, a: Origin, b: Origin, during: Any, ask: Ask = ASK) -> Any:
+    async def run(self, library: str, a: Origin, b: Origin, during: Any, **options: Any) -> Any:
         """Sends one job, which `a` gets, and while it waits there `b` comes back, and it is an outlier."""
         http, adapter = (importlib.import_module(name) for name in (library, f"tailwise.adapters.{library}"))
         inner = http.AsyncHTTPTransport(verify=False)
-        transport = adapter.AsyncTransport(self.journal, {"a": a.url, "b": b.url}, ask, inner=inner)
+        transport = adapter.AsyncTransport(
+            self.journal, {"a": a.url, "b": b.url}, ASK, inner=inner, **options
+        )
         async with http.AsyncClient(transport=transport) as client:
             self.engine.drain("b")
             task = asyncio.create_task(client.post("http://any/x", content=b"ask"))
@@ -120,7 +122,10 @@ def test_one_of_two_that_fails_leaves_the_job_to_the_other(library: str, failure
     assert race.journal.classes["urgent"].ended["failed"] == 0
 
 
-def test_when_both_have_failed_the_caller_hears_of_the_last(library: str) -> None:
+@pytest.mark.parametrize("attempts", [2, 3])
+def test_when_both_have_failed_the_caller_hears_of_the_last_and_neither_is_tried_again(
+    library: str, attempts: int
+) -> None:
     race = Race()
     with Origin([Step.HOLD, whole(b"oh", 500)]) as a, Origin([Step.HOLD, whole(b"no", 503)]) as b:
 
@@ -130,8 +135,10 @@ def test_when_both_have_failed_the_caller_hears_of_the_last(library: str) -> Non
             race.ear.wait_until_ended("failed")
             b.let_go()
 
-        assert asyncio.run(race.run(library, a, b, during)).content == b"no"
-    assert race.ends == [("a", "failed"), ("b", "failed")]
+        assert asyncio.run(race.run(library, a, b, during, attempts=attempts)).content == b"no"
+    tried = [d.resource for d in race.journal.decisions if d.number > 60 and d.reason is None]
+    assert tried == ["a", "b"]
+    assert [d.reason for d in race.journal.refusals] == ["no_resource"] * (attempts - 2)
     assert race.journal.classes["urgent"].ended["failed"] == 1
 
 
@@ -172,7 +179,7 @@ def test_one_decision_in_fifty_may_be_copied() -> None:
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     answers=st.tuples(*[ANSWERS.filter(lambda answer: Step.ENDLESS not in answer.script)] * 2),
     order=st.permutations(["a", "b", "leave"]),
