@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tailwise.adapters.exchange import Ask
+from tailwise.adapters.load import Intake
 from tests.adapters.transport.origin import Origin, Step, chunk, events, whole
 from tests.adapters.transport.world import CHAT, FLAVOURS, World
 
@@ -332,6 +333,14 @@ def test_the_answers_headers_are_told_by_resource_and_a_hook_that_raises_harms_n
     with World(Origin([whole(b"hello", endpoint_load_metrics="TEXT a=1")])) as world:
         assert world.caller(flavour, on_response=hook).send().content == b"hello"
         assert told == [("a", "TEXT a=1")]
+
+
+def test_a_load_report_in_an_answers_headers_reaches_the_engine(flavour: Any) -> None:
+    report = "TEXT named_metrics.num_requests_waiting=3"
+    with World(Origin([whole(b"hello", endpoint_load_metrics=report)])) as world:
+        intake = Intake(world.engine)
+        world.caller(flavour, on_response=intake.headers).send()
+        assert intake.state()["a"].values == {"waiting": 3.0}
 
 
 def test_what_the_caller_may_not_send_is_no_failure_of_the_backend(flavour: Any) -> None:
