@@ -90,10 +90,12 @@ def arrivals(rate_per_s: float, seconds: float, seed: int) -> list[Due]:
     return [Due(float(t), names[i], b"{}") for t, i in zip(at_s, drawn, strict=True)]
 
 
-def tailwise(urls: dict[str, str], slots: int, folder: Path) -> Process:
-    """`tailwise serve` with all its defaults."""
+def tailwise(urls: dict[str, str], slots: int, folder: Path, queue: bool = False) -> Process:
+    """`tailwise serve` with all its defaults. queue: but that requests wait in it."""
     port = free_port()
     text = CONFIG.format(port=port, path=PATH)
+    if queue:
+        text = text.replace("[[model]]", "queue = true\n[[model]]")
     for name, url in urls.items():
         text += f'[[backend]]\nname = "{name}"\nurl = "{url}"\nslots = {slots}\n'
     for priority, (name, (deadline_s, on_time, _)) in enumerate(CLASSES.items()):
@@ -107,6 +109,7 @@ def tailwise(urls: dict[str, str], slots: int, folder: Path) -> Process:
 #: Name: starts the proxy in front of (backends by name, their slots), with a folder of its own.
 CONTESTANTS: dict[str, Callable[[dict[str, str], int, Path], Process]] = {
     "tailwise": tailwise,
+    "tailwise, queueing": lambda urls, slots, folder: tailwise(urls, slots, folder, queue=True),
     "nginx, round robin": lambda urls, slots, folder: nginx(list(urls.values()), "", folder),
     "nginx, least connections": lambda urls, slots, folder: nginx(list(urls.values()), "least_conn;", folder),
     "bare starlette, round robin": lambda urls, slots, folder: bare(list(urls.values())),
