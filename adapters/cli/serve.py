@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import logging
 import sys
@@ -65,7 +64,7 @@ def _run(fleet: Fleet) -> None:
     except TailwiseError as error:
         typer.echo(f"tailwise: {fleet.config.name}: {error}", err=True)
         raise typer.Exit(1) from None
-    asyncio.run(server.serve(_say))
+    server.run(_say)
 
 
 def _say(server: Server) -> None:

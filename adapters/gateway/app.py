@@ -70,14 +70,14 @@ class App:
         try:
             await self._serve(scope, receive, send)
         except Problem as problem:
-            log.info("%s %s: %d %s", scope["method"], scope["path"], problem.status, problem.code)
+            log.info("%s: %d %s", _asked(scope), problem.status, problem.code)
             await send_whole(send, problem.status, *problem.answer())
         except (HeaderError, JobExpired) as error:
             refusal = refuse(error)
-            log.info("%s %s: %d %s", scope["method"], scope["path"], refusal.status, error)
+            log.info("%s: %d %s", _asked(scope), refusal.status, error)
             await send_whole(send, refusal.status, raw(refusal), refusal.body)
         except Gone:
-            log.debug("%s %s: the client is gone", scope["method"], scope["path"])
+            log.debug("%s: the client is gone", _asked(scope))
         finally:
             self.n_open -= 1
 
@@ -168,6 +168,11 @@ class App:
         if (found := models.get(path[11:])) is None:
             raise Problem(404, "model_not_found", f"there is no model {path[11:91]!a}")
         return found
+
+
+def _asked(scope: Scope) -> str:
+    """For the log: without the query, in which keys stand, and on one line whatever the path says."""
+    return f"{scope['method']} {ascii(scope['path'][:80])[1:-1]}"
 
 
 def _said(error: Exception) -> str:

@@ -20,6 +20,11 @@ from tailwise.errors import ConfigError
 __all__ = ["Server"]
 
 
+#: Seconds that an idle connection of a client is kept: longer than proxies in front keep theirs (60 s is usual), so
+#: that it is they who close it, and not we in the moment in which they send a request.
+KEEP_ALIVE_S = 75
+
+
 class _Uvicorn(uvicorn.Server):
     """Says when it listens, and leaves signals alone: uvicorn's own raise them again at its end, in the middle of
     what the other server still has to do."""
@@ -99,6 +104,11 @@ class Server:
             await server.listens.wait()
         started(self)
 
+    def run(self, started: Callable[[Server], None] = lambda server: None) -> None:
+        """`serve` in an event loop of its own: uvloop's where it is installed."""
+        with asyncio.Runner(loop_factory=self._main.config.get_loop_factory()) as runner:
+            runner.run(self.serve(started))
+
     def stop(self) -> None:
         """From any thread."""
         self._main.should_exit = True
@@ -137,6 +147,7 @@ def _config(app: Any, drain_s: float, **more: Any) -> uvicorn.Config:
         server_header=False,
         date_header=False,
         proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         access_log=False,  # it writes query strings, which hold keys
         log_config=None,
         timeout_graceful_shutdown=max(1, round(drain_s)),

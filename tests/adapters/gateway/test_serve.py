@@ -118,10 +118,11 @@ def test_told_to_stop_it_ends_the_requests_that_are_open(running: Running) -> No
 
 def test_no_key_and_no_query_stands_in_the_log(running: Running) -> None:
     headers = {"authorization": "Bearer sk-secret", "api-key": "sk-secret", "x-slo-ttft-ms": "soon"}
-    for path in ("/v1/chat/completions?key=sk-secret", "/nowhere?key=sk-secret"):
+    for path in ("/v1/chat/completions?key=sk-secret", "/nowhere?key=sk-secret", "/now%0ahere"):
         httpx2.post(running.url + path, json={"model": "x"}, headers=headers, trust_env=False)
     _, log = running.stop()
-    assert "/nowhere: 404 unknown_path" in log
+    assert "POST /nowhere: 404 unknown_path" in log
+    assert "POST /now\\nhere: 404 unknown_path" in log
     assert "sk-secret" not in log
 
 
