@@ -206,8 +206,8 @@ def test_answers_hold_a_slot_to_their_last_token() -> None:
 
 def test_a_soft_capacity_ends_where_the_pace_does() -> None:
     """With n others there a token takes 20 ms (1 + n / 10): a bound of 30 ms holds with five others, one of 40 with
-    ten, one of 15 never. Six in 3.1 s each are 2% less than the two jobs a second that come, eleven in 4.1 s 34% more;
-    what reading takes and the forecasts' own spread move that by up to .25."""
+    ten, one of 15 never. Six in 3.1 s each are 2% less than the two jobs a second that come, eleven in 4.1 s 34%
+    more; what reading takes and the forecasts' own spread move that by up to .25."""
 
     def share(tpot_s: float) -> float | None:
         qos = tw.QoS("chat", ttft_s=5.0, tpot_s=tpot_s, contract="best_effort", explore=False)
