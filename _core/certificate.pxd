@@ -119,13 +119,21 @@ cdef inline void report_failure(State* st, int t, int64_t now_ns) noexcept nogil
         report(st, &st.ticket[t].promise, INFINITY, False, now_ns)
 
 
-cdef inline void report_cancel(State* st, int t, int64_t now_ns) noexcept nogil:
-    """From its deadline on a cancelled job is one that never completed; before it nobody knows, and it counts in nothing."""
+cdef inline void report_cancel(State* st, int t, const RouteInfo* route, int64_t now_ns) noexcept nogil:
+    """From its deadline on a cancelled job is one that never completed; before it nobody knows, and it counts in nothing.
+    Where the class bounds the first token and that came in time, the deadline is the one of the end: whoever has read
+    enough of an answer breaks no promise."""
+    cdef const TicketSlot* job = st.ticket + t
     cdef Promise* p = &st.ticket[t].promise
+    cdef double due_s = p.left_s, first_s = INFINITY
     if hand_over(st, t):
         return
-    if <double>(now_ns - p.since_ns) * 1e-9 >= p.left_s:
-        report(st, p, INFINITY, False, now_ns)
+    if route.first and job.tokens > 0.0:
+        first_s = max(0.0, <double>(job.start_ns - p.since_ns) * 1e-9) + job.first_s
+        if first_s <= p.left_s:
+            due_s = p.left_s + route.end_after_s
+    if <double>(now_ns - p.since_ns) * 1e-9 >= due_s:
+        report(st, p, first_s, False, now_ns)
     else:
         withdraw(st, p)
 

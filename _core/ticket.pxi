@@ -201,7 +201,7 @@ cdef class Ticket(Beginning):
                 return
             self._check("cancel() once, or not at all")
             learn_censored(&self.route.core.st, self.route.core.st.ticket + self.slot, now_ns)
-            report_cancel(&self.route.core.st, self.slot, now_ns)
+            report_cancel(&self.route.core.st, self.slot, &self.route.info, now_ns)
             self._close(now_ns)
 
     def drop(self):
@@ -246,7 +246,7 @@ cdef class Ticket(Beginning):
         if self.is_open and self.slot >= 0 and self.route is not None:
             with cython.critical_section(self.route.core):
                 self.route.core.st.head.n_abandoned += 1
-                report_cancel(&self.route.core.st, self.slot, self.route.core.last_ns)
+                report_cancel(&self.route.core.st, self.slot, &self.route.info, self.route.core.last_ns)
                 close_ticket(&self.route.core.st, self.slot, self.route.core.last_ns)
 
 

@@ -85,19 +85,21 @@ class Job:
 def verdict(decision: Decision, job: Job, end: End) -> bool | None:
     """Whether the job kept every bound, by the rule of `Certificate`: None of one that was cancelled before its
     deadline, and where nobody said what tells."""
-    completion_s, qos = decision.completion_s, job.qos
+    completion_s, ttft_s, qos = decision.completion_s, decision.ttft_s, job.qos
     if completion_s is None:  # failed, and refused elsewhere
         return False
-    if end == "cancelled":
-        over = decision.ttft_s is None and completion_s > job.left_s
-        return False if over else None
+    of_first = qos.ttft_s < math.inf
+    due_s = job.left_s + (qos.deadline_s - qos.ttft_s) if of_first else job.left_s
+    if end == "cancelled":  # whoever has read enough of an answer breaks no promise
+        in_time = ttft_s is not None and ttft_s <= job.left_s
+        return False if completion_s >= (due_s if in_time else job.left_s) else None
     if end != "completed":
         return False
-    if qos.ttft_s == math.inf:
-        return completion_s <= job.left_s
-    if decision.ttft_s is None:
+    if not of_first:
+        return completion_s <= due_s
+    if ttft_s is None:
         return None
-    if decision.ttft_s > job.left_s or completion_s > job.left_s + (qos.deadline_s - qos.ttft_s):
+    if ttft_s > job.left_s or completion_s > due_s:
         return False
     if job.tpot_bound_s == math.inf or decision.tokens == 1:
         return True

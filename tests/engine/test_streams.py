@@ -262,3 +262,28 @@ def test_a_guaranteed_stream_is_admitted_only_when_all_its_bounds_hold_together(
     assert ticket.reason == (None if admitted else "guarantee")
     if admitted:
         ticket.cancel()
+
+
+@pytest.mark.parametrize(
+    ("qos", "first_s", "end_s", "n"),
+    [
+        ("chat", 0.4, 2.0, 0),  # its reader has seen enough
+        ("chat", 0.6, 2.0, 1),
+        ("chat", None, 0.4, 0),
+        ("chat", None, 2.0, 1),
+        ("end", 0.4, 50.0, 0),
+        ("end", 0.4, 70.0, 1),
+    ],
+)
+def test_a_cancelled_answer_breaks_a_promise_only_by_what_was_due_by_then(
+    qos: str, first_s: float | None, end_s: float, n: int
+) -> None:
+    e, clock = engine(k=1)
+    ticket = e.route("llm", qos).select((512,))
+    if first_s is not None:
+        clock.set(first_s)
+        ticket.first()
+    clock.set(end_s)
+    ticket.cancel()
+    seen = e.certificate(qos)
+    assert (seen.n, seen.on_time, seen.open) == (n, 0.0 if n else None, 0)
