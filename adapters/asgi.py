@@ -83,7 +83,8 @@ class TailwiseMiddleware:
                     self._decide_by_path(scope, jobs)
                     await self.app(scope, jobs.receive, jobs.send)
             except (HeaderError, JobRejected, QueueFull, JobExpired, JobTimedOut) as error:
-                jobs.settle("cancel" if jobs.left else "fail")
+                # a refusal of what the handler asked for in turn says nothing of the resource that ran it
+                jobs.settle("fail" if isinstance(error, JobTimedOut) and not jobs.left else "cancel")
                 if jobs.left:
                     return
                 if jobs.status is not None:

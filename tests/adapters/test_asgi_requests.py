@@ -103,7 +103,7 @@ def test_a_job_that_the_handler_asks_for_is_refused_like_its_own() -> None:
 
     answer = ask(world.starlette(run))
     assert (answer.status_code, answer.headers["x-tailwise-reason"]) == (503, "no_resource")
-    assert world.ends == ["failed", None]
+    assert world.ends == ["cancelled", None]
 
 
 def test_a_decision_needs_the_middleware() -> None:

@@ -130,6 +130,21 @@ def test_two_jobs_of_one_request_are_settled_each() -> None:
     assert [(d.model, d.end) for d in world.journal.decisions] == [("net", "completed"), ("llm", "completed")]
 
 
+def test_a_refusal_of_what_the_handler_asks_for_in_turn_is_no_failure_of_its_resource() -> None:
+    world = World()
+
+    async def run(request: Request) -> Response:
+        world.engine.drain("a")
+        world.engine.drain("b")
+        decide(request, "llm", (), default="chat")
+        raise AssertionError
+
+    response = ask(world.starlette(run))
+    assert (response.status_code, response.headers["x-tailwise-reason"]) == (503, "no_resource")
+    assert world.ends == ["cancelled", None]
+    assert sum(world.engine.health(name).failures for name in "ab") == 0
+
+
 def test_background_tasks_run_after_the_job_has_ended() -> None:
     world, seen = World(), []
 
