@@ -24,11 +24,12 @@ class Entry:
     unsettled is cancelled, as its ticket is.
     """
 
-    __slots__ = ("_job", "_journal", "decision", "ticket")
+    __slots__ = ("_job", "_journal", "_made_ns", "decision", "ticket")
 
     def __init__(self, journal: Journal, ticket: Ticket, job: Job, decision: Decision) -> None:
         self._journal = journal
         self._job = job
+        self._made_ns = journal.engine.clock.now_ns()
         self.ticket = ticket
         self.decision = decision
 
@@ -66,6 +67,14 @@ class Entry:
         after_s = qos.deadline_s - qos.ttft_s if qos.ttft_s < math.inf else 0.0
         return self.left_s + after_s
 
+    @property
+    def _outlier_s(self) -> float:
+        """Seconds after which it has taken longer than forecast, from its decision; 0 where nothing was forecast."""
+        ticket = self.ticket
+        if ticket.hedge_at_s is None or ticket.wait_s is None or ticket.end_s is None:
+            return 0.0
+        return max(ticket.wait_s + ticket.hedge_at_s, ticket.end_s)
+
     def first(self, ttft_s: float | None = None) -> None:
         """The first token is there: see `Ticket.first`."""
         self.ticket.first(ttft_s)
@@ -86,7 +95,13 @@ class Entry:
         self._journal._end(self, "failed")
 
     def timeout(self) -> None:
-        self.ticket.timeout()
+        """Given up. It counts against the resource, as `Ticket.timeout` does, where it took longer than its forecast
+        can explain. Else its deadline was short, which says nothing of the resource: clients that bring deadlines
+        would open breakers for all others."""
+        if self._journal.since_s(self._made_ns) < self._outlier_s:
+            self.ticket.cancel()
+        else:
+            self.ticket.timeout()
         self._journal._end(self, "timed_out")
 
     def drop(self) -> None:
@@ -126,12 +141,16 @@ class Entry:
     ) -> None:
         if self.ticket.settled:
             return
-        if kind is None:
-            self.complete()
-        elif issubclass(kind, Exception):
-            self.fail()
-        else:
-            self.cancel()
+        try:
+            if kind is None:
+                self.complete()
+            elif issubclass(kind, Exception):
+                self.fail()
+            else:
+                self.cancel()
+        except TicketError:
+            if not self.ticket.settled:  # else another thread settled it just now
+                raise
 
     def __del__(self) -> None:
         ticket = getattr(self, "ticket", None)

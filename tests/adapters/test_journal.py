@@ -358,3 +358,50 @@ def test_what_is_not_looked_at_in_bypass_mode_need_be_no_features() -> None:
     world.engine.mode("bypass")
     world.journal.select(world.plain, ("?", 2.0)).complete()
     assert counts(world) == (2, 2, 2, 0)
+
+
+def test_jobs_whose_own_deadline_was_short_open_no_breaker_and_those_beyond_their_forecast_do(
+    world: World,
+) -> None:
+    for _ in range(40):
+        entry = world.journal.select(world.plain, (1.0,))
+        world.clock.advance(0.1)
+        entry.complete()
+
+    def give_up(after_s: float) -> None:
+        for _ in range(12):
+            entry = world.journal.select(world.plain, (1.0,), mask=1)
+            if entry.admitted:
+                world.clock.advance(after_s)
+                entry.timeout()
+                assert (entry.decision.end, entry.decision.on_time) == ("timed_out", False)
+
+    give_up(0.01)
+    assert world.engine.health("a").state == "closed"
+    assert world.engine.health("a").failures == 0
+    give_up(2.0)
+    assert world.engine.health("a").state != "closed"
+
+
+@pytest.mark.parametrize(
+    ("first_s", "end_s", "on_time"),
+    [
+        (0.4, 1.3, None),  # its reader has seen enough
+        (0.6, 1.3, False),  # the first token
+        (None, 0.4, None),
+        (None, 1.3, False),
+        (0.4, 10.5, False),  # the end
+    ],
+)
+def test_an_answer_that_is_left_half_way_is_late_only_by_what_was_due_by_then(
+    world: World, first_s: float | None, end_s: float, on_time: bool | None
+) -> None:
+    entry = world.journal.select(world.chat, ())
+    if first_s is not None:
+        world.clock.set(100.0 + first_s)
+        entry.first()
+    world.clock.set(100.0 + end_s)
+    entry.cancel()
+    assert entry.decision.on_time is on_time
+    seen = world.engine.certificate("chat")
+    assert (seen.n, seen.on_time) == ((0, None) if on_time is None else (1, 0.0))
