@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 from tailwise.adapters.decision import Decision
 from tailwise.adapters.journal import Journal
 from tailwise.adapters.tally import ClassTally
 from tailwise.engine import Engine
-from tailwise.errors import InputError, MissingExtra
+from tailwise.errors import InputError, MissingExtra, UnknownName
+from tailwise.summary import ProfileSummary
 
 try:
     from prometheus_client import Counter, Histogram
@@ -118,32 +120,41 @@ class TailwiseCollector:
             yield _gauge("headroom_ratio", text, ("qos",), rows)
 
     def _of_resources(self) -> Iterator[Metric]:
-        names = [resource.name for resource in self._engine.resources]
-        load = {name: self._engine.load(name) for name in names}
-        health = {name: self._engine.health(name) for name in names}
-        for name, text, of in (
-            ("running_jobs", "Jobs in service by our own tickets.", lambda n: load[n][0]),
-            ("queued_jobs", "Jobs of our own tickets that wait for service.", lambda n: load[n][1]),
-            ("overdue_jobs", "Jobs in service for longer than they should be.", self._engine.overdue),
+        engine = self._engine
+        seen: list[tuple[str, tuple[float, ...]]] = []
+        for name in [resource.name for resource in engine.resources]:
+            with suppress(UnknownName):  # another thread has removed it since
+                (running, queued), health = engine.load(name), engine.health(name)
+                shut = float(health.state != "closed")
+                seen.append((name, (running, queued, engine.overdue(name), shut, health.success)))
+        for i, (name, text) in enumerate(
             (
-                "breaker_open",
-                "1 while the resource is ejected.",
-                lambda n: float(health[n].state != "closed"),
-            ),
-            ("success_ratio", "Decayed share of successes.", lambda n: health[n].success),
+                ("running_jobs", "Jobs in service by our own tickets."),
+                ("queued_jobs", "Jobs of our own tickets that wait for service."),
+                ("overdue_jobs", "Jobs in service for longer than they should be."),
+                ("breaker_open", "1 while the resource is ejected."),
+                ("success_ratio", "Decayed share of successes."),
+            )
         ):
-            yield _gauge(name, text, ("resource",), [((n,), float(of(n))) for n in names])
+            yield _gauge(name, text, ("resource",), [((n,), numbers[i]) for n, numbers in seen])
 
     def _of_profiles(self) -> Iterator[Metric]:
         engine = self._engine
         by_lane = engine.by_lane
-        seen = [
-            (resource.name, model.name, signal, engine.profile(resource.name, model.name, signal=signal))
-            for model in engine.models
-            for lane in engine.candidates(model.name)
-            if (resource := by_lane[lane]) is not None
-            for signal in model.signals
-        ]
+        seen: list[tuple[str, str, str, ProfileSummary]] = []
+        for model in engine.models:
+            for resource in (by_lane[lane] for lane in engine.candidates(model.name) if lane < len(by_lane)):
+                with suppress(UnknownName):
+                    seen += [
+                        (
+                            resource.name,
+                            model.name,
+                            signal,
+                            engine.profile(resource.name, model.name, signal=signal),
+                        )
+                        for signal in model.signals
+                        if resource is not None
+                    ]
         labels = ("resource", "model", "signal")
         known = [((r, m, s), p) for r, m, s, p in seen if p.source != "unknown"]
         text = "Median of the forecast at typical features."
@@ -186,10 +197,10 @@ class _Heard:
             registry=None,
         )
         self._completion = Histogram(
-            "tailwise_completion_seconds", "Arrival to end.", labels, buckets=SECONDS, registry=None
+            "tailwise_completion_seconds", "Decision to end.", labels, buckets=SECONDS, registry=None
         )
         self._ttft = Histogram(
-            "tailwise_ttft_seconds", "Arrival to the first token.", labels, buckets=SECONDS, registry=None
+            "tailwise_ttft_seconds", "Decision to the first token.", labels, buckets=SECONDS, registry=None
         )
         self._tpot = Histogram(
             "tailwise_tpot_seconds",

@@ -103,3 +103,14 @@ def test_the_mode_and_the_headroom_show(served: Served) -> None:
 def test_what_is_no_source_is_refused() -> None:
     with pytest.raises(tw.InputError, match="Journal or an Engine"):
         TailwiseCollector("engine")  # type: ignore[arg-type]
+
+
+def test_a_resource_that_is_removed_during_a_scrape_spoils_nothing(served: Served) -> None:
+    served.jobs(6)
+    seen = []
+    for metric in TailwiseCollector(served.journal).collect():
+        seen.append(metric.name)
+        if metric.name == "tailwise_running_jobs":
+            served.engine.remove("b")
+    assert "tailwise_overdue_jobs" in seen
+    assert "tailwise_open_jobs" in seen
