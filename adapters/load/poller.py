@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 from tailwise import Engine
 from tailwise.adapters.load.faults import Fault
@@ -34,6 +35,12 @@ class Target:
 
     def __post_init__(self) -> None:
         require_name("Target", self.url, "url")
+
+    @property
+    def shown(self) -> str:
+        """The URL for logs and pages: without what may be secret, its user and its query."""
+        parts = urlsplit(self.url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 class Client(Protocol):
@@ -108,9 +115,9 @@ class Poller:
             report = read_metrics(page, form, self.intake.wanted(resource))
             self.intake.page(resource, report, at)
         except TimeoutError:
-            self.intake.failed(resource, f"{target.url}: no whole answer within {self._timeout_s:g} s")
+            self.intake.failed(resource, f"{target.shown}: no whole answer within {self._timeout_s:g} s")
         except Exception as error:  # each client has errors of its own, and a poll ends no task
-            self.intake.failed(resource, f"{target.url}: {str(error) or repr(error)}")
+            self.intake.failed(resource, f"{target.shown}: {str(error) or repr(error)}")
         else:
             return True
         return False

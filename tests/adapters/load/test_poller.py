@@ -280,3 +280,12 @@ def test_a_missing_extra_is_named_when_a_poller_is_made(
     with pytest.raises(MissingExtra, match=re.escape(f"tailwise[{extra}]")):
         Poller(engine(), {})
     assert read_orca({"endpoint-load-metrics": "TEXT eps=1"}) is not None
+
+
+def test_a_secret_in_a_url_is_in_no_log_and_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    target = Target("http://me:hunter2@127.0.0.1:9/metrics?token=hunter3")
+    poller = Poller(engine(), {"gpu-0": target})
+    asyncio.run(poller.poll("gpu-0"))
+    [fault] = poller.faults()
+    assert fault.why.startswith("http://127.0.0.1:9/metrics: ")
+    assert "hunter" not in caplog.text + fault.why
