@@ -12,6 +12,9 @@ __all__ = ["Answer"]
 #: Answers that have no body whatever their headers say (RFC 9110, 6.4.1).
 BODILESS = (204, 304)
 
+#: No answer has more: whatever says so, its count is not to be taken for an error of the caller's.
+MOST_TOKENS = 1 << 40
+
 
 class Answer:
     """One answer as it comes in. Its entry is settled at its last byte, or by whoever stops reading before.
@@ -69,8 +72,8 @@ class Answer:
             entry.first()
         tokens = None if reader is None else reader.tokens
         if tokens is not None and tokens > self._told:
-            entry.progress(tokens)
-            self._told = tokens
+            self._told = min(tokens, MOST_TOKENS)
+            entry.progress(self._told)
 
     def _seen_data(self, chunk: bytes) -> bool:
         """Whether an event with data has begun: lines before it are comments, names and numbers."""
@@ -96,7 +99,12 @@ class Answer:
 
     def _tokens(self) -> int | None:
         tokens = None if self._reader is None or not self._streams else self._reader.tokens
-        return None if tokens is None else max(tokens, self._told)
+        if tokens is None:
+            return None
+        least = max(
+            self._told, int(self._entry.decision.ttft_s is not None)
+        )  # some servers count the rest alone
+        return min(max(tokens, least), MOST_TOKENS)
 
     def broke(self, *, timed_out: bool) -> None:
         """Reading it raised."""

@@ -189,3 +189,13 @@ def test_headers_ask_for_the_only_model_or_for_the_one_that_was_named() -> None:
 def test_a_missing_library_says_what_to_install(library: str) -> None:
     done = run_without(library, f"import tailwise.adapters.{library}")
     assert f"pip install 'tailwise[{library}]'" in done.stderr
+
+
+@pytest.mark.parametrize(("said", "counted"), [(0, 1), (1 << 60, 1 << 40)])
+def test_a_count_that_cannot_be_is_no_error_of_the_callers(said: int, counted: int) -> None:
+    reader: Any = Reader()
+    answer, entry, _ = open_answer(reader)
+    reader.started, reader.tokens = True, said
+    answer.feed(b"x")
+    assert answer.end() is None
+    assert (entry.decision.end, entry.decision.tokens) == ("completed", counted)
