@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
 import tailwise as tw
 from bench.dashboard.screenshot import browser, set_dark
@@ -13,11 +16,6 @@ from tailwise.adapters.admin import serve_admin
 from tailwise.adapters.journal import Journal
 from tests.adapters.served import Served
 from tests.debian import program
-
-webdriver = pytest.importorskip("selenium.webdriver")
-By = pytest.importorskip("selenium.webdriver.common.by").By
-Keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
-WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
 
 
 @pytest.fixture(scope="module")

@@ -166,6 +166,14 @@ def test_a_curve_follows_what_is_believed_over_the_feature_that_was_seen(served:
     assert fast["median_s"][-1] > 2.0 * fast["median_s"][0]
 
 
+def test_where_not_all_are_drawn_those_with_most_results_are(served: Served) -> None:
+    drawn = curves(served.engine, "net", most=1)
+    assert ([r["name"] for r in drawn["resources"]], drawn["left_out"]) == (["fast"], 1)
+    for _ in range(100):
+        served.urgent.observe("slow", (100.0,)).complete(0.1)
+    assert [r["name"] for r in curves(served.engine, "net", most=1)["resources"]] == ["slow"]
+
+
 def test_a_model_without_features_has_one_point_for_each_signal(served: Served) -> None:
     drawn = curves(served.engine, "llm", signal="tpot")
     assert (drawn["feature"], drawn["grid"]) == (None, [])
@@ -185,12 +193,12 @@ def test_curves_of_what_does_not_exist_are_named_errors(served: Served) -> None:
 
 def test_the_spread_of_a_feature_is_that_of_the_jobs_behind_the_beliefs() -> None:
     world = Served(tau_s=float("inf"))
-    for tokens in (50.0, 200.0):
+    for tokens in (100.0, 400.0):
         world.serve(40, tokens)
     seen = spreads(world.engine.models[0], world.engine.statistics())["tokens"]
     assert seen.n == pytest.approx(80.0, rel=0.05)
-    assert seen.mean == pytest.approx(0.0, abs=0.05)
-    assert seen.sd == pytest.approx(0.693, abs=0.05)  # ln 2 to both sides
+    assert seen.mean == pytest.approx(0.693, abs=0.05)
+    assert seen.sd == pytest.approx(0.693, abs=0.05)  # ln 2 to both sides of it
     assert spreads(world.engine.models[1], world.engine.statistics()) == {}
 
 
