@@ -1,19 +1,22 @@
 """Real jobs with and without dynamic batching, on the same arrivals: `python -m bench.joining`.
 
 One worker, three classes. Capacity is measured first, with 256 jobs in flight; then Poisson arrivals at a share of
-what can be served one by one (--of joined: joined) are played through both in turns. A job counts from when it was
-due.
+what can be served one by one (--of joined: joined; --rate: so many a second) are played through both in turns. A job
+counts from when it was due; the last column counts from when it was submitted, which the submitting thread does late
+where it is the one that is too slow. --switch-ms: how long a thread may keep Python from others that want it
+(`sys.setswitchinterval`; Python's own: 5); of several values each is played.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +37,8 @@ IN_FLIGHT = 256
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one executor over all its blocks. p50_s, p99_s: of the interactive jobs that were completed."""
+    """Of one executor over all its blocks. p50_s, p99_s: of the interactive jobs that were completed; own_p99_s: from
+    their submission."""
 
     name: str
     capacity_per_s: float
@@ -43,7 +47,17 @@ class Figures:
     attainment: dict[str, float]
     p50_s: float
     p99_s: float
+    own_p99_s: float
     n_joined: float
+
+
+class End(NamedTuple):
+    """Of one job. late_s: its submission, from when it was due; took_s: from then on, inf = it did not complete."""
+
+    qos: str
+    late_s: float
+    took_s: float
+    n_joined: int
 
 
 def executor(model: str, max_items: int | None, hold_s: float, worker: str) -> Executor:
@@ -82,10 +96,8 @@ def capacity(ex: Executor, model: str, requests: Sequence[Request], seconds: flo
     return n / seconds
 
 
-def play(
-    ex: Executor, model: str, tape: Sequence[tuple[float, str, Request]]
-) -> list[tuple[str, float, int]]:
-    """(class, completion from when it was due or inf, jobs joined) of each arrival."""
+def play(ex: Executor, model: str, tape: Sequence[tuple[float, str, Request]]) -> list[End]:
+    """Of each arrival."""
     futures = []
     began_s = time.monotonic()
     for at_s, qos, request in tape:
@@ -98,27 +110,26 @@ def play(
     for (at_s, qos, _), future in zip(tape, futures, strict=True):
         record = future.record
         assert record is not None
-        late_s = record.arrival_s - began_s - at_s
-        completed = record.end == "completed"
-        ends.append((qos, record.completion_s + late_s if completed else float("inf"), record.n_joined))
+        took_s = record.completion_s if record.end == "completed" else float("inf")
+        ends.append(End(qos, record.arrival_s - began_s - at_s, took_s, record.n_joined))
     return ends
 
 
-def figures(
-    name: str, capacity_per_s: float, seconds: float, ends: Sequence[tuple[str, float, int]]
-) -> Figures:
-    on_time = {q: [s <= CLASSES[q][0] for qos, s, _ in ends if qos == q] for q in CLASSES}
-    urgent = [s for qos, s, _ in ends if qos == "interactive" and s < float("inf")] or [float("nan")]
-    joined = [n for _, s, n in ends if s < float("inf")]
+def figures(name: str, capacity_per_s: float, seconds: float, ends: Sequence[End]) -> Figures:
+    on_time = {q: [e.late_s + e.took_s <= CLASSES[q][0] for e in ends if e.qos == q] for q in CLASSES}
+    completed = [e for e in ends if e.took_s < float("inf")]
+    urgent = [e for e in completed if e.qos == "interactive"] or [End("interactive", 0.0, float("nan"), 0)]
+    from_due = [e.late_s + e.took_s for e in urgent]
     return Figures(
         name=name,
         capacity_per_s=capacity_per_s,
         offered_per_s=len(ends) / seconds,
         goodput_per_s=sum(map(sum, on_time.values())) / seconds,
         attainment={q: float(np.mean(hits)) for q, hits in on_time.items()},
-        p50_s=float(np.quantile(urgent, 0.5)),
-        p99_s=float(np.quantile(urgent, 0.99)),
-        n_joined=float(np.mean(joined)) if joined else 0.0,
+        p50_s=float(np.quantile(from_due, 0.5)),
+        p99_s=float(np.quantile(from_due, 0.99)),
+        own_p99_s=float(np.quantile([e.took_s for e in urgent], 0.99)),
+        n_joined=float(np.mean([e.n_joined for e in completed])) if completed else 0.0,
     )
 
 
@@ -129,11 +140,13 @@ def measure(
     hold_s: float,
     load: float,
     of: str,
+    rate_per_s: float | None,
+    switches_s: Sequence[float],
     rounds: int,
     block_s: float,
     seed: int,
 ) -> list[Figures]:
-    """Without batching, then with it."""
+    """Without batching, then with it, each by `switches_s`."""
     MODELS[model]()  # trained here, once, not in the workers
     source = SOURCES[model]()
     rng = np.random.default_rng(seed)
@@ -142,12 +155,19 @@ def measure(
     with executor(model, None, 0.0, worker) as alone, executor(model, max_items, hold_s, worker) as joining:
         both = {"one by one": alone, f"joined, up to {max_items} items": joining}
         most = {name: capacity(ex, model, requests, 2.0) for name, ex in both.items()}
-        ends: dict[str, list[tuple[str, float, int]]] = {name: [] for name in both}
+        if rate_per_s is None:
+            rate_per_s = load * list(most.values())[of == "joined"]
+        ways = [(name, switch_s) for name in both for switch_s in switches_s]
+        ends: dict[tuple[str, float], list[End]] = {way: [] for way in ways}
         for round_ in range(rounds):
-            tape = arrivals(rng, load * list(most.values())[of == "joined"], block_s, requests)
-            for name in list(both)[:: 1 if round_ % 2 else -1]:
-                ends[name] += play(both[name], model, tape)
-    return [figures(name, most[name], rounds * block_s, ends[name]) for name in both]
+            tape = arrivals(rng, rate_per_s, block_s, requests)
+            for way in ways[:: 1 if round_ % 2 else -1]:
+                sys.setswitchinterval(way[1])
+                ends[way] += play(both[way[0]], model, tape)
+    return [
+        figures(f"{name}, {1e3 * switch_s:g} ms", most[name], rounds * block_s, ends[name, switch_s])
+        for name, switch_s in ways
+    ]
 
 
 def arrivals(
@@ -170,6 +190,7 @@ def table(rows: Sequence[Figures]) -> Table:
         *CLASSES,
         "interactive p50 ms",
         "p99 ms",
+        "own p99 ms",
         "jobs a run",
     )
     out = Table(*head, box=None)
@@ -182,6 +203,7 @@ def table(rows: Sequence[Figures]) -> Table:
             *shares,
             f"{1e3 * row.p50_s:.1f}",
             f"{1e3 * row.p99_s:.1f}",
+            f"{1e3 * row.own_p99_s:.1f}",
             f"{row.n_joined:.1f}",
         )
     return out
@@ -195,6 +217,8 @@ def main() -> None:
     parser.add_argument("--hold-ms", type=float, default=0.0)
     parser.add_argument("--load", type=float, default=1.2, help="share of the capacity")
     parser.add_argument("--of", choices=("single", "joined"), default="single", help="whose capacity")
+    parser.add_argument("--rate", type=float, help="jobs a second, whatever the capacity")
+    parser.add_argument("--switch-ms", type=float, nargs="+", default=[1e3 * sys.getswitchinterval()])
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--block-s", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=1)
@@ -207,6 +231,8 @@ def main() -> None:
         1e-3 * given.hold_ms,
         given.load,
         given.of,
+        given.rate,
+        [1e-3 * switch_ms for switch_ms in given.switch_ms],
         given.rounds,
         given.block_s,
         given.seed,
@@ -215,7 +241,7 @@ def main() -> None:
         plain: list[dict[str, Any]] = [asdict(row) for row in rows]
         print(json.dumps(plain))
     else:
-        Console(width=140).print(table(rows))
+        Console(width=170).print(table(rows))
 
 
 if __name__ == "__main__":
