@@ -120,12 +120,14 @@ def text_of_heads(page: Any) -> list[str]:
 
 def test_paused_decisions_stay_until_it_goes_on(page: Any, served: Served) -> None:
     until(page, lambda: page.find_elements(By.CSS_SELECTOR, "#decisions .opens"))
-    page.find_element(By.ID, "pause").click()
+    button = page.find_element(By.ID, "pause")
+    button.send_keys(Keys.ENTER)  # not the mouse: what stands above it may just grow, and it would miss
+    until(page, lambda: button.get_attribute("aria-pressed") == "true")
     before = text(page, "#decisions")
     served.serve(5)
     until(page, lambda: "35 (" in text(page, "#cards"))
     assert text(page, "#decisions") == before
-    page.find_element(By.ID, "pause").click()
+    button.send_keys(Keys.ENTER)
     until(page, lambda: text(page, "#decisions") != before)
 
 
