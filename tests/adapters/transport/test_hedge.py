@@ -55,8 +55,12 @@ class Race:
     def ends(self) -> list[tuple[str | None, str | None]]:
         return [(d.resource, d.end) for d in self.journal.decisions if d.number > 60]
 
-    async def run(self, library: str, a: Origin, b: Origin, during: Any, **options: Any) -> Any:
-        """Sends one job, which `a` gets, and while it waits there `b` comes back, and it is an outlier."""
+    async def run(
+        self, library: str, a: Origin, b: Origin, during: Any, after: Any = lambda: None, **options: Any
+    ) -> Any:
+        """Sends one job, which `a` gets, and while it waits there `b` comes back, and it is an outlier.
+
+        during: called then; after: before the client is closed."""
         http, adapter = (importlib.import_module(name) for name in (library, f"tailwise.adapters.{library}"))
         inner = http.AsyncHTTPTransport(verify=False)
         transport = adapter.AsyncTransport(
@@ -73,7 +77,7 @@ class Race:
                 return await task
             finally:
                 assert self.engine.in_flight == 0
-                await asyncio.to_thread(a.wait_until_left if task.cancelled() else lambda: None)
+                await asyncio.to_thread(after)
 
 
 @pytest.fixture(params=["httpx", "httpx2"])
@@ -150,9 +154,12 @@ def test_a_caller_who_leaves_lets_go_of_both(library: str) -> None:
             b.wait_until_held()
             task.get_loop().call_soon_threadsafe(task.cancel)
 
+        def after() -> None:
+            a.wait_until_left()
+            b.wait_until_left()
+
         with pytest.raises(asyncio.CancelledError):
-            asyncio.run(race.run(library, a, b, during))
-        b.wait_until_left()
+            asyncio.run(race.run(library, a, b, during, after))
     assert race.ends == [("a", "cancelled"), ("b", "cancelled")]
 
 
