@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ import numpy as np
 
 from bench.llm.calibrate import Bounds, bounds, calibrate, capacity_per_s
 from bench.llm.client import play
-from bench.llm.figures import Block, figures, tables
+from bench.llm.figures import Block, figures, plain, read, tables
 from bench.llm.files import FilesMissing, fetch, find, folder
 from bench.llm.routers import DEFAULT, OURS, ROUTERS, headers, router
 from bench.llm.server import PACES, Server, llama, paced, settings, started
@@ -115,7 +116,14 @@ def main() -> int:
     )
     parser.add_argument("--only-cached", action="store_true", help="where nothing is cached, say so and end")
     parser.add_argument("--json", type=Path, help="figures and every answer")
+    parser.add_argument(
+        "--show", type=Path, nargs="+", metavar="JSON", help="the tables of earlier runs together"
+    )
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    if given.show:
+        _show([block for path in given.show for block in read(path)])
+        return 0
     if given.only_cached and not given.paced and find() is None:
         print(f"left out: no llama-server in {folder()} (make llm gets it)")
         return 0
@@ -130,13 +138,9 @@ def main() -> int:
             return 1
         with started(servers):
             blocks = measure(plan, servers, place, lambda line: print(line, flush=True))
-    for load in plan.loads:
-        at = [block for block in blocks if block.load == load]
-        kept, did = tables(at, OURS, list(CLASSES))
-        show(f"load {load:.0%}: share of turns within their bounds; {OURS} ahead by", *kept)
-        show("what was done for it", *did)
+    _show(blocks)
     if given.json:
-        given.json.write_text(json.dumps(_plain(plan, blocks)), encoding="utf-8")
+        given.json.write_text(json.dumps({"plan": asdict(plan), **plain(blocks)}), encoding="utf-8")
     return 0
 
 
@@ -145,13 +149,11 @@ def _real(wheel: Path | None, place: Path) -> list[Server]:
     return [llama(files, setting, place) for setting in settings(files)]
 
 
-def _plain(plan: Plan, blocks: Sequence[Block]) -> dict[str, object]:
-    found = []
-    for load in plan.loads:
-        for name in plan.routers:
-            own = [b for b in blocks if b.load == load and b.router == name]
-            found += [asdict(figures(own, kind)) for kind in (None, *CLASSES)]
-    return {"plan": asdict(plan), "figures": found, "blocks": [asdict(block) for block in blocks]}
+def _show(blocks: Sequence[Block]) -> None:
+    for load in dict.fromkeys(block.load for block in blocks):
+        kept, did = tables([block for block in blocks if block.load == load], OURS, list(CLASSES))
+        show(f"load {load:.0%}: share of turns within their bounds; {OURS} ahead by", *kept)
+        show("what was done for it", *did)
 
 
 if __name__ == "__main__":

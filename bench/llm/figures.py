@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from bench.llm.calibrate import Bounds
 from bench.llm.client import Answer
 from bench.replay.summary import Estimate, estimate
 
-__all__ = ["Block", "Figures", "ahead", "figures", "tables"]
+__all__ = ["Block", "Figures", "ahead", "figures", "plain", "read", "tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,25 @@ def tables(
         ]
         did_rows.append([router, f"{whole.p50_s:.2f}", f"{whole.p95_s:.2f}", *shares, *rest])
     return (kept, kept_rows), (did, did_rows)
+
+
+def plain(blocks: Sequence[Block]) -> dict[str, object]:
+    """For a file: figures by load, router and class, and the blocks that `read` takes back."""
+    groups: dict[tuple[float, str], list[Block]] = {}
+    for block in blocks:
+        groups.setdefault((block.load, block.router), []).append(block)
+    kinds = (None, *dict.fromkeys(kind for block in blocks for kind in block.bounds))
+    found = [asdict(figures(own, kind)) for own in groups.values() for kind in kinds]
+    return {"figures": found, "blocks": [asdict(block) for block in blocks]}
+
+
+def read(path: Path) -> list[Block]:
+    """The blocks of a file that was written of `plain`."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["blocks"]
+    for row in rows:
+        row["bounds"] = {kind: Bounds(**bound) for kind, bound in row["bounds"].items()}
+        row["answers"] = [Answer(**answer) for answer in row["answers"]]
+    return [Block(**row) for row in rows]
 
 
 def streams(blocks: Sequence[Block], kind: str) -> bool:

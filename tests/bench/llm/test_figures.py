@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bench.llm.calibrate import SCALES, Bounds, Speed, bounds, capacity_per_s
 from bench.llm.client import Answer
-from bench.llm.figures import Block, ahead, figures, tables
+from bench.llm.figures import Block, ahead, figures, plain, read, tables
 from bench.llm.traffic import CLASSES, Session, Turn
 
 QUICK, SLOW = Speed(200.0, {1: 50.0, 4: 100.0}), Speed(100.0, {1: 25.0, 4: 50.0})
@@ -79,3 +82,12 @@ def test_tables_have_a_row_for_each_router() -> None:
     for columns, rows in tables(blocks, "tailwise", ("chat", "batch")):
         assert [row[0] for row in rows] == ["tailwise", "b"]
         assert {len(row) for row in rows} == {len(columns)}
+
+
+def test_blocks_come_back_from_a_file(tmp_path: Path) -> None:
+    blocks = [block("a", 1, answer(), answer(error="cut")), block("b", 1, answer(first_s=math.inf))]
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(plain(blocks)))
+    found = read(path)
+    assert found == [replace(one, answers=list(one.answers)) for one in blocks]
+    assert figures(found[:1]).failed == 0.5
