@@ -104,7 +104,7 @@ def _said(limits: dict[str, Bounds]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.llm", description=__doc__)
-    parser.add_argument("--loads", type=float, nargs="+", default=[0.7, 1.0], help="shares of the capacity")
+    parser.add_argument("--loads", type=float, nargs="+", default=[0.5, 0.7], help="shares of the capacity")
     parser.add_argument("--seeds", type=int, default=2, help="rounds, each with arrivals of its own")
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=40.0, help="of arrivals, per router, load and seed")
