@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.gateway.client import Answer
-from bench.gateway.contest import CLASSES, CONTESTANTS, PATH, Figures, arrivals, play, slots_for
+from bench.gateway.contest import CLASSES, CONTESTANTS, PATH, Figures, arrivals, play, scale, slots_for
 from bench.gateway.fleet import backend, started
 
 BARE, OURS = "bare starlette, round robin", "tailwise"
@@ -98,10 +98,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="Of the throughput.")
     parser.add_argument("--load", type=float, default=0.7, help="Share of what the bare proxy carries.")
     parser.add_argument("--rate", type=float, help="Requests a second instead, without measuring throughput.")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="Services and deadlines so many times as long."
+    )
+    parser.add_argument(
+        "--slots", type=int, help="Of each backend; as many as three quarters load need by default."
+    )
     parser.add_argument("--only", nargs="*", default=list(CONTESTANTS), help="Which proxies.")
     parser.add_argument("--json", type=Path, help="Write the figures here.")
     args = parser.parse_args()
     console = Console(width=160)
+    scale(args.scale)
     told: dict[str, object] = {}
     with tempfile.TemporaryDirectory(prefix="tailwise-gateway-") as name:
         folder = Path(name)
@@ -111,7 +118,7 @@ def main() -> None:
             console.print(throughput_table(carried))
             told["carried_per_s"] = carried
             rate_per_s = args.load * float(np.median(carried[BARE]))
-        slots = slots_for(rate_per_s)
+        slots = slots_for(rate_per_s) if args.slots is None else args.slots
         answers: dict[str, list[Answer]] = {contestant: [] for contestant in args.only}
         for seed in range(args.seeds):
             dues = arrivals(rate_per_s, args.seconds, seed)

@@ -17,7 +17,7 @@ from bench.gateway import client
 from bench.gateway.client import Answer, Due
 from bench.gateway.fleet import Process, backend, bare, free_port, nginx, started
 
-__all__ = ["CLASSES", "CONTESTANTS", "Figures", "arrivals", "play", "slots_for"]
+__all__ = ["CLASSES", "CONTESTANTS", "Figures", "arrivals", "play", "scale", "slots_for"]
 
 #: Class: seconds to its deadline, required probability, share of the requests.
 CLASSES = {"interactive": (0.1, 0.95, 0.7), "batch": (1.0, 0.5, 0.3)}
@@ -70,6 +70,12 @@ class Figures:
             {qos: float(np.quantile(s, 0.99)) if s else math.nan for qos, s in took.items()},
             {served_by: n / len(answers) for served_by, n in sorted(good.items())},
         )
+
+
+def scale(factor: float) -> None:
+    """Makes all services and deadlines so many times as long: how much the way to a backend weighs beside the work."""
+    SPEEDS_S.update({name: factor * s for name, s in SPEEDS_S.items()})
+    CLASSES.update({q: (factor * deadline_s, p, share) for q, (deadline_s, p, share) in CLASSES.items()})
 
 
 def slots_for(rate_per_s: float) -> int:
