@@ -73,7 +73,7 @@ class Figures:
 
 
 def scale(factor: float) -> None:
-    """Makes all services and deadlines so many times as long: how much the way to a backend weighs beside the work."""
+    """Makes services and deadlines so many times as long: what the way to a backend weighs beside the work."""
     SPEEDS_S.update({name: factor * s for name, s in SPEEDS_S.items()})
     CLASSES.update({q: (factor * deadline_s, p, share) for q, (deadline_s, p, share) in CLASSES.items()})
 
