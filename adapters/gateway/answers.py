@@ -18,6 +18,11 @@ TAIL = 8 << 10
 #: What says that an answer goes on; every other key of a delta (role, for one) is none of its tokens.
 CONTENT = ("content", "reasoning_content", "reasoning", "tool_calls", "refusal")
 
+#: Starts of the events' names of /v1/responses and /v1/messages, and the names of their last ones.
+OURS = ("response.", "message_", "content_block_")
+LAST = ("response.completed", "response.incomplete", "message_stop")
+FAILED = ("response.failed", "error")
+
 
 class _Usage:
     __slots__ = ("completion_tokens", "prompt_tokens")
@@ -40,15 +45,18 @@ class _Usage:
 class StreamReader(_Usage):
     """Server-sent events: one with content counts as a token, unless the usage at the end says how many there were.
 
-    A `TokenReader`. ended: None until the first event that can be read, False until the last one.
+    A `TokenReader`. ended: False while more must come, or after an error, True after what ends the stream for
+    certain; None where its end says nothing: before the first event that can be read, after a finish_reason (not
+    every server sends [DONE]), and in streams whose last event is not known here.
     """
 
-    __slots__ = ("_rest", "_seen", "ended")
+    __slots__ = ("_failed", "_finished", "_rest", "_seen", "ended")
 
     def __init__(self) -> None:
         super().__init__()
         self._rest = b""
         self._seen = 0
+        self._failed = self._finished = False
         self.ended: bool | None = None
 
     @property
@@ -76,7 +84,7 @@ class StreamReader(_Usage):
 
     def _event(self, data: bytes) -> None:
         if data.strip() == b"[DONE]":
-            self.ended = True
+            self.ended = not self._failed
             return
         try:
             event = json.loads(data)
@@ -84,16 +92,31 @@ class StreamReader(_Usage):
             return
         if not isinstance(event, dict):
             return
+        if event.get("error"):
+            self._failed, self.ended = True, False
         choices, kind = event.get("choices"), event.get("type")
         if isinstance(choices, list):
-            self.ended = self.ended or False
-            self._seen += any(map(_has_content, choices))
+            self._choices(choices)
             self._take(event.get("usage"))
-        elif isinstance(kind, str):  # /v1/responses
-            self.ended = kind in ("response.completed", "response.failed", "response.incomplete")
-            self._seen += kind.endswith(".delta") and bool(event.get("delta"))
-            if isinstance(response := event.get("response"), dict):
-                self._take(response.get("usage"))
+        elif isinstance(kind, str):
+            self._typed(kind, event)
+
+    def _choices(self, choices: list[Any]) -> None:
+        self._seen += any(map(_has_content, choices))
+        self._finished = self._finished or any(map(_has_finished, choices))
+        if not self._failed and not self.ended:
+            self.ended = None if self._finished else False
+
+    def _typed(self, kind: str, event: Mapping[str, Any]) -> None:
+        """Of /v1/responses, /v1/messages, and others that name their events."""
+        self._seen += kind.endswith((".delta", "_block_delta")) and bool(event.get("delta"))
+        for holder in (event, event.get("response"), event.get("message")):
+            if isinstance(holder, Mapping):
+                self._take(holder.get("usage"))
+        if kind in FAILED:
+            self._failed = True
+        if kind.startswith(OURS):
+            self.ended = kind in LAST and not self._failed
 
 
 class WholeReader(_Usage):
@@ -132,7 +155,7 @@ class WholeReader(_Usage):
 
 def reader_for(headers: Mapping[str, str]) -> StreamReader | WholeReader | None:
     """By the headers of an answer; None = it is neither."""
-    kind = headers.get("content-type", "")
+    kind = headers.get("content-type", "").lower()
     if kind.startswith("text/event-stream"):
         return StreamReader()
     return WholeReader() if kind.startswith("application/json") else None
@@ -145,6 +168,10 @@ def _has_content(choice: Any) -> bool:
     if isinstance(delta, dict):
         return any(delta.get(key) for key in CONTENT)
     return bool(choice.get("text"))
+
+
+def _has_finished(choice: Any) -> bool:
+    return isinstance(choice, dict) and bool(choice.get("finish_reason"))
 
 
 def _is_count(value: object) -> bool:

@@ -106,6 +106,7 @@ def _parts(data: Mapping[str, Any]) -> Iterator[str | Part]:
     tools = data.get("tools")
     if isinstance(tools, list) and tools:
         yield json.dumps(tools, separators=(",", ":"))
+    yield from _content(data.get("system"))  # of /v1/messages
     messages = data.get("messages")
     if isinstance(messages, list):
         for message in messages:

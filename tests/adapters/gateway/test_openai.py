@@ -57,6 +57,7 @@ def asked(**body: Any) -> Asked:
         ({"prompt": [[5, 6], [7]]}, 0, 3),
         ({"input": "1234", "instructions": "56"}, 6, 0),
         ({"input": [{"role": "user", "content": [{"type": "input_text", "text": "abc"}]}]}, 3, 0),
+        ({"system": "12", "messages": [{"role": "user", "content": "345"}]}, 5, 0),
         ({"messages": "junk", "prompt": 7, "tools": {}}, 0, 0),
     ],
 )
@@ -178,6 +179,58 @@ def test_completions_and_responses_are_read_too() -> None:
         )
     )
     assert (reader.tokens, reader.prompt_tokens, reader.ended) == (3, 5, True)
+
+
+def test_anthropics_messages_are_read_too() -> None:
+    events = (
+        {"type": "message_start", "message": {"usage": {"input_tokens": 25, "output_tokens": 1}}},
+        {"type": "content_block_start", "content_block": {"type": "text", "text": ""}},
+        {"type": "ping"},
+        {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "Hi"}},
+        {"type": "content_block_stop"},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 15}},
+    )
+    reader = StreamReader()
+    reader.feed(stream(*events[:3], done=False))
+    assert (reader.started, reader.ended) == (False, False)
+    reader.feed(stream(*events[3:], done=False))
+    assert (reader.started, reader.ended) == (True, False)
+    reader.feed(stream({"type": "message_stop"}, done=False))
+    assert (reader.tokens, reader.prompt_tokens, reader.ended) == (15, 25, True)
+
+
+def test_a_stream_whose_last_event_is_not_known_is_not_taken_for_one_that_was_cut_off() -> None:
+    reader = StreamReader()
+    reader.feed(
+        stream(
+            {"type": "transcript.text.delta", "delta": "a"},
+            {"type": "transcript.text.done", "text": "a"},
+            done=False,
+        )
+    )
+    assert (reader.tokens, reader.ended) == (1, None)
+    finished = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    reader = StreamReader()
+    reader.feed(stream(delta(content="a"), done=False))
+    assert reader.ended is False
+    reader.feed(stream(finished, {"choices": [], "usage": {"completion_tokens": 4}}, done=False))
+    assert (reader.tokens, reader.ended) == (4, None)
+    reader.feed(b"data: [DONE]\n\n")
+    assert reader.ended is True
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        ({"error": {"message": "out of memory"}},),
+        ({"type": "response.failed", "response": {"usage": None}},),
+        ({"type": "error", "message": "out of memory"},),
+    ],
+)
+def test_an_error_inside_of_a_stream_is_no_good_end_of_it(broken: tuple[Any, ...]) -> None:
+    reader = StreamReader()
+    reader.feed(stream(delta(content="a"), *broken))
+    assert reader.ended is False
 
 
 @given(
