@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -146,10 +147,8 @@ class Backend:
     def __post_init__(self) -> None:
         require_name("[[backend]]", self.name)
         me = f"[[backend]] {self.name!r}"
-        url = urlsplit(self.url) if isinstance(self.url, str) else None
-        plain = url is not None and url.scheme in ("http", "https") and bool(url.hostname)
-        plain = plain and not (url.query or url.fragment or url.username or url.password)
-        require(plain, me, "url", self.url, "http(s)://HOST:PORT without user, query and fragment")
+        expected = "http(s)://HOST:PORT without user, query and fragment"
+        require(isinstance(self.url, str) and _is_plain(self.url), me, "url", self.url, expected)
         object.__setattr__(self, "url", self.url.rstrip("/"))
         object.__setattr__(self, "labels", labels_of(me, "labels", self.labels))
         for name in ("connect_s", "read_s"):
@@ -162,15 +161,19 @@ class Backend:
         require(not both, me, "max_running", self.max_running, "either slots or max_running")
         if self.api_key_env is not None:
             known = is_one_of(self.api_key_env, os.environ)
-            require(
-                known, me, "api_key_env", self.api_key_env, "the name of an environment variable that is set"
-            )
+            expected = "the name of an environment variable that is set"
+            require(known, me, "api_key_env", self.api_key_env, expected)
+            # the value itself is in no message
+            expected = "the name of one with a key: printable ASCII, without spaces and line ends"
+            fit = re.fullmatch(r"[!-~]+", os.environ[self.api_key_env]) is not None
+            require(fit, me, "api_key_env", self.api_key_env, expected)
 
     def resource(self, queued: bool = False) -> Resource:
         """The engine's resource. queued: who waits for it waits here. Raises ConfigError."""
         capacity: dict[str, Any] = {"slots": self.slots}
         if self.slots is None:
-            capacity = {"max_running": self.max_running or 256, "kv_tokens": self.kv_tokens}
+            most = 256 if self.max_running is None else self.max_running
+            capacity = {"max_running": most, "kv_tokens": self.kv_tokens}
         return Resource(
             self.name,
             cost_per_s=self.cost_per_s,
@@ -186,6 +189,18 @@ class Backend:
     def api_key(self) -> str | None:
         """The key, read when it is asked for, so that it stands in no printed configuration."""
         return None if self.api_key_env is None else os.environ[self.api_key_env]
+
+
+def _is_plain(url: str) -> bool:
+    """Whether it is the address of a server, whose parts can be sent as they are."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")
+        fit = parts.port != 0 and parts.path.isascii()
+    except ValueError:  # of a port, an IPv6 address or a name that is none
+        return False
+    odd = parts.query or parts.fragment or parts.username or parts.password
+    return fit and parts.scheme in ("http", "https") and bool(host) and not odd and not re.search(r"\s", url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,10 @@ def build(kind: type[T], table: object, where: str) -> T:
     ]
     if missing:
         raise ConfigError(f"{where}: {', '.join(missing)} is missing")
+    for name, value in table.items():
+        # a string is a sequence of strings, too, and would be taken letter by letter
+        if str(fields[name].type).startswith("tuple") and not isinstance(value, list):
+            raise ConfigError(f"{where}: {name}={value!r}, but a list is expected")
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
     try:
         return kind(**given)

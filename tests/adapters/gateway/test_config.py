@@ -75,6 +75,16 @@ def test_every_key_is_in_the_example() -> None:
         ("backend.0.url", "ftp://h", "url='ftp://h'"),
         ("backend.0.url", "http://u:p@h", "url='http://u:p@h'"),
         ("backend.0.url", 5, "url=5"),
+        ("backend.0.url", "http://h:99999", "url='http://h:99999'"),
+        ("backend.0.url", "http://h:0", "url='http://h:0'"),
+        ("backend.0.url", "http://h:x", "url='http://h:x'"),
+        ("backend.0.url", "http://[::1", "url='http://"),
+        ("backend.0.url", "http://a..b", "url='http://a..b'"),
+        ("backend.0.url", "http://h x", "url='http://h x'"),
+        ("backend.0.url", "http://h/é", "url='http://h/é'"),
+        ("backend.0.models", "llama", "models='llama', but a list is expected"),
+        ("backend.0.models", 5, "models=5, but a list is expected"),
+        ("backend.0.max_running", 0, "max_running=0"),
         ("backend.0.models", ["other"], r"models=\['other'\]"),
         ("backend.0.slots", 0, "slots=0"),
         ("backend.0.report", "ganglia", "report='ganglia'"),
@@ -85,6 +95,8 @@ def test_every_key_is_in_the_example() -> None:
         ("model.0.columns", ["ahead", "busy", "kv", "uncached", "session"], "at most 4"),
         ("model.0.api", "grpc", "api='grpc'"),
         ("model.0.paths", ["/x"], "paths="),
+        ("model.0.paths", 5, "paths=5, but a list is expected"),
+        ("model.0.aliases", "default", "aliases='default', but a list is expected"),
         ("model.0.streams", "yes", "streams='yes'"),
         ("model.0.aliases", ["llama"], "'llama', but a name used once"),
         ("model.0.typical_prompt", -1, "typical_prompt=-1"),
@@ -140,6 +152,18 @@ def test_no_key_stands_in_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> No
     gateway = parse(changed("backend.0.api_key_env", "TEST_BACKEND_KEY"), "f")
     assert gateway.backends[0].api_key == "sk-hidden"
     assert "sk-hidden" not in repr(gateway)
+
+
+@pytest.mark.parametrize("key", ["", "sk-hidden\n", "sk-hidden\r\nx-more: 1", "sk hidden", "sk-€hidden"])
+def test_a_key_that_cannot_be_sent_is_told_by_the_name_of_its_variable(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_BACKEND_KEY", key)
+    with pytest.raises(
+        ConfigError, match="api_key_env='TEST_BACKEND_KEY', but the name of one with a key"
+    ) as told:
+        parse(changed("backend.0.api_key_env", "TEST_BACKEND_KEY"), "f")
+    assert "hidden" not in str(told.value)
 
 
 def test_a_language_model_has_its_features_and_columns() -> None:
