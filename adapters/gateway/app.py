@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import Any
@@ -95,7 +96,7 @@ class App:
         job = read_job(self.fleet, scope, body)
         request = self._request(scope, job)
         async with Watch(receive) as watch:
-            answer = await self._send(request)
+            answer = await self._send(request, watch)
             try:
                 await self._pass_on(answer, send, watch)
             finally:
@@ -118,10 +119,15 @@ class App:
         mode = engine.mode()
         return mode in ("shadow", "bypass") or (mode == "active" and engine.rollout < 1.0)
 
-    async def _send(self, request: Outgoing) -> Answer:
+    async def _send(self, request: Outgoing, watch: Watch) -> Answer:
         """Raises Problem where no backend answered."""
         try:
             return await self._forwarder.handle_async_request(request)
+        except asyncio.CancelledError:
+            if watch.gone:
+                raise
+            # by the server, which stops: the time that open requests have is over
+            raise Problem(503, "stopping", "the gateway stops", retry_after_s=1.0) from None
         except CapacityError:
             raise Problem(503, "too_many_open", "all tickets are open", retry_after_s=1.0) from None
         except httpx2.TimeoutException as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -150,6 +151,6 @@ def _config(app: Any, drain_s: float, **more: Any) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_S,
         access_log=False,  # it writes query strings, which hold keys
         log_config=None,
-        timeout_graceful_shutdown=max(1, round(drain_s)),
+        timeout_graceful_shutdown=math.ceil(drain_s),
         **{"http": "httptools", "lifespan": "on", **more},
     )

@@ -141,6 +141,23 @@ def test_a_client_that_leaves_while_it_waits_leaves_the_queue() -> None:
     play(scenario, n=1, text=TEXT)
 
 
+def test_told_to_stop_it_answers_those_that_wait_still_when_the_time_to_drain_is_over() -> None:
+    async def scenario(w: World) -> None:
+        gate = Gate(w)
+        tasks = [ask(w, str(i)) for i in range(2)]
+        await gate.came.get()
+        await queued(w, 1)
+        w.server.stop()
+        for task in tasks:
+            response = await task
+            assert (response.status_code, response.json()["error"]["code"]) == (503, "stopping")
+            assert response.headers["retry-after"] == "1"
+        gate.let(2)
+        assert dict(w.fleet.journal.classes["urgent"].ended) == {"cancelled": 2}
+
+    play(scenario, n=1, text=TEXT.replace("seed = 7", "seed = 7\ndrain_s = 0"))
+
+
 def test_a_request_that_failed_waits_for_a_turn_elsewhere() -> None:
     async def scenario(w: World) -> None:
         answers = [Response("broken", 500), Response("fine")]
