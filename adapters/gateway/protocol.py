@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tailwise.adapters.gateway.errors import Problem
@@ -23,7 +25,8 @@ class _TooLarge(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """Bounds the head of a request in bytes, fields and seconds, and keeps trailers out of the headers.
 
-    Neither httptools nor uvicorn bounds them: a head that never ends would be kept, whole.
+    Neither httptools nor uvicorn bounds them: a head that never ends would be kept, whole. A request that offers to
+    go on in another protocol (Java's client offers h2c with each) goes on in this one; uvicorn loses its body.
     """
 
     max_head_bytes = 32 << 10
@@ -32,7 +35,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._problem: Problem | None = None
-        self._in_head = self._refused = False
+        self._in_head = self._refused = self._again = False
+        self._data = self._rest = b""
         self._head_bytes = self._unread_bytes = 0
         super().connection_made(transport)
         self._late: asyncio.TimerHandle | None = self.loop.call_later(self.head_s, self._too_late)
@@ -45,7 +49,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refused:
             return
         began_before = self._in_head
-        super().data_received(data)
+        self._rest = data
+        while self._rest and not self._refused:
+            self._data, self._rest = self._rest, b""
+            super().data_received(self._data)
         if not self._in_head or self._refused or self.transport.is_closing():
             return
         # The parser holds what it has of a field, out of sight. Of the data with which the head began it may hold
@@ -56,25 +63,51 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._late is None:
             self._late = self.loop.call_later(self.head_s, self._too_late)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """The parser takes what follows the head for the other protocol, and stops: another parser reads it."""
+        stopped = sys.exc_info()[1]
+        assert stopped is not None
+        self._rest = self._data[stopped.args[0] :]
+        self.parser = httptools.HttpRequestParser(self)
+        if framing := self._framing():
+            self._again = True
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n")
+            self._again = False
+
+    def _framing(self) -> bytes:
+        """The header lines that say how long the body is; empty: there is none."""
+        names = (b"content-length", b"transfer-encoding")
+        return b"".join(b"%b: %b\r\n" % pair for pair in self.headers if pair[0] in names)
+
     def on_message_begin(self) -> None:
+        if self._again:
+            return
         super().on_message_begin()
         self._in_head = True
         self._head_bytes = self._unread_bytes = 0
 
     def on_url(self, url: bytes) -> None:
+        if self._again:
+            return
         super().on_url(url)
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:
+        if not self._in_head:  # or, again, a line that was read before
             return  # a trailer: nothing that it says may pass for a header (RFC 9110, 6.5.1)
         super().on_header(name, value)
         self._count(len(name) + len(value) + 4)
 
     def on_headers_complete(self) -> None:
+        if self._again:
+            return
         self._in_head = False
         self._punctual()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not (self.parser.should_upgrade() and self._framing()):
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(self._problem or Problem(400, "bad_request", "this is not HTTP"))

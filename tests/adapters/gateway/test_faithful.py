@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 
@@ -9,7 +10,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tests.adapters.gateway.world import CONFIG, Backend, World, play, raw
+from tests.adapters.gateway.world import CONFIG, Backend, World, connected, play, raw
 
 HTTP = (
     CONFIG
@@ -163,6 +164,41 @@ def test_a_trailer_is_no_header() -> None:
         [seen] = w.backends[0].seen
         assert seen.body == b'{"model": "llama"}'
         assert (seen.all("x-late"), seen.all("authorization")) == ([], [])
+
+    play(scenario, n=1)
+
+
+@pytest.mark.parametrize("cut", [40, 150, 165, 1000])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_offer_of_another_protocol_is_not_taken_up_and_the_request_goes_on(
+    chunked: bool, cut: int
+) -> None:
+    """What Java's own client sends with each request over plain HTTP. cut: where its bytes are in two."""
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: g\r\n"
+    offer = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
+    body = json.dumps({"model": "llama", "messages": []}).encode()
+    framed = b"content-length: %d\r\n\r\n%b" % (len(body), body)
+    if chunked:
+        framed = b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+    async def scenario(w: World) -> None:
+        reader, writer = await connected(w)
+        sent = head + offer + framed + head + offer + framed  # the second in line behind the first
+        writer.write(sent[:cut])
+        await writer.drain()
+        await asyncio.sleep(0)
+        writer.write(sent[cut:])
+        for _ in range(2):
+            answer = await reader.readuntil(b"\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            length = next(line for line in answer.split(b"\r\n") if line.startswith(b"content-length"))
+            await reader.readexactly(int(length.split()[1]))
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: g\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+        [backend] = w.backends
+        assert [seen.body for seen in backend.seen] == [body, body]
+        assert backend.seen[0].all("upgrade") == []
 
     play(scenario, n=1)
 
