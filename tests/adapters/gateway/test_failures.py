@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from tailwise.adapters.gateway.server import Server
+from tests.adapters.gateway.test_queue import TEXT as QUEUED
 from tests.adapters.gateway.world import CONFIG, World, event, fleet_of, play, serving
 
 
@@ -170,3 +171,31 @@ def test_a_kept_connection_that_the_backend_has_closed_costs_nobody_an_answer() 
         assert {d.end for d in w.decisions} == {"completed"}
 
     play(scenario, n=1)
+
+
+@pytest.mark.parametrize("queued", [False, True])
+def test_a_client_that_asks_for_the_impossible_has_no_backend_ejected(queued: bool) -> None:
+    text = QUEUED if queued else CONFIG
+    path = "/run" if queued else "/v1/chat/completions"
+
+    async def scenario(w: World) -> None:
+        body = {"model": "llama", "messages": []}
+        gate = asyncio.Event()
+        answer = w.backends[0].answer
+
+        async def late(request: Request) -> Response:
+            await gate.wait()
+            return Response("late")
+
+        w.backends[0].answer = late
+        for _ in range(20):  # nothing is known of the backend, and so they are not refused
+            response = await w.http.post(path, json=body, headers={"x-tailwise-deadline-ms": "1"})
+            assert response.status_code in (429, 504)
+        assert w.decisions[-1].end == "timed_out"
+        assert w.fleet.engine.health("b0").state == "closed"
+        assert w.fleet.engine.health("b0").failures == 0
+        gate.set()
+        w.backends[0].answer = answer
+        assert (await w.http.post(path, json=body)).status_code == 200
+
+    play(scenario, n=1, text=text)
