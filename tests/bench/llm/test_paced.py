@@ -57,6 +57,13 @@ def test_an_answer_goes_on_while_another_prompt_is_read() -> None:
     assert first.n_written == 3
 
 
+def test_prompts_share_a_step_in_the_order_of_their_slots() -> None:
+    """95 tokens each: 50 of the first, then 45 of it and 5 of the second, then 49 beside the first's answer, 41."""
+    found = steps(quick(), [job("x" * 300), job("y" * 300)])
+    assert [seconds for seconds, _ in found[:4]] == pytest.approx([0.5, 0.5, 0.49 + 0.1, 0.41 + 0.1])
+    assert [written for _, written in found[:4]] == [[0, 0], [1, 0], [2, 0], [3, 1]]
+
+
 def test_who_finds_all_slots_taken_waits_for_the_first_to_end() -> None:
     jobs = [job("x", 2), job("y", 9), job("z", 1)]
     found = [written for _, written in steps(quick(), jobs)]
