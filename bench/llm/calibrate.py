@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.llm.client import Answer, Request, ask, connect
 from bench.llm.text import Text
-from bench.llm.traffic import CLASSES, Kind, Session, work
+from bench.llm.traffic import CLASSES, TURN_TOKENS, Kind, Session, work
 
 __all__ = ["Bounds", "Speed", "bounds", "calibrate", "capacity_per_s"]
 
@@ -81,7 +81,10 @@ def bounds(speeds: Sequence[Speed], kinds: Mapping[str, Kind] = CLASSES) -> dict
     token_s = mean([1.0 / s.answers[1] for s in speeds])
     made = {}
     for name, kind in kinds.items():
-        (first, pace), prompt_s = SCALES[name], mean([mean(kind.first) / s.prompt for s in speeds])
+        (first, pace), prompt_s = (
+            SCALES[name],
+            mean([(mean(kind.first) + TURN_TOKENS) / s.prompt for s in speeds]),
+        )
         whole_s = prompt_s + mean(kind.answer) * token_s
         made[name] = (
             Bounds(_rounded(first * prompt_s), _rounded(pace * token_s))

@@ -19,7 +19,7 @@ import uvicorn
 
 from bench.llm.text import CHARS_PER_TOKEN
 
-#: Tokens of one request's place in the model's template.
+#: Tokens of a message's place in the model's template.
 _TURN_TOKENS = 5
 #: Conversations that stay in the cache: 18 KB a token, so far less than --cache-ram's 8 GiB.
 KEPT = 512
@@ -34,10 +34,6 @@ class Job:
         self.n_answer = int(body["max_tokens"])
         self.n_cached = self.n_read = self.n_written = 0
         self.tokens: asyncio.Queue[str | None] = asyncio.Queue()
-
-    @property
-    def answer(self) -> str:
-        return "".join(f" word{i}" for i in range(self.n_written))
 
     def write(self) -> None:
         self.tokens.put_nowait(f" word{self.n_written}")
@@ -120,7 +116,7 @@ class Slots:
     def _release(self, at: int) -> None:
         job = self._jobs[at]
         assert job is not None
-        self._kept.append(f"{job.prompt}\nassistant: {job.answer}")
+        self._kept.append(job.prompt)  # not its answer, whose tokens a template brings otherwise
         self._jobs[at] = None
 
 

@@ -45,8 +45,9 @@ class Setting:
             "--ctx-size": self.n_slots * self.slot_tokens,
             "--batch-size": self.n_batch,
             "--ubatch-size": self.n_compute,
+            "--chat-template": "gemma",
         }
-        return ["--metrics", *(str(part) for pair in pairs.items() for part in pair)]
+        return ["--metrics", "--no-jinja", *(str(part) for pair in pairs.items() for part in pair)]
 
 
 def settings(files: Files, n_cores: int | None = None) -> tuple[Setting, Setting]:

@@ -9,10 +9,12 @@ import numpy as np
 
 from bench.llm.text import Text
 
-__all__ = ["CLASSES", "Kind", "Session", "Turn", "sessions", "work"]
+__all__ = ["CLASSES", "TURN_TOKENS", "Kind", "Session", "Turn", "sessions", "work"]
 
 #: Seconds that a reader takes for a token, so that the next turn is due no sooner.
 READ_S = 0.05
+#: What the model's template adds to a turn and its answer.
+TURN_TOKENS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,10 @@ def _turns(
 
 
 def work(tape: Sequence[Session]) -> tuple[int, int]:
-    """(prompt tokens, answer tokens) of all turns where each conversation stays in the cache of one server."""
-    turns = [turn for session in tape for turn in session.turns]
-    return sum(turn.n_new for turn in turns), sum(turn.n_answer for turn in turns)
+    """(prompt tokens that must be read, answer tokens) of all turns where a conversation stays in one cache.
+
+    That holds prompts, not answers: an answer is read when the next turn brings it.
+    """
+    n_prompt = sum(turn.n_new + TURN_TOKENS for session in tape for turn in session.turns)
+    n_prompt += sum(turn.n_answer for session in tape for turn in session.turns[:-1])
+    return n_prompt, sum(turn.n_answer for session in tape for turn in session.turns)

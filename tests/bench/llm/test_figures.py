@@ -12,7 +12,7 @@ import pytest
 from bench.llm.calibrate import SCALES, Bounds, Speed, bounds, capacity_per_s
 from bench.llm.client import Answer
 from bench.llm.figures import Block, ahead, figures, plain, read, tables
-from bench.llm.traffic import CLASSES, Session, Turn
+from bench.llm.traffic import CLASSES, TURN_TOKENS, Session, Turn
 
 QUICK, SLOW = Speed(200.0, {1: 50.0, 4: 100.0}), Speed(100.0, {1: 25.0, 4: 50.0})
 LIMITS = {"chat": Bounds(ttft_s=1.0, tpot_s=0.1), "batch": Bounds(end_s=5.0)}
@@ -28,13 +28,14 @@ def block(router: str, seed: int, *answers: Answer) -> Block:
 
 
 def test_capacity_is_the_sum_of_what_each_server_does_alone() -> None:
-    """100 prompt and 50 answer tokens a session: 1 s of the quick one, 2 s of the slow one."""
-    tape = [Session("s", "chat", (Turn(0.0, "", 60, 30), Turn(1.0, "", 40, 20)))] * 3
+    """100 prompt tokens, 24 of them the template's and 30 the first answer, and 50 of answers: 1 s of one, 2 s of the
+    other."""
+    tape = [Session("s", "chat", (Turn(0.0, "", 26, 30), Turn(1.0, "", 20, 20)))] * 3
     assert capacity_per_s([QUICK, SLOW], tape) == pytest.approx(1.5)
 
 
 def test_bounds_are_multiples_of_what_idle_servers_take() -> None:
-    made, first = bounds([QUICK, SLOW]), sum(CLASSES["chat"].first) / 2
+    made, first = bounds([QUICK, SLOW]), sum(CLASSES["chat"].first) / 2 + TURN_TOKENS
     ttft, tpot = SCALES["chat"]
     assert made["chat"].ttft_s == pytest.approx(ttft * first * (1 / 200 + 1 / 100) / 2, abs=1e-3)
     assert made["chat"].tpot_s == pytest.approx(tpot * (1 / 50 + 1 / 25) / 2, abs=1e-3)

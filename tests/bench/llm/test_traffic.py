@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.llm.text import CHARS_PER_TOKEN, Text
-from bench.llm.traffic import CLASSES, sessions, work
+from bench.llm.traffic import CLASSES, TURN_TOKENS, Session, Turn, sessions, work
 
 
 def drawn(seed: int, rate_per_s: float = 2.0, seconds: float = 200.0) -> list:
@@ -48,10 +48,9 @@ def test_a_passage_is_as_long_as_asked() -> None:
     assert {len(text.passage(rng, 100)) for _ in range(50)} == {round(100 * CHARS_PER_TOKEN)}
 
 
-def test_work_counts_what_each_turn_brings() -> None:
-    tape = drawn(7)
-    turns = [turn for session in tape for turn in session.turns]
-    assert work(tape) == (sum(t.n_new for t in turns), sum(t.n_answer for t in turns))
+def test_work_counts_what_each_turn_brings_and_the_answer_before_it() -> None:
+    turns = (Turn(0.0, "", 20, 7), Turn(1.0, "", 10, 5))
+    assert work([Session("s", "chat", turns)] * 2) == (2 * (20 + 10 + 7 + 2 * TURN_TOKENS), 2 * 12)
     assert work([]) == (0, 0)
 
 
