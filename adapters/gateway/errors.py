@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from tailwise.adapters.refusal import Refusal, answer_error
 
-__all__ = ["Problem", "raw"]
+__all__ = ["CLOSE", "Problem", "raw"]
+
+CLOSE = (b"connection", b"close")
 
 
 @dataclass(slots=True)
@@ -25,6 +27,8 @@ class Problem(Exception):
         headers = raw(refusal)
         if self.allow is not None:
             headers.append((b"allow", self.allow.encode()))
+        if self.status == 408:  # what still comes of that request is not waited for
+            headers.append(CLOSE)
         return headers, refusal.body
 
 

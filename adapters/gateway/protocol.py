@@ -9,7 +9,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from tailwise.adapters.gateway.errors import Problem
+from tailwise.adapters.gateway.errors import CLOSE, Problem
 
 __all__ = ["bounded"]
 
@@ -143,8 +143,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._punctual()
         if self.cycle is None or self.cycle.response_complete:
             headers, body = problem.answer()
+            if CLOSE not in headers:
+                headers.append(CLOSE)
             lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-            self.transport.write(STATUS_LINE[problem.status] + lines + b"connection: close\r\n\r\n" + body)
+            self.transport.write(STATUS_LINE[problem.status] + lines + b"\r\n" + body)
             # closed at once, with data unread, the client's system would drop the answer that it has not read
             self._refused = True
             self.loop.call_later(LINGER_S, self.transport.close)
