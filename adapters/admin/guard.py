@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -37,7 +38,7 @@ class Guard:
         if not _by_socket(asked.scope) and _name(host) not in self._hosts:
             return f"Host {host!r} is no name of this machine; there are {', '.join(sorted(self._hosts))}"
         if method in ("GET", "HEAD"):
-            return None
+            return "a page of another site asks" if _from_elsewhere(headers) else None
         if headers.get(HEADER) != "1":
             return f"what changes something needs the header {HEADER}: 1"
         origin = headers.get("origin")
@@ -48,6 +49,12 @@ class Guard:
         if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return "a body of application/json is expected"
         return None
+
+
+def _from_elsewhere(headers: Headers) -> bool:
+    """Whether a page of another site fetches: it cannot read the answer, and could take up every reader's place. One
+    that is followed to here by a link is a reader."""
+    return headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate"
 
 
 def is_local(scope: Scope) -> bool:

@@ -160,6 +160,16 @@ def test_a_name_that_somebody_pointed_here_reads_nothing(client: httpx2.Client, 
         assert client.get("/api/doctor", headers={"host": name}).status_code == 200
 
 
+def test_a_page_of_another_site_takes_no_readers_place_and_one_that_links_here_may(
+    client: httpx2.Client,
+) -> None:
+    fetched = {"origin": "https://evil.example", "sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"}
+    for path in ("/api/events", "/api/snapshot"):
+        assert client.get(path, headers=fetched).status_code == 403
+    followed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert client.get("/", headers=followed).status_code == 200
+
+
 def test_the_page_of_this_origin_may_change_something(client: httpx2.Client) -> None:
     origin = f"http://{client.base_url.netloc.decode()}"
     headers = {**CHANGE, "origin": origin, "sec-fetch-site": "same-origin"}
