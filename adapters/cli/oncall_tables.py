@@ -35,9 +35,7 @@ def picture(told: Mapping[str, Any]) -> RenderableType:
 
 def decision(told: Mapping[str, Any]) -> RenderableType:
     """One decision: what was asked and decided, and the candidates where they are kept."""
-    what = (
-        f"refused ({told['reason']})" if told["reason"] else f"to {told['resource']}, {told['end'] or 'open'}"
-    )
+    what = f"refused ({told['reason']})" if told["reason"] else _sent(told)
     at = time.strftime("%H:%M:%S", time.localtime(told["at_s"]))
     request = f", request {told['request_id']}" if told["request_id"] else ""
     again = f"; a job like it would be taken in {_s(told['retry_after_s'])}" if told["retry_after_s"] else ""
@@ -56,6 +54,12 @@ def decision(told: Mapping[str, Any]) -> RenderableType:
     for row in rows:
         table.add_row(*map(Text, row))
     return Group(head, table)
+
+
+def _sent(told: Mapping[str, Any]) -> str:
+    preferred = told["preferred"]
+    other = f" (tailwise would have taken {preferred})" if preferred not in (None, told["resource"]) else ""
+    return f"to {told['resource']}{other}, {told['end'] or 'open'}"
 
 
 def finding(told: Mapping[str, Any]) -> RenderableType:

@@ -79,6 +79,20 @@ def test_why_shows_the_candidates_of_the_last_refusals(served: Served, address: 
     assert json.loads(run("why", "--json"))[0]["reason"] == "late"
 
 
+def test_why_of_a_request_tells_what_tailwise_would_have_chosen_in_shadow_mode(
+    served: Served, address: str
+) -> None:
+    run("mode", "shadow")
+    for default, took_s, name in (("slow", 0.1, "other"), ("fast", 0.02, "same")):
+        entry = served.send(100.0, default=default, request_id=name)
+        served.clock.advance(took_s)
+        entry.complete()
+    assert "to slow (tailwise would have taken fast), completed, request other" in run(
+        "why", "--request", "other"
+    )
+    assert "to fast, completed, request same" in run("why", "--request", "same")
+
+
 def test_why_prefers_refusals_whose_candidates_were_kept(served: Served, address: str) -> None:
     for i in range(3):  # in one moment: one of them is explained
         served.journal.select(served.urgent, (100.0,), deadline_s=0.001, request_id=f"r{i}")
