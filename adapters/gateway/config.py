@@ -147,6 +147,7 @@ class Backend:
     def __post_init__(self) -> None:
         require_name("[[backend]]", self.name)
         me = f"[[backend]] {self.name!r}"
+        require(self.name.isprintable(), me, "name", self.name, "printable characters: it stands in headers")
         expected = "http(s)://HOST:PORT without user, query and fragment"
         require(isinstance(self.url, str) and _is_plain(self.url), me, "url", self.url, expected)
         object.__setattr__(self, "url", self.url.rstrip("/"))

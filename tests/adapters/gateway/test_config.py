@@ -74,6 +74,7 @@ def test_every_key_is_in_the_example() -> None:
         ("gateway.default_class", "none", r"default_class='none', but the name of a class \(chat\)"),
         ("backend.0.url", "ftp://h", "url='ftp://h'"),
         ("backend.0.url", "http://u:p@h", "url='http://u:p@h'"),
+        ("backend.0.name", "a\r\nx-more: 1", "name="),
         ("backend.0.url", 5, "url=5"),
         ("backend.0.url", "http://h:99999", "url='http://h:99999'"),
         ("backend.0.url", "http://h:0", "url='http://h:0'"),
