@@ -158,7 +158,7 @@ def _say(reason: str, entry: Entry | None, retry_after_s: float | None) -> str:
     if entry is None:
         return f"the job was refused ({reason}): {todo}"
     name, value = _bound(entry)
-    bound = f"{name} {value:g}" if value is not None else name
+    bound = f", {name} {value:g}" if value is not None else "" if name == reason else f", {name}"
     p = entry.decision.p_on_time
     nearest = (
         f", {entry.resource} would be on time with probability {p:.2g}"
@@ -166,7 +166,7 @@ def _say(reason: str, entry: Entry | None, retry_after_s: float | None) -> str:
         else ""
     )
     wait = f" (in {max(1, math.ceil(retry_after_s))} s)" if retry_after_s is not None else ""
-    return f"class {entry.decision.qos!r} refused the job ({reason}, {bound}{nearest}): {todo}{wait}"
+    return f"class {entry.decision.qos!r} refused the job ({reason}{bound}{nearest}): {todo}{wait}"
 
 
 def _finite(value: float | None) -> float | None:

@@ -170,3 +170,8 @@ def test_the_body_is_json_whatever_was_said() -> None:
         "server_error",
         ["a", "b"],
     )
+
+
+def test_a_reason_that_is_no_bound_is_said_once() -> None:
+    _, error = told(refuse(refused(tw.QoS("q", 9.0), drain=True)))
+    assert error["message"].startswith("class 'q' refused the job (no_resource): ")
