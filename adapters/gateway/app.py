@@ -148,6 +148,11 @@ class App:
             async for chunk in answer.body:
                 if chunk:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except asyncio.CancelledError:
+            if watch.gone:
+                raise
+            log.warning("an answer of %s is cut off, since the gateway stops", decision.resource)
+            return
         except httpx2.TransportError as error:
             # too late for another status: the server closes the connection, and so the client sees an answer cut off
             log.warning("%s broke off its answer: %s", decision.resource, _said(error))

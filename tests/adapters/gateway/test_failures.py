@@ -199,3 +199,24 @@ def test_a_client_that_asks_for_the_impossible_has_no_backend_ejected(queued: bo
         assert (await w.http.post(path, json=body)).status_code == 200
 
     play(scenario, n=1, text=text)
+
+
+def test_told_to_stop_it_cuts_off_streams_that_outlast_the_time_to_drain_without_a_stack_trace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario(w: World) -> None:
+        w.backends[0].gate = asyncio.Event()
+        body = {"model": "llama", "messages": [], "stream": True}
+        async with w.http.stream("POST", "/v1/chat/completions", json=body) as response:
+            chunks = response.aiter_raw()
+            await anext(chunks)
+            w.server.stop()
+            with pytest.raises(httpx2.RemoteProtocolError):
+                async for _ in chunks:
+                    pass
+        w.backends[0].gate.set()
+        assert w.decisions[-1].end == "cancelled"
+
+    play(scenario, n=1, text=CONFIG.replace("hedge = false", "hedge = false\ndrain_s = 0"))
+    assert any("is cut off, since the gateway stops" in record.message for record in caplog.records)
+    assert [record.message for record in caplog.records if record.exc_info] == []
