@@ -16,7 +16,7 @@ MOST_EVENT = 1 << 20
 #: Bytes at the end of a whole answer in which its usage is looked for; servers write it after the choices.
 TAIL = 8 << 10
 #: What says that an answer goes on; every other key of a delta (role, for one) is none of its tokens.
-CONTENT = ("content", "reasoning_content", "reasoning", "tool_calls", "refusal")
+CONTENT = ("content", "reasoning_content", "reasoning", "tool_calls", "function_call", "refusal")
 
 #: Starts of the events' names of /v1/responses and /v1/messages, and the names of their last ones.
 OURS = ("response.", "message_", "content_block_")
@@ -78,6 +78,8 @@ class StreamReader(_Usage):
         for line in lines:
             if line.startswith(b"data:"):
                 self._event(line[5:])
+        if self._rest.endswith(b"[DONE]") and self._rest[5:].strip() == b"[DONE]":
+            self._event(self._rest[5:])  # some servers send no line end after it
 
     def finish(self) -> None:
         """All was read as it came."""

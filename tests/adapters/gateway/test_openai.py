@@ -146,13 +146,14 @@ def test_a_stream_is_read_alike_however_it_is_cut(data: st.DataObject) -> None:
         delta(content="a"),
         delta(content="é☃"),
         delta(tool_calls=[{}]),
-        {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 4}},
+        delta(function_call={"name": "f"}),
+        {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 5}},
     )
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
     reader = StreamReader()
     for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True):
         reader.feed(body[start:end])
-    assert (reader.started, reader.ended, reader.tokens, reader.prompt_tokens) == (True, True, 4, 9)
+    assert (reader.started, reader.ended, reader.tokens, reader.prompt_tokens) == (True, True, 5, 9)
 
 
 def test_a_stream_starts_with_its_first_token_and_not_before() -> None:
@@ -217,6 +218,19 @@ def test_a_stream_whose_last_event_is_not_known_is_not_taken_for_one_that_was_cu
     assert (reader.tokens, reader.ended) == (4, None)
     reader.feed(b"data: [DONE]\n\n")
     assert reader.ended is True
+
+
+def test_the_end_of_a_stream_needs_no_line_end() -> None:
+    reader = StreamReader()
+    reader.feed(stream(delta(content="a"), done=False) + b"data: [DO")
+    assert reader.ended is False
+    reader.feed(b"NE]")
+    assert (reader.tokens, reader.ended) == (1, True)
+    reader = StreamReader()
+    reader.feed(b'data: {"choices": [{"delta": {"content": "[DONE]')
+    assert reader.ended is None
+    reader.feed(b'"}}]}\n')
+    assert (reader.tokens, reader.ended) == (1, False)
 
 
 @pytest.mark.parametrize(
