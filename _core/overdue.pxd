@@ -6,6 +6,8 @@
 # A job is overdue beyond twice its mean and the 99.9% quantile of its forecast. One of them may be an outlier (a lane
 # has them at 1 in 300 or so), so the odds that the lane hangs are taken as even; a second one at the same time is
 # another 1 in 250 if it does not. A completion after a job became overdue shows that the lane does not hang.
+# That holds of jobs that are found overdue one after the other. What a single look finds may have a common cause, a stall
+# of this process, whose completions wait to be told: it counts as one job, and the next one as soon as a mean later.
 from libc.math cimport exp
 from libc.stdint cimport INT64_MAX
 
@@ -113,20 +115,24 @@ cdef inline void look_at(State* st, int lane, int64_t now_ns) noexcept nogil:
     cdef Load* load = st.load + lane
     cdef int before = load.n_overdue
     cdef int n = count_overdue(st, lane, now_ns)
+    cdef int found = min(n, load.n_doubted + 1)
     if before or load.n_overdue:    # only what is overdue makes the lane's line another one
         load.job_left_s = 0.0
         refresh(st, lane, now_ns)
     if n == 0:
-        load.doubted_ns = load.is_probed = 0
+        load.doubted_ns = load.is_probed = load.n_doubted = 0
         set_doubt(st, lane, 0.0, now_ns)
         return
+    if found < n:
+        load.look_ns = min(load.look_ns, after(now_ns, st.ticket[load.first_running].mean_s))
+    load.n_doubted = found
     if load.doubted_ns == 0:
         load.doubted_ns = now_ns
         load.probe_ns = now_ns + FIRST_PROBE_NS
     if now_ns >= load.probe_ns and load.n_running < load.slots:
         load.is_probed = 1
         load.probe_ns = now_ns + (now_ns - load.doubted_ns)
-    set_doubt(st, lane, 0.0 if load.is_probed else doubt_of(n), now_ns)
+    set_doubt(st, lane, 0.0 if load.is_probed else doubt_of(found), now_ns)
     if load.n_running < load.slots:
         load.look_ns = min(load.look_ns, load.probe_ns)
 
@@ -152,5 +158,5 @@ cdef inline void refute(State* st, int lane, int64_t now_ns) noexcept nogil:
     cdef Load* load = st.load + lane
     load.completed_ns = now_ns
     if load.n_overdue:
-        load.doubted_ns = load.is_probed = 0
+        load.doubted_ns = load.is_probed = load.n_doubted = 0
         set_doubt(st, lane, 0.0, now_ns)

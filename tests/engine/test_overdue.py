@@ -95,8 +95,25 @@ def test_every_overdue_job_is_another_one_in_250_that_the_lane_does_not_hang(n: 
     before = bench.seen(0, model).availability
     held = [bench.hold(0) for _ in range(n)]
     bench.clock.advance(bench.horizon_s * 1.01)
+    for found in range(1, n + 1):
+        assert bench.seen(0, model).availability == pytest.approx(before / (1 + ref.doubt(found)), rel=1e-5)
+        assert bench.engine.overdue("r0") == n == len(held)
+        bench.clock.advance(1.1 * MEAN_S)
     assert bench.seen(0, model).availability == pytest.approx(before / (1 + ref.doubt(n)), rel=1e-5)
-    assert bench.engine.overdue("r0") == n == len(held)
+
+
+def test_jobs_that_one_look_finds_overdue_count_as_one_since_this_process_may_have_stood_still() -> None:
+    """Four jobs end during a stall, and then a decision comes before their completions are told. The lane is still
+    one to send to, and the first completion shows that it never hung."""
+    bench = Bench(k=1)
+    before = bench.route.peek(())[0].availability
+    held = [bench.hold(0) for _ in range(4)]
+    bench.clock.advance(bench.horizon_s * 3.0)
+    bench.route.select(()).cancel()
+    assert bench.engine.overdue("r0") == 4
+    assert bench.route.peek(())[0].availability == pytest.approx(before / 2, rel=1e-6)
+    held[0].complete(MEAN_S)
+    assert bench.route.peek(())[0].availability == pytest.approx(before, rel=1e-3)
 
 
 def test_a_completion_refutes_that_its_lane_hangs() -> None:
@@ -106,6 +123,7 @@ def test_a_completion_refutes_that_its_lane_hangs() -> None:
     before = bench.seen(0).availability
     bench.clock.advance(bench.horizon_s * 1.01)
     held.append(bench.hold(0))
+    bench.clock.advance(1.1 * MEAN_S)
     assert bench.seen(0).availability < 0.01
     bench.hold(0).complete(MEAN_S)
     assert bench.seen(0).availability == pytest.approx(before, rel=1e-3)
@@ -150,6 +168,8 @@ def test_overdue_jobs_enter_the_served_copy_only() -> None:
     before = core.sums(0, 0)[0].tobytes(), core.posterior(0, 0)["failed"], core.posterior(0, 0)["n_results"]
     held = [bench.hold(0), bench.hold(0)]
     bench.clock.advance(100.0)
+    assert bench.seen(0).availability < 0.6
+    bench.clock.advance(1.1 * MEAN_S)
     assert bench.seen(0).availability < 0.01
     raw = core.posterior(0, 0)
     assert (core.sums(0, 0)[0].tobytes(), raw["failed"], raw["n_results"]) == before
