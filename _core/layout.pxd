@@ -124,7 +124,8 @@ cdef struct Load:                    # one resource's own account of its jobs
     int64_t look_ns, completed_ns    # when its running jobs are looked at next, and when one last completed
     int64_t idle_ns, n_gaps          # since when it has no job; how many gaps of idle_gap_ns have ended (warmup.pxd)
     int64_t doubted_ns, probe_ns     # since when it is doubted, 0 = it is not; when it is probed next
-    int32_t n_doubted                # overdue jobs that its doubt counts: at most one more a look
+    int64_t doubt_ns                 # when its doubt may count one more job
+    int32_t n_doubted                # overdue jobs that its doubt counts
     int32_t first_running            # ticket indices, -1 = none
     int32_t first_queued[MAX_LEVELS]     # by level; in one line, the first, where the lane is in_order
     int32_t last_queued[MAX_LEVELS]

@@ -6,8 +6,8 @@
 # A job is overdue beyond twice its mean and the 99.9% quantile of its forecast. One of them may be an outlier (a lane
 # has them at 1 in 300 or so), so the odds that the lane hangs are taken as even; a second one at the same time is
 # another 1 in 250 if it does not. A completion after a job became overdue shows that the lane does not hang.
-# That holds of jobs that are found overdue one after the other. What a single look finds may have a common cause, a stall
-# of this process, whose completions wait to be told: it counts as one job, and the next one as soon as a mean later.
+# That holds of jobs that are found overdue one after the other. Several at about the same time may have a common cause,
+# a stall of this process, after which the completions of all of them are still to be told: within a mean one counts.
 from libc.math cimport exp
 from libc.stdint cimport INT64_MAX
 
@@ -115,7 +115,7 @@ cdef inline void look_at(State* st, int lane, int64_t now_ns) noexcept nogil:
     cdef Load* load = st.load + lane
     cdef int before = load.n_overdue
     cdef int n = count_overdue(st, lane, now_ns)
-    cdef int found = min(n, load.n_doubted + 1)
+    cdef int found = min(n, load.n_doubted + (load.n_doubted == 0 or now_ns >= load.doubt_ns))
     if before or load.n_overdue:    # only what is overdue makes the lane's line another one
         load.job_left_s = 0.0
         refresh(st, lane, now_ns)
@@ -123,9 +123,11 @@ cdef inline void look_at(State* st, int lane, int64_t now_ns) noexcept nogil:
         load.doubted_ns = load.is_probed = load.n_doubted = 0
         set_doubt(st, lane, 0.0, now_ns)
         return
-    if found < n:
-        load.look_ns = min(load.look_ns, after(now_ns, st.ticket[load.first_running].mean_s))
+    if found > load.n_doubted:
+        load.doubt_ns = after(now_ns, st.ticket[load.first_running].mean_s)
     load.n_doubted = found
+    if found < n:
+        load.look_ns = min(load.look_ns, load.doubt_ns)
     if load.doubted_ns == 0:
         load.doubted_ns = now_ns
         load.probe_ns = now_ns + FIRST_PROBE_NS
