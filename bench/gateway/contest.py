@@ -46,7 +46,7 @@ class Figures:
     name: str
     n: int
     lost: int  #: without any answer
-    errors: Counter[int]  #: answers that are not 200, by status
+    errors: dict[int, int]  #: answers that are not 200, by status
     attainment: dict[str, float]
     p50_s: dict[str, float]
     p99_s: dict[str, float]
@@ -61,7 +61,7 @@ class Figures:
             name,
             len(answers),
             sum(a.status == 0 for a in answers),
-            Counter(a.status for a in answers if a.status not in (0, 200)),
+            dict(Counter(a.status for a in answers if a.status not in (0, 200))),
             {
                 qos: sum(a.status == 200 and a.seconds <= CLASSES[qos][0] for a in some) / len(some)
                 for qos, some in by_class.items()

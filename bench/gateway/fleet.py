@@ -114,7 +114,7 @@ def bare(urls: Sequence[str]) -> Process:
     """starlette and httpx2, round robin."""
     port = free_port()
     command = (sys.executable, "-m", "uvicorn", "bench.gateway.bare:app", "--port", str(port))
-    quiet = ("--log-level", "error", "--no-access-log", "--http", "httptools")
+    quiet = ("--log-level", "critical", "--no-access-log", "--http", "httptools")
     return Process([*command, *quiet], port, {"BACKENDS": ",".join(urls)})
 
 
