@@ -70,16 +70,12 @@ def narrow(
     """The keywords deadline_s and arrival_s for `select`: what is left of the current deadline where that is less
     than the job's own budget, else as they were given."""
     now_s = clock.now_ns() * 1e-9
+    waited_s = 0.0 if arrival_s is None else now_s - arrival_s
     own_s = min(qos.ttft_s, qos.deadline_s) if deadline_s is None else deadline_s
-    if arrival_s is not None:
-        own_s -= now_s - arrival_s
-    outside_s = left_s()
-    if own_s <= outside_s:
-        said = {"deadline_s": deadline_s, "arrival_s": arrival_s}
-        return {name: value for name, value in said.items() if value is not None}
-    if outside_s > 0.0:
-        return {"deadline_s": outside_s}
-    return {
-        "deadline_s": 1.0,
-        "arrival_s": now_s - 1.0 + outside_s,
-    }  # it is over: refused as late, under any contract
+    outer_s = waited_s + left_s()  # from arrival
+    if outer_s < own_s:
+        deadline_s = outer_s
+        if outer_s <= 0.0:  # it was over when the job came, which is refused as late under any contract
+            deadline_s, arrival_s = 1.0, now_s - 1.0 + outer_s - waited_s
+    said = {"deadline_s": deadline_s, "arrival_s": arrival_s}
+    return {name: value for name, value in said.items() if value is not None}

@@ -20,8 +20,8 @@ class Decision:
 
     job: number of its first decision, itself unless it is a retry or a copy. at_s: seconds since 1970.
     preferred: what we would have chosen, where somebody else's choice stood. left_s: to the deadline (where the class
-    has a ttft_s: to the first token). completion_s, ttft_s: from the job's first decision on. on_time: the job's
-    verdict, written on the decision that brought it.
+    has a ttft_s: to the first token). completion_s, ttft_s: from the job's arrival on, where that was not given its
+    first decision. on_time: the job's verdict, written on the decision that brought it.
     """
 
     number: int
@@ -71,7 +71,7 @@ class Listener(Protocol):
 
 @dataclass(slots=True)
 class Job:
-    """What the entries of one job share. start_ns: the engine's clock at its first decision, left_s from there."""
+    """What the entries of one job share. start_ns: the engine's clock at its arrival, left_s from there."""
 
     number: int
     qos: QoS

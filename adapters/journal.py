@@ -117,7 +117,7 @@ class Journal:
     ) -> Entry:
         """`route.select(x, Z, **options)`, written down. Raises what it raises, and then nothing is written."""
         self._settle_dropped()
-        start_ns = self.engine.clock.now_ns()
+        now_ns = self.engine.clock.now_ns()
         explain = isinstance(route, Route) and self._may_explain(True)
         if explain:
             options["explain"] = True
@@ -132,7 +132,8 @@ class Journal:
         ):
             seen = {name: value for name, value in options.items() if name not in ("default", "explain")}
             explanation = route.peek(x, Z, **seen)  # a refused job has changed nothing: what it saw
-        bound_s = options.get("tpot_s")
+        bound_s, arrival_s = options.get("tpot_s"), options.get("arrival_s")
+        start_ns = now_ns if arrival_s is None else min(round(float(arrival_s) * 1e9), now_ns)
         with suppress(InputError):  # in bypass mode nobody has looked at x
             self._headroom.offered(
                 ticket.model.name,
@@ -148,7 +149,7 @@ class Journal:
                 self._n + 1,
                 route.qos,
                 start_ns,
-                ticket.left_s,
+                ticket.left_s + (now_ns - start_ns) * 1e-9,
                 route.qos.tpot_s if bound_s is None else bound_s,
             )
             entry = self._write(ticket, job, request_id, explanation)

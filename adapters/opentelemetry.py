@@ -67,8 +67,8 @@ class _Ear:
         self._seconds = [
             meter.create_histogram(name, "s", text, explicit_bucket_boundaries_advisory=bounds)
             for name, text, bounds in (
-                ("gen_ai.server.request.duration", "Decision to end.", _DURATION_S),
-                ("gen_ai.server.time_to_first_token", "Decision to the first token.", _TTFT_S),
+                ("gen_ai.server.request.duration", "Arrival to end.", _DURATION_S),
+                ("gen_ai.server.time_to_first_token", "Arrival to the first token.", _TTFT_S),
                 ("gen_ai.server.time_per_output_token", "Seconds a token after the first.", _TPOT_S),
             )
         ]

@@ -197,10 +197,10 @@ class _Heard:
             registry=None,
         )
         self._completion = Histogram(
-            "tailwise_completion_seconds", "Decision to end.", labels, buckets=SECONDS, registry=None
+            "tailwise_completion_seconds", "Arrival to end.", labels, buckets=SECONDS, registry=None
         )
         self._ttft = Histogram(
-            "tailwise_ttft_seconds", "Decision to the first token.", labels, buckets=SECONDS, registry=None
+            "tailwise_ttft_seconds", "Arrival to the first token.", labels, buckets=SECONDS, registry=None
         )
         self._tpot = Histogram(
             "tailwise_tpot_seconds",

@@ -30,7 +30,7 @@ def test_what_is_left_falls_with_the_clock_and_ends_with_the_block() -> None:
         assert outgoing() == {"x-tailwise-deadline-ms": "300.000"}
         assert narrow(QOS, clock) == {"deadline_s": pytest.approx(0.3)}
         assert narrow(QOS, clock, 0.2) == {"deadline_s": 0.2}
-        assert narrow(QOS, clock, 0.9, 4.9) == {"deadline_s": pytest.approx(0.3)}
+        assert narrow(QOS, clock, 1.2, 4.9) == {"deadline_s": pytest.approx(0.9), "arrival_s": 4.9}
         assert narrow(CHAT, clock) == {"deadline_s": pytest.approx(0.3)}  # the first token comes no later
     assert left_s() == math.inf
 
