@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tailwise.adapters.entry import Entry
 from tailwise.adapters.exchange.ask import TokenReader, TokenReaders
+from tailwise.adapters.exchange.fault import Fault
 
 __all__ = ["Answer"]
 
@@ -106,10 +107,10 @@ class Answer:
         )  # some servers count the rest alone
         return min(max(tokens, least), MOST_TOKENS)
 
-    def broke(self, *, timed_out: bool) -> None:
+    def broke(self, fault: Fault) -> None:
         """Reading it raised."""
         if not self._entry.settled:
-            self._entry.timeout() if timed_out else self._entry.fail()
+            fault.settle(self._entry)
 
     def close(self) -> None:
         """Nobody reads on."""

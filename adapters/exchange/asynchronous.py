@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from tailwise.adapters.entry import Entry
-from tailwise.adapters.exchange.exchange import Exchange, Fault, Leg
+from tailwise.adapters.exchange.exchange import Exchange, Leg
+from tailwise.adapters.exchange.fault import Fault
 from tailwise.adapters.exchange.race import Race, close
 from tailwise.adapters.exchange.sender import Sender
 from tailwise.adapters.refusal import refuse
@@ -156,7 +157,7 @@ class Body:
                 yield chunk
             self._sender._ended(leg)
         except Exception as error:
-            answer.broke(timed_out=self._sender._fault(error) is Fault.TIMED_OUT)
+            answer.broke(self._sender._fault(error))
             raise
 
     async def aclose(self) -> None:

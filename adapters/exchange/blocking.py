@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from tailwise.adapters.entry import Entry
 from tailwise.adapters.exchange.ask import Ask
-from tailwise.adapters.exchange.exchange import Exchange, Fault, Leg
+from tailwise.adapters.exchange.exchange import Exchange, Leg
 from tailwise.adapters.exchange.sender import Sender
 from tailwise.adapters.refusal import refuse
 from tailwise.adapters.slo import HeaderError
@@ -158,7 +158,7 @@ class Body:
                 yield chunk
             self._sender._ended(leg)
         except Exception as error:
-            answer.broke(timed_out=self._sender._fault(error) is Fault.TIMED_OUT)
+            answer.broke(self._sender._fault(error))
             raise
 
     def close(self) -> None:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 from tailwise.adapters.entry import Entry
 from tailwise.adapters.exchange.answer import Answer
 from tailwise.adapters.exchange.ask import Ask
 from tailwise.adapters.exchange.backends import Backends
+from tailwise.adapters.exchange.fault import Fault
 from tailwise.errors import CapacityError, TicketError
 from tailwise.family import Family
 from tailwise.route import Route
 
-__all__ = ["Exchange", "Fault", "Leg"]
+__all__ = ["Exchange", "Leg"]
 
-
-class Fault(Enum):
-    """What an exception says of the backend that it came from."""
-
-    UNREACHED = "unreached"  # it never had the request
-    BROKEN = "broken"  # it may have begun with it
-    TIMED_OUT = "timed out"
-    OURS = "ours"  # the request was never fit to be sent, or a limit of our own was met
-    UNKNOWN = "unknown"  # it failed, and nobody knows whether another would not
+log = logging.getLogger("tailwise.adapters")
 
 
 @dataclass(slots=True)
@@ -85,10 +78,8 @@ class Exchange:
     def settle(self, leg: Leg) -> None:
         """It failed, and nothing takes its place."""
         self._failed.append(leg.entry.ticket.lane)
-        if leg.error is not None and leg.fault is Fault.TIMED_OUT:
-            leg.entry.timeout()
-        elif leg.error is not None and leg.fault is Fault.OURS:
-            leg.entry.cancel()
+        if leg.error is not None:
+            leg.fault.settle(leg.entry)
         else:
             leg.entry.fail(retry_after_s=leg.retry_after_s)
 
@@ -134,4 +125,7 @@ class Exchange:
         try:
             return self.entry.copy(self.ask.given(self._route), mask=self._backends.mask(self.ask.mask))
         except TicketError:  # it waits still, behind jobs that take longer than was expected
+            return None
+        except Exception:  # of the caller's own `Ask.Z`, say
+            log.exception("a job gets no copy; it goes on")
             return None

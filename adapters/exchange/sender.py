@@ -13,7 +13,8 @@ from tailwise.adapters.entry import Entry
 from tailwise.adapters.exchange.answer import Answer
 from tailwise.adapters.exchange.ask import Ask, asked_by
 from tailwise.adapters.exchange.backends import Backends
-from tailwise.adapters.exchange.exchange import Exchange, Fault, Leg
+from tailwise.adapters.exchange.exchange import Exchange, Leg
+from tailwise.adapters.exchange.fault import Fault
 from tailwise.adapters.exchange.wait import retry_after_s
 from tailwise.adapters.journal import Journal
 from tailwise.adapters.refusal import Refusal, refuse
@@ -140,7 +141,10 @@ class Sender:
 
     def _url(self, resource: str, target: bytes) -> Any:
         """A library takes 25 us to read a URL; there are few."""
-        base = self.backends[resource]
+        try:
+            base = self.backends[resource]
+        except KeyError:  # it was removed since the decision
+            raise self.http.ConnectError(f"backend {resource!r} was removed") from None
         url = self._urls.get((base, target))
         if url is None:
             if len(self._urls) >= MOST_URLS:

@@ -180,6 +180,18 @@ def test_only_an_urgent_job_that_may_be_repeated_is_copied() -> None:
     assert exchange(ASK, replay=False) is None
 
 
+def test_a_copy_that_cannot_be_made_harms_no_job(caplog: pytest.LogCaptureFixture) -> None:
+    race = Race()
+    route = race.engine.route(ASK.model, ASK.qos)
+    entry = race.journal.select(route, ())
+    ask = dataclasses.replace(ASK, Z=lambda route: 1 / 0)
+    exchange = Exchange(ask, route, entry, Backends(race.engine, {"a": "http://a"}), replay=True, attempts=2)
+    assert exchange.copy() is None
+    assert not entry.settled
+    assert caplog.records[0].exc_info is not None
+    entry.cancel()
+
+
 def test_one_decision_in_fifty_may_be_copied() -> None:
     assert not may_copy(Race(49).journal)
     assert may_copy(Race(50).journal)

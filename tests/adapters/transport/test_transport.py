@@ -163,6 +163,18 @@ def test_a_resource_without_a_url_gets_nothing(flavour: Any) -> None:
         assert world.decisions == [("b", "completed"), ("a", "completed")]
 
 
+def test_a_backend_that_is_removed_once_it_was_decided_on_is_passed_over(flavour: Any) -> None:
+    with World(Origin(HELLO), Origin(HELLO)) as world:
+        caller: Any = None
+        # asked for between the candidates and the decision
+        caller = world.caller(
+            flavour, Ask("net", "plain", Z=lambda route: caller.transport.backends.remove("a"))
+        )
+        assert caller.send().content == b"hello"
+        assert world.decisions == [("a", "failed"), ("b", "completed")]
+        assert world.origins["a"].received == []
+
+
 def test_a_request_that_asks_for_no_job_goes_where_it_was_going(flavour: Any) -> None:
     with World(Origin(HELLO)) as world:
         caller = world.caller(flavour, lambda request: None)
