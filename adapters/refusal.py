@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 
 from tailwise.adapters.entry import Entry
 from tailwise.adapters.slo import HeaderError
-from tailwise.errors import JobExpired, JobRejected, JobTimedOut, QueueFull
+from tailwise.errors import CapacityError, JobExpired, JobRejected, JobTimedOut, QueueFull
 
 __all__ = ["EntryRefused", "Refusal", "Refused", "answer_error", "refuse"]
 
-Refused: TypeAlias = Entry | JobRejected | QueueFull | JobExpired | JobTimedOut | HeaderError
+Refused: TypeAlias = Entry | JobRejected | QueueFull | JobExpired | JobTimedOut | HeaderError | CapacityError
 
 #: By the stable reason id: status, and what whoever asked can do.
 _ANSWERS = {
@@ -27,6 +27,7 @@ _ANSWERS = {
     "affinity": (503, "no resource has the labels that this model requires; send it elsewhere"),
     "accuracy": (503, "no variant is as accurate as the class asks; ask for another class"),
     "cost": (503, "no resource is as cheap as the class asks; ask for another class"),
+    "too_many_open": (503, "send it again when jobs have ended"),
     "timed_out": (504, "it took until its deadline; allow it more time"),
     "bad_header": (400, "correct the header"),
 }
@@ -45,7 +46,10 @@ _ERRORS = {
     JobExpired: "expired",
     JobTimedOut: "timed_out",
     HeaderError: "bad_header",
+    CapacityError: "too_many_open",
 }
+#: Seconds after which a place may be free where as many jobs are open as may be: the least that the header can say.
+FREE_S = 1.0
 
 
 class EntryRefused(JobRejected):
@@ -75,7 +79,10 @@ def refuse(refused: Refused) -> Refusal:
     return answer_error(
         status,
         reason,
-        _say(reason, entry, retry_after_s) if entry else f"{refused}; {todo}",
+        # what the engine says of its capacity is for its operator
+        _say(reason, entry, retry_after_s)
+        if entry or isinstance(refused, CapacityError)
+        else f"{refused}; {todo}",
         param=refused.header if isinstance(refused, HeaderError) else None,
         retry_after_s=retry_after_s,
         **(_facts(entry) if entry else {}),
@@ -127,7 +134,8 @@ def _reason(refused: Refused) -> tuple[str, float | None]:
         return refused.reason or "", _finite(refused.decision.retry_after_s)
     if isinstance(refused, JobRejected):
         return refused.reason, _finite(refused.retry_after_s)
-    return next(reason for kind, reason in _ERRORS.items() if isinstance(refused, kind)), None
+    reason = next(reason for kind, reason in _ERRORS.items() if isinstance(refused, kind))
+    return reason, FREE_S if isinstance(refused, CapacityError) else None
 
 
 def _bound(entry: Entry) -> tuple[str, float | None]:

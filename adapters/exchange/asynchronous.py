@@ -13,8 +13,8 @@ from tailwise.adapters.exchange.exchange import Exchange, Leg
 from tailwise.adapters.exchange.fault import Fault
 from tailwise.adapters.exchange.race import Race, close
 from tailwise.adapters.exchange.sender import Sender
-from tailwise.adapters.refusal import refuse
 from tailwise.adapters.slo import HeaderError
+from tailwise.errors import CapacityError
 
 __all__ = ["AsyncSender"]
 
@@ -41,8 +41,8 @@ class AsyncSender(Sender, Generic[Request, Response]):
     async def handle_async_request(self, request: Request) -> Response:
         try:
             exchange = self._open(request)
-        except HeaderError as error:
-            return self._said(refuse(error), {})  # type: ignore[no-any-return]
+        except (HeaderError, CapacityError) as error:
+            return self._unopened(error)  # type: ignore[no-any-return]
         if exchange is None:
             return await self._inner.handle_async_request(request)  # type: ignore[no-any-return]
         if not exchange.entry.admitted:

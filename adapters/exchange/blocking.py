@@ -14,8 +14,8 @@ from tailwise.adapters.entry import Entry
 from tailwise.adapters.exchange.ask import Ask
 from tailwise.adapters.exchange.exchange import Exchange, Leg
 from tailwise.adapters.exchange.sender import Sender
-from tailwise.adapters.refusal import refuse
 from tailwise.adapters.slo import HeaderError
+from tailwise.errors import CapacityError
 
 __all__ = ["BlockingSender"]
 
@@ -48,8 +48,8 @@ class BlockingSender(Sender, Generic[Request, Response]):
         self._close_left()
         try:
             exchange = self._open(request)
-        except HeaderError as error:
-            return self._said(refuse(error), {})  # type: ignore[no-any-return]
+        except (HeaderError, CapacityError) as error:
+            return self._unopened(error)  # type: ignore[no-any-return]
         if exchange is None:
             return self._inner.handle_request(request)  # type: ignore[no-any-return]
         if not exchange.entry.admitted:

@@ -18,8 +18,8 @@ from tailwise.adapters.exchange.fault import Fault
 from tailwise.adapters.exchange.wait import retry_after_s
 from tailwise.adapters.journal import Journal
 from tailwise.adapters.refusal import Refusal, refuse
-from tailwise.adapters.slo import deadline_header
-from tailwise.errors import ConfigError, UnknownName
+from tailwise.adapters.slo import HeaderError, deadline_header
+from tailwise.errors import CapacityError, ConfigError, UnknownName
 from tailwise.family import Family
 from tailwise.route import Route
 
@@ -45,11 +45,11 @@ class Sender:
     connections, since admission is the engine's. on_response: told of each backend's answer, by resource and
     headers, before its body is read. wall: seconds since 1970.
 
-    A refused job is answered by `refuse`: 429 or 503, and 400 where its headers cannot be read. What a backend
-    answered is handed on once the first bytes of its body are there, and until then another may try: after an error
-    or an answer of 429 or 5xx, where the deadline leaves time, and the request may be sent again (`Ask.repeatable`).
-    The entry of the job is `response.extensions["tailwise"]`; it is settled with the last byte, or when the response
-    is closed.
+    A refused job is answered by `refuse`: 429 or 503, as is one for which no ticket is free, and by 400 one whose
+    headers cannot be read. What a backend answered is handed on once the first bytes of its body are there, and
+    until then another may try: after an error or an answer of 429 or 5xx, where the deadline leaves time, and the
+    request may be sent again (`Ask.repeatable`). The entry of the job is `response.extensions["tailwise"]`; it is
+    settled with the last byte, or when the response is closed.
     """
 
     http: Any  #: the library's module
@@ -174,6 +174,10 @@ class Sender:
         if isinstance(error, http.TimeoutException):
             return Fault.TIMED_OUT
         return Fault.BROKEN if isinstance(error, http.TransportError) else Fault.UNKNOWN
+
+    def _unopened(self, error: HeaderError | CapacityError) -> Any:
+        """The answer to a request that became no job."""
+        return self._said(refuse(error), {})
 
     def _refused(self, entry: Entry) -> Any:
         """The answer to a job that no backend took."""

@@ -73,7 +73,7 @@ class App:
         except Problem as problem:
             log.info("%s: %d %s", _asked(scope), problem.status, problem.code)
             await send_whole(send, problem.status, *problem.answer())
-        except (HeaderError, JobExpired) as error:
+        except (HeaderError, JobExpired, CapacityError) as error:
             refusal = refuse(error)
             log.info("%s: %d %s", _asked(scope), refusal.status, error)
             await send_whole(send, refusal.status, raw(refusal), refusal.body)
@@ -128,8 +128,6 @@ class App:
                 raise
             # by the server, which stops: the time that open requests have is over
             raise Problem(503, "stopping", "the gateway stops", retry_after_s=1.0) from None
-        except CapacityError:
-            raise Problem(503, "too_many_open", "all tickets are open", retry_after_s=1.0) from None
         except httpx2.TimeoutException as error:
             raise Problem(504, "timed_out", f"no backend answered in time: {_said(error)}") from None
         except httpx2.TransportError as error:

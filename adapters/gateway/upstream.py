@@ -112,6 +112,9 @@ class Forwarder(AsyncSender[Outgoing, Answer]):
         request.job.sent_to(entry.ticket.lane)
         return request.to(entry.resource, entry.end_left_s)
 
+    def _unopened(self, error: Exception) -> Answer:
+        raise error  # the app has answers for those
+
     def _refused(self, entry: Entry) -> Answer:
         decision = entry.decision
         if decision.reason == "no_resource" and decision.retry_after_s is None:

@@ -12,7 +12,7 @@ import tailwise as tw
 from tailwise.adapters.journal import Entry, Journal
 from tailwise.adapters.refusal import EntryRefused, Refusal, answer_error, refuse
 from tailwise.adapters.slo import read
-from tailwise.errors import JobExpired, JobRejected, JobTimedOut, QueueFull
+from tailwise.errors import CapacityError, JobExpired, JobRejected, JobTimedOut, QueueFull
 
 
 def refused(
@@ -144,6 +144,13 @@ def test_errors_of_an_executor_are_answered_alike(
     assert refuse(error).status == status
     assert (body["code"], headers.get("retry-after")) == (reason, retry_after)
     assert str(error) in body["message"]
+
+
+def test_where_no_ticket_is_free_the_answer_says_when_to_come_again_and_nothing_of_the_engine() -> None:
+    headers, body = told(refuse(CapacityError("4096 tickets are open: build it with more")))
+    assert refuse(CapacityError("full")).status == 503
+    assert (body["code"], headers["retry-after"], headers["retry-after-ms"]) == ("too_many_open", "1", "1000")
+    assert "4096" not in body["message"]
 
 
 def test_a_header_that_cannot_be_heeded_is_a_bad_request_with_its_name() -> None:
