@@ -11,12 +11,11 @@ from typing import Any, TypeAlias
 
 from tailwise.adapters.by_class import ByClass
 from tailwise.adapters.deadline import within
-from tailwise.adapters.entry import Entry
+from tailwise.adapters.entry import REFUSALS, Entry
 from tailwise.adapters.journal import Journal
 from tailwise.adapters.refusal import Refusal, refuse
 from tailwise.adapters.request import Receive, RequestJobs, Scope, Send
-from tailwise.adapters.slo import HeaderError
-from tailwise.errors import ConfigError, JobExpired, JobRejected, JobTimedOut, QueueFull
+from tailwise.errors import ConfigError, JobTimedOut
 
 __all__ = ["TailwiseMiddleware", "decide"]
 
@@ -82,19 +81,15 @@ class TailwiseMiddleware:
                 async with jobs.limit or nullcontext():
                     self._decide_by_path(scope, jobs)
                     await self.app(scope, jobs.receive, jobs.send)
-            except (HeaderError, JobRejected, QueueFull, JobExpired, JobTimedOut) as error:
-                # a refusal of what the handler asked for in turn says nothing of the resource that ran it
-                jobs.settle("fail" if isinstance(error, JobTimedOut) and not jobs.left else "cancel")
+            except (*REFUSALS, JobTimedOut) as error:
+                jobs.settle_by(error)
                 if jobs.left:
                     return
                 if jobs.status is not None:
                     raise
                 await _answer(send, refuse(error))
-            except Exception:
-                jobs.settle("cancel" if jobs.left else "fail")
-                raise
-            except BaseException:
-                jobs.settle("cancel")
+            except BaseException as error:
+                jobs.settle_by(error)
                 raise
             else:  # what is open then has had no end of a response
                 jobs.settle("cancel" if jobs.left else "fail")
@@ -120,6 +115,8 @@ def decide(
     **options: Any,
 ) -> Entry:
     """The entry of a job that this request asks for, by its headers; settled by how its response ends.
+
+    Asked for again, it is another job of the same response: none has longer than the one that is due first.
 
     request: Starlette's, FastAPI's, or the ASGI scope; it has passed a TailwiseMiddleware. default: name of the class
     of requests that ask for none; None = the middleware's. x, Z, options: as in `Route.select`.

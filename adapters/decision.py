@@ -1,4 +1,20 @@
-"""One decision of an adapter and what became of it, and the verdict on its job."""
+"""One decision of an adapter and what became of it, the verdict on its job, and what an end is, in all adapters:
+
+what happened                                            ticket        end        on time  breaker  learned
+-------------------------------------------------------  ------------  ---------  -------  -------  --------
+answered: the last byte of a 2xx, the end of a block     complete      completed  bounds   success  times
+a backend's 429, any 5xx, an exception, half an answer   fail, retry   failed     late     failure  nothing
+3xx, other 4xx; a request that was not fit to be sent    cancel        cancelled  (1)      -        (2)
+caller gone, task cancelled, beaten by a copy, dropped   cancel        cancelled  (1)      -        (2)
+what it asked for in turn was refused, or its headers    cancel        cancelled  (1)      -        (2)
+given up beyond its forecast, or with none               timeout       timed_out  late     failure  at least
+given up within its forecast: its time was short         cancel, drop  timed_out  late     -        (2)
+left a queue of ours unserved                            drop          timed_out  late     -        nothing
+refused                                                  -             -          late     -        nothing
+no ticket was free                                       -             nothing is written down
+
+(1) not known before its deadline, late from then on. (2) That it takes at least so long, past its median forecast.
+"""
 
 from __future__ import annotations
 
@@ -86,8 +102,8 @@ def verdict(decision: Decision, job: Job, end: End) -> bool | None:
     """Whether the job kept every bound, by the rule of `Certificate`: None of one that was cancelled before its
     deadline, and where nobody said what tells."""
     completion_s, ttft_s, qos = decision.completion_s, decision.ttft_s, job.qos
-    if completion_s is None:  # failed, and refused elsewhere
-        return False
+    if completion_s is None:  # nobody knows when it ended; or it failed, and was refused elsewhere
+        return None if end == "cancelled" else False
     of_first = qos.ttft_s < math.inf
     due_s = job.left_s + (qos.deadline_s - qos.ttft_s) if of_first else job.left_s
     if end == "cancelled":  # whoever has read enough of an answer breaks no promise

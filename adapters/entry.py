@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from tailwise._core.core import Ticket
 from tailwise.adapters.decision import Decision, Job
-from tailwise.errors import TicketError
+from tailwise.adapters.slo import HeaderError
+from tailwise.errors import CapacityError, JobExpired, JobRejected, JobTimedOut, QueueFull, TicketError
 from tailwise.qos import QoS
 
 if TYPE_CHECKING:
     from tailwise.adapters.journal import Journal
 
-__all__ = ["Entry"]
+__all__ = ["REFUSALS", "Entry"]
+
+#: What a job hears of others that it asked for in turn, or of its own headers: it says nothing of what ran this one.
+REFUSALS = (HeaderError, JobRejected, QueueFull, JobExpired, CapacityError)
 
 
 class Entry:
     """A job's ticket, settled through the journal: what `Ticket` can do, written down. Made by `Journal.select`.
 
-    `with entry:` completes on normal exit, fails on an Exception, cancels on anything else. One that is dropped
-    unsettled is cancelled, as its ticket is.
+    `with entry:` ends it by what the block raised: see the table in `tailwise.adapters.decision`. One that is dropped
+    unsettled is cancelled, as its ticket is. `ticket` is to be read: where it is settled itself, the journal does not
+    hear how; the job counts as open until the entry is collected, then as cancelled, without a verdict.
     """
 
     __slots__ = ("_job", "_journal", "_made_ns", "decision", "ticket")
@@ -97,11 +102,13 @@ class Entry:
     def timeout(self) -> None:
         """Given up. It counts against the resource, as `Ticket.timeout` does, where it took longer than its forecast
         can explain. Else its deadline was short, which says nothing of the resource: clients that bring deadlines
-        would open breakers for all others."""
-        if self._journal.since_s(self._made_ns) < self._outlier_s:
-            self.ticket.cancel()
-        else:
+        would open breakers for all others. It counts as late whenever it comes."""
+        if self._journal.since_s(self._made_ns) >= self._outlier_s:
             self.ticket.timeout()
+        elif self.end_left_s > 0.0:
+            self.ticket.drop()  # cancelled before its deadline, it would count in no certificate
+        else:
+            self.ticket.cancel()
         self._journal._end(self, "timed_out")
 
     def drop(self) -> None:
@@ -139,12 +146,18 @@ class Entry:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.settle(error)
+
+    def settle(self, error: BaseException | None) -> None:
+        """By what a block or a handler raised, None = nothing; one that is settled stays as it is."""
         if self.ticket.settled:
             return
         try:
-            if kind is None:
+            if error is None:
                 self.complete()
-            elif issubclass(kind, Exception):
+            elif isinstance(error, JobTimedOut):
+                self.timeout()
+            elif isinstance(error, Exception) and not isinstance(error, REFUSALS):
                 self.fail()
             else:
                 self.cancel()
@@ -154,5 +167,5 @@ class Entry:
 
     def __del__(self) -> None:
         ticket = getattr(self, "ticket", None)
-        if ticket is not None and not ticket.settled:
+        if ticket is not None and ticket.admitted and self.decision.end is None:
             self._journal._drop(self)

@@ -53,7 +53,7 @@ class Journal:
         self._lock = (
             threading.RLock()
         )  # a finalizer of the user's may settle an entry in whatever call it comes
-        self._dropped: deque[tuple[Decision, Job, float]] = deque()  # entries collected unsettled, and when
+        self._dropped: deque[tuple[Decision, Job, float | None]] = deque()  # entries collected, and when
         self._classes = {q.name: ClassTally(q.name) for q in engine.qos}
         self._decisions: deque[Decision] = deque(maxlen=keep)
         self._refusals: deque[Decision] = deque(maxlen=keep)
@@ -240,9 +240,10 @@ class Journal:
         self._close(entry.decision, entry._job, end, self.since_s(entry._job.start_ns), tokens)
 
     def _drop(self, entry: Entry) -> None:
-        """It was collected unsettled: in any thread, amid any call, of a listener too, which may hold locks of its
-        own. So it is written down by whoever comes next."""
-        self._dropped.append((entry.decision, entry._job, self.since_s(entry._job.start_ns)))
+        """It was collected unsettled, or settled when and how nobody told; in any thread, amid any call, of a
+        listener too, which may hold locks of its own. So it is written down by whoever comes next."""
+        after_s = None if entry.ticket.settled else self.since_s(entry._job.start_ns)
+        self._dropped.append((entry.decision, entry._job, after_s))
 
     def _settle_dropped(self) -> None:
         while self._dropped:
@@ -251,7 +252,7 @@ class Journal:
                 self._close(decision, job, "cancelled", after_s)
 
     def _close(
-        self, decision: Decision, job: Job, end: End, after_s: float, tokens: int | None = None
+        self, decision: Decision, job: Job, end: End, after_s: float | None, tokens: int | None = None
     ) -> None:
         with self._lock:
             if decision.end is not None:
@@ -259,7 +260,7 @@ class Journal:
             decision.end = end
             decision.completion_s = after_s
             decision.tokens = tokens
-            if decision.ttft_s is not None and tokens is not None and tokens > 1:
+            if after_s is not None and decision.ttft_s is not None and tokens is not None and tokens > 1:
                 decision.tpot_s = (after_s - decision.ttft_s) / (tokens - 1)
             job.n_open -= 1
             self._conclude(decision, job, end)

@@ -27,7 +27,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
 class RequestJobs:
-    """The jobs of one request, one as a rule, between the server and the app."""
+    """The jobs of one request, one as a rule, between the server and the app. One response ends them all, so all have
+    the deadline of the one that is due first, whatever their classes allow."""
 
     def __init__(
         self,
@@ -88,6 +89,16 @@ class RequestJobs:
             if not entry.settled:
                 with suppress(TicketError):  # a thread of the handler was faster
                     getattr(entry, end)()
+
+    def settle_by(self, error: BaseException) -> None:
+        """What is still open, when this was raised; whoever has left by then cancelled."""
+        if self.left:
+            self.settle("cancel")
+            return
+        if self.limit is not None:
+            self.limit.release()
+        for entry in self._entries:
+            entry.settle(error)
 
     async def receive(self) -> Message:
         while self._listening is not None and not self._unread and not self.left:

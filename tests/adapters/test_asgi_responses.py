@@ -16,9 +16,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.testclient import TestClient
 
+import tailwise as tw
 from tailwise.adapters.asgi import TailwiseMiddleware, decide
 from tailwise.adapters.fastapi import ticket
-from tailwise.adapters.journal import Entry
+from tailwise.adapters.journal import Entry, Journal
 from tests.adapters.asgi_world import World, ask
 
 pytestmark = pytest.mark.timeout(60)
@@ -128,6 +129,24 @@ def test_two_jobs_of_one_request_are_settled_each() -> None:
 
     assert ask(app).status_code == 200
     assert [(d.model, d.end) for d in world.journal.decisions] == [("net", "completed"), ("llm", "completed")]
+
+
+def test_two_jobs_of_one_request_have_the_deadline_of_the_one_that_is_due_first() -> None:
+    engine = tw.Engine(
+        [tw.Resource("a", slots=4)],
+        [tw.Model("net")],
+        [tw.QoS("short", 5.0), tw.QoS("long", 50.0, priority=1)],
+        clock=tw.ManualClock(100.0),
+    )
+    left_s: list[float] = []
+
+    async def run(scope: Any, receive: Any, send: Any) -> None:
+        left_s.extend(decide(scope, "net", (), default=name).left_s for name in ("long", "short", "long"))
+        await Response()(scope, receive, send)
+
+    assert ask(TailwiseMiddleware(run, Journal(engine))).status_code == 200
+    assert left_s == [pytest.approx(50.0), pytest.approx(5.0), pytest.approx(5.0)]
+    assert engine.in_flight == 0
 
 
 def test_a_refusal_of_what_the_handler_asks_for_in_turn_is_no_failure_of_its_resource() -> None:

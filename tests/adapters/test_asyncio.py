@@ -171,7 +171,7 @@ def test_enforced_the_block_ends_with_its_deadline_and_the_job_is_timed_out() ->
         await asyncio.sleep(0)  # the task itself is not cancelled
 
     asyncio.run(run())
-    assert world.ends() == {"timed_out": 2, "failed": 1}
+    assert world.ends() == {"timed_out": 3}
 
 
 def test_enforced_a_first_token_that_does_not_come_ends_the_block_and_one_that_came_lets_it_go_on() -> None:

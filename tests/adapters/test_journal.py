@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gc
-import math
 
 import pytest
 
 import tailwise as tw
-from tailwise.adapters.deadline import narrow, within
 from tailwise.adapters.entry import Entry
 from tailwise.adapters.journal import Decision, Journal
 from tailwise.adapters.view import snapshot
@@ -50,24 +48,6 @@ def test_a_job_on_time_counts_once_and_leaves_nothing_open(world: World) -> None
     assert (decision.end, decision.on_time, decision.request_id) == ("completed", True, "r1")
     assert decision.completion_s == pytest.approx(0.25)
     assert world.engine.in_flight == 0
-
-
-@pytest.mark.parametrize("outer_s", [math.inf, 0.6])
-def test_what_passed_before_the_decision_counts_in_the_times_as_in_the_verdict(
-    world: World, outer_s: float
-) -> None:
-    with within(outer_s, world.clock):
-        world.clock.advance(0.1)
-        bounds = narrow(world.chat.qos, world.clock, 0.8, 99.8)
-        entry = world.journal.select(world.chat, (), **bounds)
-        assert entry.decision.left_s == entry.left_s == pytest.approx(min(0.5, outer_s - 0.1))
-        world.clock.advance(0.4)
-        entry.first()
-        world.clock.advance(0.2)
-        entry.complete(tokens=5)
-    decision = entry.decision
-    assert (decision.ttft_s, decision.completion_s) == (pytest.approx(0.7), pytest.approx(0.9))
-    assert (decision.tpot_s, decision.on_time) == (pytest.approx(0.05), True)
 
 
 def test_a_late_job_a_failed_one_and_one_given_up_are_known_to_be_late(world: World) -> None:

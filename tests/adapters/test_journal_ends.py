@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import math
 import threading
 
 import pytest
 
+from tailwise.adapters.deadline import narrow, within
 from tailwise.adapters.journal import Decision
 from tests.adapters.test_journal import World, counts
 
@@ -70,6 +72,38 @@ def test_an_entry_that_is_collected_amid_a_listeners_call_is_told_after_it(world
     assert counts(world) == (2, 1, 1, 0)  # it was dropped in time: nobody knows
     assert ends == [2, 1]
     assert world.journal.decisions[0].completion_s == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("outer_s", [math.inf, 0.6])
+def test_what_passed_before_the_decision_counts_in_the_times_as_in_the_verdict(
+    world: World, outer_s: float
+) -> None:
+    with within(outer_s, world.clock):
+        world.clock.advance(0.1)
+        bounds = narrow(world.chat.qos, world.clock, 0.8, 99.8)
+        entry = world.journal.select(world.chat, (), **bounds)
+        assert entry.decision.left_s == entry.left_s == pytest.approx(min(0.5, outer_s - 0.1))
+        world.clock.advance(0.4)
+        entry.first()
+        world.clock.advance(0.2)
+        entry.complete(tokens=5)
+    decision = entry.decision
+    assert (decision.ttft_s, decision.completion_s) == (pytest.approx(0.7), pytest.approx(0.9))
+    assert (decision.tpot_s, decision.on_time) == (pytest.approx(0.05), True)
+
+
+def test_a_job_whose_ticket_is_settled_behind_the_journals_back_is_open_until_its_entry_is_collected(
+    world: World,
+) -> None:
+    entry = world.journal.select(world.plain, (1.0,))
+    entry.ticket.complete()
+    assert counts(world) == (1, 0, 0, 1)
+    world.clock.advance(5.0)
+    del entry
+    gc.collect()
+    assert counts(world) == (1, 0, 0, 0)
+    [decision] = world.journal.decisions
+    assert (decision.end, decision.on_time, decision.completion_s) == ("cancelled", None, None)
 
 
 def test_the_end_of_an_entry_that_is_settled_while_it_is_tried_again_is_told_once(world: World) -> None:

@@ -47,8 +47,7 @@ class TestGateway(Conformance):
     config: ClassVar[str] = CONFIG
     slots: ClassVar[int | None] = None
 
-    @asynccontextmanager
-    async def adapter(self, journal: Journal, work: Work) -> AsyncIterator[Call]:
+    def server(self, work: Work) -> Starlette:
         async def run(request: Request) -> Response:
             told = request.headers.get(DEADLINE)
             try:
@@ -57,7 +56,11 @@ class TestGateway(Conformance):
                 return Response("failed", 500)
             return JSONResponse({"done": True})
 
-        app = Starlette(routes=[Route("/run", run, methods=["POST"])])
+        return Starlette(routes=[Route("/run", run, methods=["POST"])])
+
+    @asynccontextmanager
+    async def adapter(self, journal: Journal, work: Work) -> AsyncIterator[Call]:
+        app = self.server(work)
         async with AsyncExitStack() as stack:
             urls = [await stack.enter_async_context(loopback(app)) for _ in "ab"]
             data = tomllib.loads(self.config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import httpx2
@@ -39,12 +39,14 @@ def server(work: Work) -> Starlette:
 class OverHttp(Conformance):
     http: Any
     kind: Any
+    server = staticmethod(server)
+    options: ClassVar[dict[str, Any]] = {}
 
     @asynccontextmanager
     async def adapter(self, journal: Journal, work: Work) -> AsyncIterator[Call]:
-        async with loopback(server(work)) as a, loopback(server(work)) as b:
+        async with loopback(self.server(work)) as a, loopback(self.server(work)) as b:
             ask = by_headers(journal.engine, self.model, "normal")
-            transport = self.kind(journal, {"a": a, "b": b}, ask, tell_deadline=True)
+            transport = self.kind(journal, {"a": a, "b": b}, ask, tell_deadline=True, **self.options)
             async with self.calling(transport) as call:
                 yield call
 
