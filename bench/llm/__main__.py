@@ -45,26 +45,43 @@ class Plan:
 
 
 def measure(plan: Plan, servers: Sequence[Server], place: Path, say: Callable[[str], None]) -> list[Block]:
-    """A round for each seed: the servers are measured, then every router is played at every load, in turns."""
+    """A round for each seed: the servers are measured, then every router is played at every load, in turns. Ctrl-C
+    ends it with the rounds that are whole."""
     blocks: list[Block] = []
     like = sessions(np.random.default_rng(0), 1.0, float(_MANY))
-    for round_, seed in enumerate(plan.seeds):
-        speeds = calibrate([server.url for server in servers], seed)
-        capacity, limits = capacity_per_s(speeds, like), bounds(speeds)
-        for server, speed in zip(servers, speeds, strict=True):
-            by_streams = ", ".join(f"{v:.0f} at {n}" for n, v in speed.answers.items())
-            say(
-                f"{server.name}: {speed.prompt:.0f} prompt tokens/s; tokens/s of answers: {by_streams} streams"
-            )
-        say(f"seed {seed}: {capacity:.2f} sessions/s can be served; bounds: {_said(limits)}")
-        for load in plan.loads:
-            tape = sessions(np.random.default_rng((seed, round(1000 * load))), load * capacity, plan.seconds)
-            shift = round_ % len(plan.routers)
-            for name in (*plan.routers[shift:], *plan.routers[:shift]):
-                block = _play(plan, name, load, seed, servers, limits, tape, place)
-                blocks.append(block)
-                f = figures([block])
-                say(f"  load {load:g}, {name}: {f.both:.3f} of {f.n} turns on time, {f.failed:.3f} failed")
+    for round_ in range(len(plan.seeds)):
+        try:
+            blocks += _round(plan, round_, servers, like, place, say)
+        except KeyboardInterrupt:
+            say(f"interrupted after {round_} whole rounds")
+            break
+    return blocks
+
+
+def _round(
+    plan: Plan,
+    round_: int,
+    servers: Sequence[Server],
+    like: Sequence[Session],
+    place: Path,
+    say: Callable[[str], None],
+) -> list[Block]:
+    seed = plan.seeds[round_]
+    speeds = calibrate([server.url for server in servers], seed)
+    capacity, limits = capacity_per_s(speeds, like), bounds(speeds)
+    for server, speed in zip(servers, speeds, strict=True):
+        by_streams = ", ".join(f"{v:.0f} at {n}" for n, v in speed.answers.items())
+        say(f"{server.name}: {speed.prompt:.0f} prompt tokens/s; tokens/s of answers: {by_streams} streams")
+    say(f"seed {seed}: {capacity:.2f} sessions/s can be served; bounds: {_said(limits)}")
+    blocks: list[Block] = []
+    for load in plan.loads:
+        tape = sessions(np.random.default_rng((seed, round(1000 * load))), load * capacity, plan.seconds)
+        shift = round_ % len(plan.routers)
+        for name in (*plan.routers[shift:], *plan.routers[:shift]):
+            block = _play(plan, name, load, seed, servers, limits, tape, place)
+            blocks.append(block)
+            f = figures([block])
+            say(f"  load {load:g}, {name}: {f.both:.3f} of {f.n} turns on time, {f.failed:.3f} failed")
     return blocks
 
 

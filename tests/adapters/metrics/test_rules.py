@@ -104,7 +104,7 @@ class Scraping:
         self.process.wait(30)
 
 
-def until(found: Callable[[], Any], seconds: float = 30.0) -> Any:
+def until(found: Callable[[], Any], seconds: float = 120.0) -> Any:
     """Asks until there is an answer; of a program that tells nobody when it is ready."""
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
