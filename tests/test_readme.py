@@ -156,3 +156,11 @@ def test_the_example_of_a_client_over_several_backends_gets_its_answer(
         server.join()
     assert "{'text': 'Hi'} from gpu-" in capsys.readouterr().out
     assert scope["engine"].in_flight == 0
+
+
+def test_the_opentelemetry_example_runs_and_prints_genai_names(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("opentelemetry.sdk")
+    scope: dict[str, object] = {}
+    exec(block(EMBEDDING), scope)
+    exec(block("instrument(journal, meter_provider="), scope)
+    assert '"gen_ai.server.request.duration"' in capsys.readouterr().out
