@@ -68,10 +68,8 @@ def run(
     for path in (json_file, report):
         if path is not None and not path.absolute().parent.is_dir():
             raise typer.BadParameter(f"{path}: its folder does not exist")
-    if (
-        report is not None
-    ):  # matplotlib takes a second to import, and is better missed before the run than after
-        from tailwise.adapters.cli.report import write_report
+    if report is not None:  # what it needs is better missed before the run than after
+        import tailwise.adapters.cli.report  # noqa: F401
     try:
         with Display(console) as display:
             result = run_workload(
@@ -89,10 +87,16 @@ def run(
         console.print("interrupted before the first block; nothing was measured")
         raise typer.Exit(130) from None
     _show(console, result)
+    _write(console, result, json_file, report)
+
+
+def _write(console: Console, result: RunResult, json_file: Path | None, report: Path | None) -> None:
     if json_file is not None:
         json_file.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
         console.print(f"figures: {json_file}", soft_wrap=True)
     if report is not None:
+        from tailwise.adapters.cli.report import write_report
+
         write_report(result, report)
         console.print(f"page: {report}", soft_wrap=True)
 
