@@ -13,7 +13,7 @@ from tailwise.errors import InputError
 from tailwise.family import Family
 from tailwise.route import Route
 
-__all__ = ["Assignment", "End", "Forecasting", "Joining", "Learned", "Policy"]
+__all__ = ["Assignment", "End", "Forecasting", "Joining", "Learned", "Policy", "assignment_of"]
 
 #: How a job ended. expired: dropped in the queue, since its deadline came or could not be met any more. timed_out:
 #: given up in service, since nobody waits for it any longer.
@@ -141,9 +141,9 @@ class Learned:
         if type(route) is Family:
             return self._assign_variant(route, features, mask, deadline_s)
         if mask is None and deadline_s is None:
-            return _assignment(route.select(features))
+            return assignment_of(route.select(features))
         try:
-            return _assignment(route.select(features, mask=mask, deadline_s=deadline_s))
+            return assignment_of(route.select(features, mask=mask, deadline_s=deadline_s))
         except InputError:
             # no candidate in the mask is nobody's mistake here, and rare: looking first costs as much as deciding
             if mask is None or self._can_run(model, mask):
@@ -159,7 +159,7 @@ class Learned:
             if mask is None or any(self._can_run(route.model.name, mask) for route in family.variants):
                 raise
             return Assignment(-1, reason="no_resource")
-        return _assignment(ticket, ticket.model.name)
+        return assignment_of(ticket, ticket.model.name)
 
     def _resolve(self, model: str, qos: str) -> Route | Family:
         models = self.engine.models
@@ -216,7 +216,7 @@ class Learned:
 
     def copy(self, assignment: Assignment, mask: int | None) -> Assignment | None:
         ticket = _ticket(assignment).copy(mask=self._narrow(mask))
-        return None if ticket is None else _assignment(ticket, assignment.model)
+        return None if ticket is None else assignment_of(ticket, assignment.model)
 
     def service_within_s(
         self, assignment: Assignment, features: tuple[float, ...], probability: float
@@ -242,7 +242,8 @@ class Learned:
         return None if mask == self._every else mask
 
 
-def _assignment(ticket: Ticket, model: str | None = None) -> Assignment:
+def assignment_of(ticket: Ticket, model: str | None = None) -> Assignment:
+    """What a ticket says, as queues take it. model: the variant, where a family was asked for."""
     reason = ticket.reason
     again_s = None if reason is None else ticket.retry_after_s
     # what NamedTuple's own constructor does, which is a Python function

@@ -112,12 +112,6 @@ class AsyncSender(Sender, Generic[Request, Response]):
                 return
         self._ended(leg)
 
-    def _ended(self, leg: Leg) -> None:
-        """Raises what the library raises of an answer that was cut off."""
-        missing = leg.answer.end()
-        if missing is not None:
-            raise self.http.RemoteProtocolError(missing)
-
     async def aclose(self) -> None:
         await self._closed()
         await self._inner.aclose()

@@ -97,12 +97,6 @@ class BlockingSender(Sender, Generic[Request, Response]):
                 return
         self._ended(leg)
 
-    def _ended(self, leg: Leg) -> None:
-        """Raises what the library raises of an answer that was cut off."""
-        missing = leg.answer.end()
-        if missing is not None:
-            raise self.http.RemoteProtocolError(missing)
-
     def _lend(self, leg: Leg) -> Body:
         """The body for the caller. The leg stays here: its iterator has begun, and were it collected with a response
         that nobody closed, wherever the collector comes, it would wait for the lock of the pool of connections, which

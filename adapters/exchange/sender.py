@@ -88,6 +88,12 @@ class Sender:
         gives_up = ask.deadline_s is not None if self._give_up is None else self._give_up
         return entry.end_left_s if gives_up else math.inf
 
+    def _ended(self, leg: Leg) -> None:
+        """Raises what the library raises of an answer that was cut off."""
+        missing = leg.answer.end()
+        if missing is not None:
+            raise self.http.RemoteProtocolError(missing)
+
     def _own(self) -> Any:
         raise NotImplementedError
 

@@ -10,7 +10,7 @@ from tailwise._core.core import Ticket
 from tailwise.adapters.entry import Entry
 from tailwise.adapters.journal import Journal
 from tailwise.family import Family
-from tailwise.policy import Assignment, End, Learned
+from tailwise.policy import Assignment, End, Learned, assignment_of
 from tailwise.route import Route
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ class Written(Learned):
         ticket = entry.ticket
         if entry.admitted:
             self._entries[id(ticket)] = entry
-        return Assignment(
-            ticket.lane, ticket.reason, ticket, ticket.expected_s, ticket.p_on_time, ticket.retry_after_s
-        )
+        return assignment_of(ticket)
 
     def _route(self, model: str, qos: str) -> Route | Family:
         route = self._routes.get((model, qos))

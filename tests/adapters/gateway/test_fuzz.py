@@ -144,7 +144,7 @@ def test_answers_of_any_kind_that_may_stop_half_way(
 
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=4))
 @FUZZ
-def test_clients_that_stop_reading_half_way(fuzzed: Threaded, sizes: list[int]) -> None:
+def test_clients_that_stop_reading_half_way_leave_nothing_open(fuzzed: Threaded, sizes: list[int]) -> None:
     async def body() -> AsyncIterator[bytes]:
         for size in sizes * 20:
             yield event("llama", {"content": "x" * size})
